@@ -1,0 +1,84 @@
+"""Drafts: what a run knows of one query so far; stages take one and return a fuller one."""
+
+from dataclasses import dataclass, replace
+
+from kat_data.domain.candidate import Candidate
+from kat_data.domain.mode import ModeChoice, Vote
+from kat_data.domain.query import Message, Query, Role
+from kat_data.domain.sample import Sample, Turn
+from kat_data.domain.tag import Tag, TagSummary
+from kat_data.domain.verdict import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A query on its way to a sample.
+
+    `turns` are finished; votes, choice, candidates, `accepted` (a candidate's position) and the judge analysis belong to the turn under work, whose
+    index is `len(turns)`.
+    """
+
+    query: Query
+    tags: tuple[Tag, ...] = ()
+    summary: TagSummary | None = None
+    turns: tuple[Turn, ...] = ()
+    votes: tuple[Vote, ...] = ()
+    choice: ModeChoice | None = None
+    candidates: tuple[Candidate, ...] = ()
+    accepted: int | None = None
+    judge_analysis: str | None = None
+
+    @property
+    def user_text(self) -> str:
+        """The user's message that the turn under work answers."""
+        return self.query.user_turns[len(self.turns)]
+
+    @property
+    def is_last_turn(self) -> bool:
+        return len(self.turns) + 1 == len(self.query.user_turns)
+
+    @property
+    def verifiable(self) -> bool:
+        """Whether the turn under work has a verifier: a query's verifier decides on its last turn."""
+        return self.query.verifier is not None and self.is_last_turn
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        """The messages a model sees for the turn under work: system, finished turns (answers only), the user's message."""
+        messages = [Message(role=Role.SYSTEM, content=self.query.system)] if self.query.system else []
+        for turn in self.turns:
+            messages.append(Message(role=Role.USER, content=turn.user))
+            messages.append(Message(role=Role.ASSISTANT, content=turn.answer))
+        messages.append(Message(role=Role.USER, content=self.user_text))
+        return tuple(messages)
+
+    @property
+    def accepted_candidate(self) -> Candidate | None:
+        return next((c for c in self.candidates if c.position == self.accepted), None)
+
+    @property
+    def first_correct(self) -> Candidate | None:
+        return next((c for c in self.candidates if c.outcome is Outcome.CORRECT), None)
+
+    def finish_turn(self) -> "Draft":
+        """Return the draft with the turn under work moved to `turns` and the next one blank; needs choice, acceptance and analysis."""
+        candidate = self.accepted_candidate
+        if candidate is None or self.choice is None or self.judge_analysis is None:
+            raise ValueError("the turn has no accepted candidate, mode or judge analysis yet")
+        turn = Turn(
+            user=self.user_text,
+            judge_analysis=self.judge_analysis,
+            mode=self.choice.mode,
+            thinking=candidate.thinking,
+            answer=candidate.answer,
+            tool_calls=candidate.tool_calls,
+        )
+        return replace(
+            self, turns=(*self.turns, turn), votes=(), choice=None, candidates=(), accepted=None, judge_analysis=None
+        )
+
+    def sample(self) -> Sample:
+        """Return the sample once every turn is finished."""
+        if len(self.turns) != len(self.query.user_turns):
+            raise ValueError("turns are missing")
+        return Sample(system=self.query.system, tools=self.query.tools, turns=self.turns)

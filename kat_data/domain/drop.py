@@ -1,0 +1,43 @@
+"""Why a query leaves a run without a sample: one enum, each reason with its sentence."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DropReason(StrEnum):
+    """A reason code; `sentence` explains it to people, and the funnel counts it."""
+
+    sentence: str
+
+    def __new__(cls, code: str, sentence: str) -> "DropReason":
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.sentence = sentence
+        return member
+
+    EMPTY_QUERY = "empty_query", "Nothing is left of the query's text after normalisation."
+    TOO_LONG = "too_long", "The query is longer than the recipe allows."
+    RESERVED_TAG = "reserved_tag", "The query holds a tag of the training template."
+    UNSUPPORTED_HISTORY = (
+        "unsupported_history",
+        "The conversation holds tool results, which cannot be answered anew turn by turn.",
+    )
+    UNTAGGED = "untagged", "No tagging model gave a usable difficulty and domain."
+    NO_VOTE = "no_vote", "No voting model gave a usable vote."
+    NO_CANDIDATE = "no_candidate", "No model gave an answer that could be read."
+    REPLY_CUT = "reply_cut", "Every answer was cut at the length limit."
+    WRONG_ANSWER = "wrong_answer", "The verifier found every answer wrong."
+    UNDECIDED = "undecided", "The verifier could not decide on any answer."
+    PANEL_REJECTED = "panel_rejected", "The judging models accepted no answer."
+    CRITIC_REJECTED = "critic_rejected", "The critic passed no answer within the round limit."
+    NO_SANDBOX = "no_sandbox", "The answer is a program, and no sandbox is at hand to run it: not verified."
+    NOT_RENDERABLE = "not_renderable", "The answer or its thinking holds a tag of the training template."
+    NO_JUDGE_ANALYSIS = "no_judge_analysis", "No model wrote a usable judge analysis."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A stage's refusal of a draft: the reason that the funnel counts, and a detail for one reader."""
+
+    reason: DropReason
+    detail: str = ""

@@ -1,0 +1,88 @@
+"""Queries: tasks to answer, with the content hash that makes two of them the same."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from kat_data.domain.category import Category
+from kat_data.domain.text import fold
+from kat_data.hashing import content_hash
+
+
+class Role(StrEnum):
+    """Who speaks in a message."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Role
+    content: str
+
+
+class VerifierKind(StrEnum):
+    """Which verifier can decide on answers to a query."""
+
+    MATH = "math"
+    CHOICE = "choice"
+    CODE = "code"
+    TOOL_CALL = "tool_call"
+    KEYWORD = "keyword"
+    FORMAT = "format"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifierSpec:
+    """How to verify answers: the kind, and what that kind needs beside the reference.
+
+    `options` by kind: choice {"choices": [str]}, code {"tests": [str], "setup": str, "entry": str},
+    tool_call {"possible": BFCL's list of {name: {argument: [allowed]}}}, keyword {"keywords": [str], "minimum": float},
+    format {"json": bool, "min_words": int, "max_words": int, "must_include": [str], "language": str}.
+    """
+
+    kind: VerifierKind
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One task: messages, tools in OpenAI's fields, and what is known of the right answer.
+
+    A conversation's assistant messages are the source's own; a run answers every user turn anew.
+    `source` and `licence` are kept as given.
+    """
+
+    messages: tuple[Message, ...]
+    category: Category
+    source: str
+    licence: str
+    tools: tuple[dict[str, Any], ...] = ()
+    reference: str | None = None
+    verifier: VerifierSpec | None = None
+
+    @property
+    def hash(self) -> bytes:
+        """The 32-byte content hash over normalised messages and tools: equal hash = exact duplicate."""
+        return query_hash(self.messages, self.tools)
+
+    @property
+    def user_turns(self) -> tuple[str, ...]:
+        """The texts of the user's messages, in order."""
+        return tuple(m.content for m in self.messages if m.role is Role.USER)
+
+    @property
+    def system(self) -> str | None:
+        """The text of the leading system message, if there is one."""
+        first = self.messages[0] if self.messages else None
+        return first.content if first and first.role is Role.SYSTEM else None
+
+
+def query_hash(messages: tuple[Message, ...], tools: tuple[dict[str, Any], ...]) -> bytes:
+    """Hash messages (NFC, white space folded, case kept) and tools into 32 bytes."""
+    return content_hash({"messages": [(m.role.value, fold(m.content)) for m in messages], "tools": tools})

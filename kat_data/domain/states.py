@@ -1,0 +1,36 @@
+"""The states of runs and work items, and the only moves between them."""
+
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    """Where a run stands; `stopped` carries a reason and can be resumed."""
+
+    OPEN = "open"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+    FINISHED = "finished"
+
+
+class ItemState(StrEnum):
+    """Where one query of one run stands; a leased item is `ready` with a live lease."""
+
+    READY = "ready"
+    ACCEPTED = "accepted"
+    DROPPED = "dropped"
+    DEAD = "dead"
+
+
+RUN_MOVES: dict[RunState, frozenset[RunState]] = {
+    RunState.OPEN: frozenset({RunState.STOPPED, RunState.CANCELLED, RunState.FINISHED}),
+    RunState.STOPPED: frozenset({RunState.OPEN, RunState.CANCELLED}),
+    RunState.CANCELLED: frozenset({RunState.OPEN}),
+    RunState.FINISHED: frozenset({RunState.OPEN}),
+}
+
+ITEM_MOVES: dict[ItemState, frozenset[ItemState]] = {
+    ItemState.READY: frozenset({ItemState.ACCEPTED, ItemState.DROPPED, ItemState.DEAD}),
+    ItemState.ACCEPTED: frozenset(),
+    ItemState.DROPPED: frozenset(),
+    ItemState.DEAD: frozenset({ItemState.READY}),
+}

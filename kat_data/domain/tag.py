@@ -1,0 +1,24 @@
+"""Labels that models give a query: difficulty, domain, verifiability (§3.2, §4.1.2)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """One model's labels for one query; `difficulty` is 1..10; `call` is the ledger key, hex."""
+
+    model: str
+    difficulty: int
+    domain: str
+    verifiable: bool
+    call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TagSummary:
+    """What several models' tags say together: median difficulty, majority domain; `spread` is max - min of difficulty."""
+
+    difficulty: float
+    spread: int
+    domain: str
+    verifiable: bool

@@ -1,0 +1,125 @@
+"""Every exception of KAT Data, in one tree; each class says what the caller can do.
+
+KatError
+├── UserError                 the input is wrong: correct it and call again
+│   ├── ConfigError           a setting is unknown or malformed
+│   ├── RecipeError           a recipe does not validate
+│   ├── InputError            a file cannot be read as the preset asks
+│   ├── TemplateError         text that the training template cannot hold
+│   └── NotFoundError         no such run, sample or snapshot
+├── RunStopped                the run cannot go on now; nothing is lost, resume it later
+│   ├── EndpointRefused       401, 403 or an unknown model: mend the recipe or the key
+│   ├── EndpointDown          the endpoint does not answer: start it
+│   ├── BudgetExhausted       the hard cap is reached: raise it
+│   ├── RecordingMiss         a recorded ledger lacks this call: record it or run live
+│   └── RunBusy               another process works on this run
+├── BadReply                  a model answered, and the answer cannot be used
+│   ├── ReplyCut              finish_reason was `length`
+│   ├── ReplyEmpty            no text and no tool call
+│   └── ReplyMalformed        not what the schema asks
+├── EndpointFault             a passing fault (429, 5xx, timeout) outlived its retries: retry later
+├── VerifierFault             a verifier broke; never a verdict: retry on a fresh one
+├── LeaseLost                 another worker owns the item now: drop the work
+├── RegistryError             Postgres cannot be reached or started
+└── SnapshotError             a snapshot cannot be written, or does not match its hashes
+"""
+
+
+class KatError(Exception):
+    """The root: its text is one clear line that says what to do; `exit_code` is the shell's."""
+
+    exit_code = 1
+
+
+class UserError(KatError):
+    """The input is wrong; correct it and call again."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A setting is unknown or malformed."""
+
+
+class RecipeError(UserError):
+    """A recipe does not validate."""
+
+
+class InputError(UserError):
+    """A file cannot be read as its preset asks."""
+
+
+class TemplateError(UserError):
+    """A text cannot be held by the training template; the message names the field."""
+
+
+class NotFoundError(UserError):
+    """No run, sample, query or snapshot of that name."""
+
+
+class RunStopped(KatError):
+    """The run cannot go on now; what is finished is stored, and it can be resumed."""
+
+    exit_code = 3
+
+
+class EndpointRefused(RunStopped):
+    """The endpoint refuses every call of this kind: wrong key, forbidden, or no such model."""
+
+
+class EndpointDown(RunStopped):
+    """The endpoint does not answer at all."""
+
+
+class BudgetExhausted(RunStopped):
+    """The next call could pass the run's hard cap in money or tokens."""
+
+    exit_code = 4
+
+
+class RecordingMiss(RunStopped):
+    """A recorded ledger holds no reply for this call."""
+
+
+class RunBusy(RunStopped):
+    """Another live process works on this run."""
+
+
+class BadReply(KatError):
+    """A model answered with something that cannot be used; the reply is kept in the ledger."""
+
+
+class ReplyCut(BadReply):
+    """The reply was cut at the length limit (`finish_reason` is `length`)."""
+
+
+class ReplyEmpty(BadReply):
+    """The reply holds neither text nor a tool call."""
+
+
+class ReplyMalformed(BadReply):
+    """The reply does not follow the schema that was asked for, also after one repair."""
+
+
+class EndpointFault(KatError):
+    """A passing fault of an endpoint (408, 429, 5xx, timeout, broken connection) outlived its retries."""
+
+
+class VerifierFault(KatError):
+    """A verifier broke or was killed from outside; retry it, never read it as a verdict."""
+
+
+class LeaseLost(KatError):
+    """The item's lease went to another worker; this worker's outputs were not written."""
+
+
+class RegistryError(KatError):
+    """Postgres cannot be reached, started or migrated."""
+
+    exit_code = 5
+
+
+class SnapshotError(KatError):
+    """A snapshot cannot be written, or its files do not match its manifest."""
+
+    exit_code = 6

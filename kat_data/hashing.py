@@ -1,0 +1,37 @@
+"""Canonical JSON, content hashes and seeded draws: the same inputs give the same bytes on any machine."""
+
+import hashlib
+from typing import Any
+
+import orjson
+
+_CANONICAL = orjson.OPT_SORT_KEYS
+
+
+def canonical_json(value: Any) -> bytes:
+    """Serialise `value` with sorted keys and no white space, as UTF-8; dataclasses and enums are allowed."""
+    return orjson.dumps(value, option=_CANONICAL)
+
+
+def sha256(data: bytes) -> bytes:
+    """Return the 32-byte SHA-256 digest of `data`."""
+    return hashlib.sha256(data).digest()
+
+
+def content_hash(value: Any) -> bytes:
+    """Return the SHA-256 digest of the canonical JSON of `value`."""
+    return sha256(canonical_json(value))
+
+
+def fraction(seed: int, *parts: str | bytes) -> float:
+    """Draw a number in [0, 1) that depends on `seed` and `parts` alone."""
+    return draw(seed, *parts) / 2**64
+
+
+def draw(seed: int, *parts: str | bytes) -> int:
+    """Draw an unsigned 64-bit integer that depends on `seed` and `parts` alone."""
+    digest = hashlib.sha256(str(seed).encode())
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return int.from_bytes(digest.digest()[:8], "big")

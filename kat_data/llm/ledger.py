@@ -1,0 +1,61 @@
+"""The ledger's seam, and a ledger in memory: every call is reserved before it is sent and stored before it is used."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from kat_data.domain.call import CallRequest, Reply
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """Money (US dollars) and tokens, as estimated before a call or as counted after it."""
+
+    usd: float = 0.0
+    tokens: int = 0
+
+
+class Ledger(Protocol):
+    """Pays every key once, over all runs and workers.
+
+    `reserve` returns the stored reply of a key that was answered before, or none: then the caller owns the key and must `settle` or `release` it.
+    While another live worker owns the key, `reserve` waits. A reservation whose worker died goes to the next caller, its estimate stays charged.
+    """
+
+    async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | None: ...
+
+    async def settle(self, request: CallRequest, reply: Reply, charge: Charge, seconds: float) -> None: ...
+
+    async def release(self, request: CallRequest, error: str, *, charged: bool) -> None: ...
+
+
+class MemoryLedger:
+    """A ledger that lives as long as the process: for the REPL and for tests."""
+
+    def __init__(self) -> None:
+        self.replies: dict[bytes, Reply] = {}
+        self.charged = Charge()
+        self._owned: dict[bytes, asyncio.Event] = {}
+        self._estimates: dict[bytes, Charge] = {}
+
+    async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | None:
+        key = request.key
+        while key in self._owned:
+            await self._owned[key].wait()
+        if key in self.replies:
+            return self.replies[key]
+        self._owned[key] = asyncio.Event()
+        self._estimates[key] = estimate
+        return None
+
+    async def settle(self, request: CallRequest, reply: Reply, charge: Charge, seconds: float) -> None:
+        self.replies[request.key] = reply
+        self._free(request.key, charge)
+
+    async def release(self, request: CallRequest, error: str, *, charged: bool) -> None:
+        self._free(request.key, self._estimates[request.key] if charged else Charge())
+
+    def _free(self, key: bytes, charge: Charge) -> None:
+        del self._estimates[key]
+        self._owned.pop(key).set()
+        self.charged = Charge(usd=self.charged.usd + charge.usd, tokens=self.charged.tokens + charge.tokens)

@@ -1,0 +1,357 @@
+"""The registry's tables. Inside the database rows have identity keys; what leaves it carries content hashes.
+
+sources ─< imports                what was read, and how far
+sources ─< queries ─< query_conflicts
+runs ─< work_items                the queue: one row per (run, query)
+        ├─< stage_attempts        append-only history, with the ledger keys of each attempt
+        ├─< tags, tag_summaries   once per query
+        └─< turns ─< votes, candidates ─< verdicts
+runs ─< samples ─< snapshot_rows >─ snapshots
+calls                             the ledger, shared by all runs
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _id() -> "Column[Any]":
+    return Column("id", BigInteger, Identity(always=True), primary_key=True)
+
+
+def _ref(name: str, target: str, *, primary_key: bool = False, nullable: bool = False) -> "Column[Any]":
+    key = ForeignKey(target, ondelete="CASCADE" if primary_key else None)
+    return Column(name, BigInteger, key, primary_key=primary_key, nullable=nullable)
+
+
+def _need(name: str, kind: "TypeEngine[Any] | type[TypeEngine[Any]]", default: str | None = None) -> "Column[Any]":
+    return Column(name, kind, nullable=False, server_default=text(default) if default is not None else None)
+
+
+def _stamp(name: str) -> "Column[Any]":
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+def _when(name: str) -> "Column[Any]":
+    return Column(name, DateTime(timezone=True))
+
+
+sources = Table(
+    "sources",
+    metadata,
+    _id(),
+    _need("name", Text),
+    _need("licence", Text),
+    _stamp("created_at"),
+    UniqueConstraint("name"),
+)
+
+imports = Table(
+    "imports",
+    metadata,
+    _id(),
+    _ref("source_id", "sources.id"),
+    _need("fingerprint", LargeBinary),  # sha256 of the file's bytes, preset, options and source
+    _need("file_name", Text),
+    _need("preset", Text),
+    _need("rows_done", BigInteger, "0"),
+    _need("imported", BigInteger, "0"),
+    _need("duplicates", BigInteger, "0"),
+    _need("identical", BigInteger, "0"),
+    _need("conflicts", BigInteger, "0"),
+    _need("bad", BigInteger, "0"),
+    _need("bad_lines", JSON, "'[]'"),
+    _stamp("started_at"),
+    _when("finished_at"),
+    UniqueConstraint("fingerprint"),
+)
+
+queries = Table(
+    "queries",
+    metadata,
+    _id(),
+    _need("hash", LargeBinary),
+    _need("raw_fingerprint", BigInteger),  # of the messages as they came: tells byte-identical from folded duplicates
+    _need("category", Text),
+    _need("messages", JSON),  # normalised
+    _need("tools", JSON, "'[]'"),
+    Column("reference", Text),
+    Column("verifier", JSON),
+    _ref("source_id", "sources.id"),
+    _need("line", BigInteger, "0"),
+    _stamp("imported_at"),
+    UniqueConstraint("hash"),
+    Index(None, "source_id"),
+)
+
+query_conflicts = Table(
+    "query_conflicts",
+    metadata,
+    _id(),
+    _ref("query_id", "queries.id"),
+    _ref("source_id", "sources.id"),
+    _need("line", BigInteger),
+    Column("reference", Text),
+    UniqueConstraint("query_id", "source_id", "line"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    _id(),
+    _need("host", Text),
+    _need("pid", Integer),
+    _stamp("started_at"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    _id(),
+    _need("key", LargeBinary),  # content hash of the resolved recipe and the set of query hashes
+    _need("name", Text),
+    _need("recipe", JSON),
+    _need("state", Text),
+    Column("reason", Text),
+    _need("queries", BigInteger),
+    _stamp("created_at"),
+    _when("finished_at"),
+    UniqueConstraint("key"),
+)
+
+run_counters = Table(
+    "run_counters",
+    metadata,
+    _ref("run_id", "runs.id", primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("state", Text, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    _need("items", BigInteger),
+)
+
+work_items = Table(
+    "work_items",
+    metadata,
+    _ref("run_id", "runs.id", primary_key=True),
+    _ref("query_id", "queries.id", primary_key=True),
+    _need("turn", SmallInteger, "0"),
+    _need("stage", Text),
+    _need("state", Text),
+    _need("attempts", SmallInteger, "0"),
+    _stamp("available_at"),
+    Column("worker_id", BigInteger),
+    _need("lease_token", BigInteger, "0"),
+    _when("lease_until"),
+    Column("reason", Text),
+    Column("detail", Text),
+    Index("ix_work_items_claimable", "run_id", "query_id", postgresql_where=text("state = 'ready'")),
+    Index("ix_work_items_query_id", "query_id"),
+    postgresql_with={"fillfactor": "80"},
+)
+
+
+def _item_columns(*, turn: bool) -> "list[Column[Any]]":
+    columns: list[Column[Any]] = [
+        Column("run_id", BigInteger, primary_key=True),
+        Column("query_id", BigInteger, primary_key=True),
+    ]
+    return [*columns, Column("turn", SmallInteger, primary_key=True)] if turn else columns
+
+
+def _item_key() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["run_id", "query_id"], ["work_items.run_id", "work_items.query_id"], ondelete="CASCADE"
+    )
+
+
+stage_attempts = Table(
+    "stage_attempts",
+    metadata,
+    _id(),
+    _need("run_id", BigInteger),
+    _need("query_id", BigInteger),
+    _need("turn", SmallInteger),
+    _need("stage", Text),
+    Column("worker_id", BigInteger),
+    _need("started_at", DateTime(timezone=True)),
+    _need("seconds", Double),
+    _need("outcome", Text),  # done, dropped, failed
+    Column("error", Text),
+    _need("calls", ARRAY(LargeBinary)),
+    Index("ix_stage_attempts_item", "run_id", "query_id"),
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    *_item_columns(turn=False),
+    Column("position", SmallInteger, primary_key=True),
+    _need("model", Text),
+    _need("difficulty", SmallInteger),
+    _need("domain", Text),
+    _need("verifiable", Boolean),
+    _need("call", LargeBinary),
+    _item_key(),
+)
+
+tag_summaries = Table(
+    "tag_summaries",
+    metadata,
+    *_item_columns(turn=False),
+    _need("difficulty", Double),
+    _need("spread", SmallInteger),
+    _need("domain", Text),
+    _need("verifiable", Boolean),
+    _item_key(),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    *_item_columns(turn=True),
+    Column("mode", Text),
+    Column("origin", Text),
+    Column("margin", Double),
+    Column("accepted", SmallInteger),
+    Column("judge_analysis", Text),
+    _item_key(),
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    *_item_columns(turn=True),
+    Column("position", SmallInteger, primary_key=True),
+    _need("model", Text),
+    _need("mode", Text),
+    _need("reason", Text),
+    _need("call", LargeBinary),
+    _item_key(),
+)
+
+candidates = Table(
+    "candidates",
+    metadata,
+    *_item_columns(turn=True),
+    Column("position", SmallInteger, primary_key=True),
+    _need("mode", Text),
+    _need("model", Text),
+    _need("thinking", Text),
+    _need("answer", Text),
+    _need("tool_calls", JSON),
+    _need("rounds", JSON),
+    _need("calls", ARRAY(LargeBinary)),
+    Column("fault", Text),
+    _item_key(),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    *_item_columns(turn=True),
+    Column("position", SmallInteger, primary_key=True),
+    Column("number", SmallInteger, primary_key=True),
+    _need("verifier", Text),
+    _need("outcome", Text),
+    _need("status", Text),
+    Column("reward", Double),
+    _need("evidence", JSON),
+    _item_key(),
+)
+
+samples = Table(
+    "samples",
+    metadata,
+    _id(),
+    _need("hash", LargeBinary),
+    _need("run_id", BigInteger),
+    _need("query_id", BigInteger),
+    _need("mode", Text),
+    _need("sample", JSON),
+    _need("lineage", LargeBinary),
+    _stamp("accepted_at"),
+    _item_key(),
+    UniqueConstraint("run_id", "query_id"),
+    Index(None, "hash"),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    _id(),
+    _need("key", LargeBinary),
+    _need("model", Text),
+    _need("revision", Text),
+    _need("state", Text),  # reserved, done, failed
+    _need("request", JSON),
+    Column("reply", JSON),
+    Column("finish_reason", Text),
+    _need("usd", Double, "0"),  # the estimate while reserved, what was charged afterwards
+    _need("tokens", BigInteger, "0"),
+    _need("lost_usd", Double, "0"),  # charged for tries that brought no reply
+    _need("lost_tokens", BigInteger, "0"),
+    _need("recorded", Boolean, "false"),  # served from a recorded ledger: the money is what it would have cost
+    Column("seconds", Double),
+    Column("error", Text),
+    _need("run_id", BigInteger),
+    _need("worker_id", BigInteger),
+    _when("lease_until"),
+    _stamp("created_at"),
+    _when("settled_at"),
+    UniqueConstraint("key"),
+    Index(None, "run_id"),
+    Index("ix_calls_reserved", "worker_id", postgresql_where=text("state = 'reserved'")),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    _id(),
+    _need("name", Text),
+    _need("version", Integer),
+    _need("hash", LargeBinary),
+    _need("stage", Text),
+    _need("path", Text),
+    _need("manifest", JSON),
+    _stamp("created_at"),
+    UniqueConstraint("name", "version"),
+    UniqueConstraint("name", "hash"),
+)
+
+snapshot_rows = Table(
+    "snapshot_rows",
+    metadata,
+    _ref("snapshot_id", "snapshots.id", primary_key=True),
+    _ref("sample_id", "samples.id", primary_key=True),
+    Index(None, "sample_id"),
+)

@@ -1,0 +1,54 @@
+"""What a stage is: one transformation of a draft, its options validated by the recipe."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from kat_data.domain.candidate import Candidate
+from kat_data.domain.category import Category
+from kat_data.domain.draft import Draft
+from kat_data.domain.drop import Dropped
+from kat_data.domain.query import Query
+from kat_data.domain.verdict import Verdict
+from kat_data.llm.model import Model
+
+
+class Verify(Protocol):
+    """Verify a candidate by the query's own verifier, off the event loop; none where no verifier of that kind is at hand."""
+
+    async def __call__(self, query: Query, candidate: Candidate) -> Verdict | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """Everything a stage may use beside its draft: models by role, the verifiers and the run's seed."""
+
+    models: Mapping[str, tuple[Model, ...]]
+    verify: Verify
+    seed: int
+
+
+class Stage(BaseModel, ABC):
+    """One transformation: a draft in, a fuller draft or a `Dropped` out.
+
+    Subclasses are frozen records of their options. `roles` are the recipe's roles that the stage calls; `per_turn` says that it runs again for every
+    assistant turn; `only` restricts it to some categories.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str]
+    roles: ClassVar[tuple[str, ...]] = ()
+    per_turn: ClassVar[bool] = True
+
+    only: tuple[Category, ...] = ()
+
+    def applies(self, draft: Draft) -> bool:
+        """Whether the draft needs this stage at all; refined by stages that serve one mode."""
+        return not self.only or draft.query.category in self.only
+
+    @abstractmethod
+    async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped: ...
