@@ -86,3 +86,11 @@ class Price:
     def cost(self, usage: Usage) -> float:
         """Return the price of `usage` in US dollars."""
         return (usage.prompt_tokens * self.prompt + usage.completion_tokens * self.completion) / 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """Money (US dollars) and tokens, as estimated before a call or as counted after it."""
+
+    usd: float = 0.0
+    tokens: int = 0

@@ -1,18 +1,9 @@
 """The ledger's seam, and a ledger in memory: every call is reserved before it is sent and stored before it is used."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import Protocol
 
-from kat_data.domain.call import CallRequest, Reply
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
-    """Money (US dollars) and tokens, as estimated before a call or as counted after it."""
-
-    usd: float = 0.0
-    tokens: int = 0
+from kat_data.domain.call import CallRequest, Charge, Reply
 
 
 class Ledger(Protocol):

@@ -1,0 +1,246 @@
+"""The training template (Tables 2 and 3 of the paper): the only place that knows how a turn is written as text.
+
+`render` and `parse` are inverse. They hold fields that are stripped, NFC and free of the template's tags; anything else
+is refused with a `TemplateError` that names the field, never escaped in silence. Tags are compared exactly: `<Think>`
+and `<think >` are ordinary text.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from kat_data.domain.candidate import ToolCall
+from kat_data.domain.mode import Mode
+from kat_data.domain.query import Role
+from kat_data.domain.sample import Sample, Turn
+from kat_data.errors import TemplateError
+from kat_data.hashing import canonical_json
+
+RESERVED_TAGS: tuple[str, ...] = (
+    "<judge>",
+    "</judge>",
+    "<think_on>",
+    "<think_off>",
+    "<think>",
+    "</think>",
+    "<answer>",
+    "</answer>",
+)
+
+_TAG = re.compile("|".join(RESERVED_TAGS))
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_THINKING = r"<think>\n(?P<thinking>.+)\n</think>\n"
+_ANSWER = r"<answer>\n(?P<answer>.+)\n</answer>"
+_COMPLETION = re.compile(f"(?:{_THINKING})?{_ANSWER}", re.DOTALL)
+_FULL = re.compile(
+    r"<judge>\n(?P<judge_analysis>.+)\n</judge>\n\n<(?P<mode>think_on|think_off)>\n(?P<completion><.+>)", re.DOTALL
+)
+_TRIGGERED = re.compile(r"(?P<user>.+)\n<(?P<mode>think_on|think_off)>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedTurn:
+    """What the text of one assistant turn says; `judge_analysis` is empty where the stage-1 form has none."""
+
+    judge_analysis: str
+    mode: Mode
+    thinking: str
+    answer: str
+
+
+def unholdable(text: str) -> str | None:
+    """Return why the template cannot hold `text` as a field, as the end of a sentence; none where it can."""
+    if tag := _TAG.search(text):
+        return f"holds the reserved tag {tag.group()}"
+    if text != text.strip():
+        return "begins or ends with white space"
+    if _SURROGATE.search(text):
+        return "holds a lone surrogate, which is not valid Unicode"
+    if not unicodedata.is_normalized("NFC", text):
+        return "is not in Unicode form NFC"
+    return None
+
+
+def render(turn: Turn) -> str:
+    """Return the whole text of one assistant turn, judge included; tool calls are no part of the text."""
+    _require("judge_analysis", turn.judge_analysis)
+    completion = render_completion(turn)
+    return f"<judge>\n{turn.judge_analysis}\n</judge>\n\n<{turn.mode}>\n{completion}"
+
+
+def parse(text: str) -> ParsedTurn:
+    """Read the text of one assistant turn back; exactly what `render` writes is accepted."""
+    match = _FULL.fullmatch(text)
+    if not match:
+        raise TemplateError(
+            "text: expected <judge>…</judge>, a mode tag, then <answer>…</answer> as the template has them"
+        )
+    _require("judge_analysis", match["judge_analysis"])
+    return _parse_completion(match["completion"], Mode(match["mode"]), match["judge_analysis"])
+
+
+def render_completion(turn: Turn) -> str:
+    """Return the stage-1 text of one turn: `<think>…</think>` when on, then `<answer>…</answer>`, no judge."""
+    _require_mode(turn.mode, turn.thinking)
+    _require("answer", turn.answer)
+    thinking = f"<think>\n{turn.thinking}\n</think>\n" if turn.mode is Mode.ON else ""
+    return f"{thinking}<answer>\n{turn.answer}\n</answer>"
+
+
+def parse_completion(text: str, mode: Mode) -> ParsedTurn:
+    """Read the stage-1 text of one assistant turn of `mode` back; its judge analysis is empty."""
+    return _parse_completion(text, mode, "")
+
+
+def add_trigger(user: str, mode: Mode) -> str:
+    """Return the user's text with the stage-1 trigger as its last line."""
+    _require("user", user)
+    return f"{user}\n<{mode}>"
+
+
+def split_trigger(text: str) -> tuple[str, Mode]:
+    """Return the user's text and the mode that its last line, the stage-1 trigger, asks for."""
+    match = _TRIGGERED.fullmatch(text)
+    if not match:
+        raise TemplateError("user: expected the trigger <think_on> or <think_off> as the last line")
+    _require("user", match["user"])
+    return match["user"], Mode(match["mode"])
+
+
+def render_messages(sample: Sample) -> list[dict[str, Any]]:
+    """Return the sample as chat messages (stage 2): system if any, then user and rendered assistant in turn."""
+    messages = _system_message(sample)
+    for index, turn in enumerate(sample.turns):
+        _require("user", turn.user)
+        messages += [_message(Role.USER, turn.user), _assistant(turn, render(turn), index)]
+    return messages
+
+
+def parse_messages(messages: Sequence[Mapping[str, Any]], tools: Sequence[dict[str, Any]] = ()) -> Sample:
+    """Read `render_messages`' result back; `tools` are the sample's, which messages do not hold."""
+    rest = list(messages)
+    system = None
+    if rest and rest[0].get("role") == Role.SYSTEM:
+        system = _content(rest.pop(0), Role.SYSTEM)
+        _require("system", system)
+    if not rest or len(rest) % 2:
+        raise TemplateError("messages: expected pairs of one user and one assistant message, at least one pair")
+    turns = tuple(_parse_turn(user, assistant) for user, assistant in zip(rest[::2], rest[1::2], strict=True))
+    return Sample(system=system, tools=tuple(tools), turns=turns)
+
+
+def render_prompt_completion(sample: Sample) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the stage-1 form: a prompt whose last user message ends with the trigger, and a completion of one message.
+
+    Earlier assistant turns stand in the prompt as their answers alone, as a model sees a conversation.
+    """
+    *earlier, last = sample.turns
+    prompt = _system_message(sample)
+    for index, turn in enumerate(earlier):
+        _require("user", turn.user)
+        _require("answer", turn.answer)
+        prompt += [_message(Role.USER, turn.user), _assistant(turn, turn.answer, index)]
+    prompt.append(_message(Role.USER, add_trigger(last.user, last.mode)))
+    return prompt, [_assistant(last, render_completion(last), len(earlier))]
+
+
+def _parse_completion(text: str, mode: Mode, judge_analysis: str) -> ParsedTurn:
+    match = _COMPLETION.fullmatch(text)
+    if not match:
+        raise TemplateError(
+            "text: expected <think>…</think> when on, then <answer>…</answer>, as the template has them"
+        )
+    thinking = match["thinking"] or ""
+    _require_mode(mode, thinking)
+    _require("answer", match["answer"])
+    return ParsedTurn(judge_analysis=judge_analysis, mode=mode, thinking=thinking, answer=match["answer"])
+
+
+def _require(field: str, text: str) -> None:
+    if not text:
+        raise TemplateError(f"{field}: is empty")
+    if why := unholdable(text):
+        raise TemplateError(f"{field}: {why}")
+
+
+def _require_mode(mode: Mode, thinking: str) -> None:
+    if mode is Mode.ON:
+        _require("thinking", thinking)
+    elif thinking:
+        raise TemplateError("thinking: must be empty when the mode is think_off")
+
+
+def _system_message(sample: Sample) -> list[dict[str, Any]]:
+    if sample.system is None:
+        return []
+    _require("system", sample.system)
+    return [_message(Role.SYSTEM, sample.system)]
+
+
+def _message(role: Role, content: str) -> dict[str, Any]:
+    return {"role": role.value, "content": content}
+
+
+def _assistant(turn: Turn, content: str, index: int) -> dict[str, Any]:
+    message = _message(Role.ASSISTANT, content)
+    if turn.tool_calls:
+        message["tool_calls"] = [
+            {"id": _call_id(index, number), "type": "function", "function": _function(call)}
+            for number, call in enumerate(turn.tool_calls)
+        ]
+    return message
+
+
+def _call_id(turn: int, number: int) -> str:
+    """A tool call's id: OpenAI wants one, and it has to be the same whenever the sample is rendered."""
+    return f"call_{turn}_{number}"
+
+
+def _function(call: ToolCall) -> dict[str, str]:
+    _require("tool_calls", call.name)
+    try:
+        arguments = canonical_json(call.arguments).decode()
+    except TypeError as error:
+        raise TemplateError(f"tool_calls: the arguments of {call.name} are not JSON: {error}") from error
+    if tag := _TAG.search(arguments):
+        raise TemplateError(f"tool_calls: an argument of {call.name} holds the reserved tag {tag.group()}")
+    if orjson.loads(arguments) != call.arguments:
+        raise TemplateError(f"tool_calls: the arguments of {call.name} are not the same after JSON")
+    return {"name": call.name, "arguments": arguments}
+
+
+def _parse_turn(user: Mapping[str, Any], assistant: Mapping[str, Any]) -> Turn:
+    text = _content(user, Role.USER)
+    _require("user", text)
+    parsed = parse(_content(assistant, Role.ASSISTANT))
+    return Turn(
+        user=text,
+        judge_analysis=parsed.judge_analysis,
+        mode=parsed.mode,
+        thinking=parsed.thinking,
+        answer=parsed.answer,
+        tool_calls=tuple(_parse_call(call) for call in assistant.get("tool_calls") or ()),
+    )
+
+
+def _parse_call(call: Mapping[str, Any]) -> ToolCall:
+    try:
+        name, arguments = call["function"]["name"], orjson.loads(call["function"]["arguments"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise TemplateError("tool_calls: expected function.name and function.arguments as a JSON text") from error
+    if not isinstance(arguments, dict):
+        raise TemplateError("tool_calls: function.arguments must be a JSON object")
+    parsed = ToolCall(name=name, arguments=arguments)
+    _function(parsed)
+    return parsed
+
+
+def _content(message: Mapping[str, Any], role: Role) -> str:
+    content = message.get("content")
+    if message.get("role") != role or not isinstance(content, str):
+        raise TemplateError(f"messages: expected a message of the role {role.value} with a text")
+    return content

@@ -1,0 +1,75 @@
+"""The work queue's statements: claim, renew, move, give back, revive. All guarded by the item's lease token.
+
+A worker lives as long as its session holds the advisory lock of its id; what a dead worker held is free at once. `available_at` is the one
+time that decides who may claim: the end of a backoff, or of a lease.
+"""
+
+WORKER_LOCK = 0x4B41  # the class of the workers' advisory locks
+LEASE_SECONDS = 120
+
+REGISTER_WORKER = "INSERT INTO workers (host, pid) VALUES (%(host)s, %(pid)s) RETURNING id"
+
+HOLD_WORKER_LOCK = f"SELECT pg_advisory_lock({WORKER_LOCK}, %(worker)s::integer)"
+
+ALIVE_WORKERS = f"""
+    SELECT objid::bigint FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = {WORKER_LOCK} AND objsubid = 2 AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+CLAIM = f"""
+    WITH picked AS (
+        SELECT run_id, query_id FROM work_items
+        WHERE run_id = %(run)s AND state = 'ready' AND available_at <= now()
+        ORDER BY available_at, query_id
+        LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE work_items AS item
+    SET worker_id = %(worker)s, lease_token = item.lease_token + 1,
+        available_at = now() + interval '{LEASE_SECONDS} seconds'
+    FROM picked
+    WHERE item.run_id = picked.run_id AND item.query_id = picked.query_id
+    RETURNING item.query_id, item.turn, item.stage, item.attempts, item.lease_token
+"""
+
+RENEW = f"""
+    UPDATE work_items SET available_at = now() + interval '{LEASE_SECONDS} seconds'
+    WHERE worker_id = %(worker)s AND state = 'ready'
+"""
+
+MOVE = f"""
+    UPDATE work_items AS item
+    SET turn = new.turn, stage = new.stage, state = new.state, attempts = new.attempts,
+        reason = new.reason, detail = new.detail,
+        worker_id = CASE WHEN new.keep THEN item.worker_id END,
+        available_at = now() + CASE WHEN new.keep THEN interval '{LEASE_SECONDS} seconds'
+                                    ELSE new.delay * interval '1 second' END
+    FROM json_to_recordset(%(moves)s) AS new(
+        run_id bigint, query_id bigint, lease_token bigint, turn smallint, stage text, state text,
+        attempts smallint, reason text, detail text, keep boolean, delay double precision)
+    WHERE item.run_id = new.run_id AND item.query_id = new.query_id
+      AND item.lease_token = new.lease_token AND item.state = 'ready'
+    RETURNING item.run_id, item.query_id
+"""
+
+GIVE_BACK = """
+    UPDATE work_items SET worker_id = NULL, available_at = now()
+    WHERE worker_id = %(worker)s AND state = 'ready'
+"""
+
+FREE_DEAD = f"""
+    UPDATE work_items SET worker_id = NULL, available_at = now()
+    WHERE worker_id IS NOT NULL AND state = 'ready' AND worker_id NOT IN ({ALIVE_WORKERS})
+"""
+
+REVIVE = """
+    UPDATE work_items SET state = 'ready', attempts = 0, reason = NULL, detail = NULL, worker_id = NULL,
+        available_at = now()
+    WHERE run_id = %(run)s AND state = 'dead'
+"""
+
+NEXT_AVAILABLE = """
+    SELECT count(*), greatest(0, extract(epoch FROM min(available_at) - now()))::double precision
+    FROM work_items WHERE run_id = %(run)s AND state = 'ready'
+"""

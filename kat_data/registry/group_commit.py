@@ -1,0 +1,67 @@
+"""Group commit: what arrives while one transaction runs goes together into the next, so that many writers share one fsync."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import psycopg
+
+Operation = TypeVar("Operation")
+Result = TypeVar("Result")
+
+
+class GroupCommit(Generic[Operation, Result]):
+    """Hands operations to `flush` in groups of at most `limit`, one group at a time; `flush` returns one result for each, in order.
+
+    A group that Postgres refuses for its data is done again one by one, so that one bad record fails alone.
+    """
+
+    def __init__(self, flush: Callable[[Sequence[Operation]], Awaitable[Sequence[Result]]], limit: int = 256) -> None:
+        self._flush = flush
+        self._limit = limit
+        self._waiting: list[tuple[Operation, asyncio.Future[Result]]] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    async def submit(self, operation: Operation) -> Result:
+        """Return the operation's result once its transaction is committed; a cancelled caller does not undo it."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((operation, future))
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        return await future
+
+    async def drain(self) -> None:
+        """Return when everything submitted so far is committed or has failed."""
+        while self._worker is not None:
+            await asyncio.shield(self._worker)
+
+    async def _work(self) -> None:
+        await asyncio.sleep(0)  # let the other tasks of this loop turn join the group
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+                await self._do(group)
+        finally:
+            self._worker = None
+
+    async def _do(self, group: list[tuple[Operation, "asyncio.Future[Result]"]]) -> None:
+        try:
+            results = await self._flush([operation for operation, _ in group])
+        except psycopg.DataError as error:
+            if len(group) == 1:
+                _fail(group, error)
+            else:
+                for single in group:
+                    await self._do([single])
+        except Exception as error:
+            _fail(group, error)
+        else:
+            for (_, future), result in zip(group, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
+
+
+def _fail(group: list[tuple[Operation, "asyncio.Future[Result]"]], error: Exception) -> None:
+    for _, future in group:
+        if not future.done():
+            future.set_exception(error)

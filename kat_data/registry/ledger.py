@@ -1,0 +1,154 @@
+"""The ledger in Postgres: reserve a key before its call is sent, store the reply before anyone uses it (architecture §6)."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+import psycopg
+
+from kat_data.clock import Clock
+from kat_data.domain.call import CallRequest, Charge, Reply
+from kat_data.domain.codec import from_python
+from kat_data.registry.claims import ALIVE_WORKERS
+from kat_data.registry.group_commit import GroupCommit
+
+# A failed key, or one whose worker died while it was asked, goes to the next caller; the dead worker's estimate stays charged.
+RESERVE = f"""
+    INSERT INTO calls (key, model, revision, state, request, usd, tokens, recorded, run_id, worker_id)
+    SELECT key, model, revision, 'reserved', request, usd, tokens, recorded, run_id, worker_id
+    FROM json_populate_recordset(NULL::calls, %(rows)s)
+    ON CONFLICT (key) DO UPDATE SET
+        state = 'reserved', error = NULL, recorded = excluded.recorded,
+        lost_usd = calls.lost_usd + CASE WHEN calls.state = 'reserved' THEN calls.usd ELSE 0 END,
+        lost_tokens = calls.lost_tokens + CASE WHEN calls.state = 'reserved' THEN calls.tokens ELSE 0 END,
+        usd = excluded.usd, tokens = excluded.tokens, run_id = excluded.run_id, worker_id = excluded.worker_id
+    WHERE calls.state = 'failed' OR (calls.state = 'reserved' AND calls.worker_id NOT IN ({ALIVE_WORKERS}))
+    RETURNING key
+"""
+
+LOOK_UP = "SELECT key, state, reply FROM calls WHERE key = ANY(%(keys)s)"
+
+SETTLE = """
+    UPDATE calls SET state = new.state, reply = new.reply, finish_reason = new.finish_reason, usd = new.usd,
+        tokens = new.tokens, lost_usd = calls.lost_usd + new.lost_usd, lost_tokens = calls.lost_tokens + new.lost_tokens,
+        seconds = new.seconds, error = new.error, settled_at = now()
+    FROM json_populate_recordset(NULL::calls, %(rows)s) AS new
+    WHERE calls.key = new.key AND calls.state = 'reserved' AND calls.worker_id = new.worker_id
+"""
+
+SPENT = """
+    SELECT coalesce(sum(usd + lost_usd), 0)::double precision, coalesce(sum(tokens + lost_tokens), 0)::bigint
+    FROM calls WHERE run_id = %(run)s
+"""
+
+
+class PostgresLedger:
+    """One worker's door to the ledger, for calls that one run pays; satisfies `llm.ledger.Ledger`.
+
+    `recorded` marks calls that a recorded ledger answers: their money is what they would have cost.
+    """
+
+    def __init__(
+        self, connection: psycopg.AsyncConnection[Any], *, run: int, worker: int, clock: Clock, recorded: bool = False
+    ) -> None:
+        self._connection = connection
+        self._run = run
+        self._worker = worker
+        self._clock = clock
+        self._recorded = recorded
+        self._lock = asyncio.Lock()
+        self._estimates: dict[bytes, Charge] = {}
+        self._reservations: GroupCommit[dict[str, Any], Reply | bool] = GroupCommit(self._reserve)
+        self._settlements: GroupCommit[dict[str, Any], None] = GroupCommit(self._settle)
+
+    async def spent(self) -> Charge:
+        """Return what this run has been charged so far."""
+        async with self._lock:
+            cursor = await self._connection.execute(SPENT, {"run": self._run})
+            row = await cursor.fetchone()
+            await self._connection.commit()
+        assert row is not None
+        return Charge(usd=row[0], tokens=row[1])
+
+    async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | None:
+        """Return the stored reply, or none: the caller now owns the key and must settle or release it."""
+        row = {
+            "key": _hex(request.key),
+            "model": request.model,
+            "revision": request.revision,
+            "request": request,
+            "usd": estimate.usd,
+            "tokens": estimate.tokens,
+            "recorded": self._recorded,
+            "run_id": self._run,
+            "worker_id": self._worker,
+        }
+        wait = 0.05
+        while True:
+            answer = await self._reservations.submit(row)
+            if isinstance(answer, Reply):
+                return answer
+            if answer:
+                self._estimates[request.key] = estimate
+                return None
+            await self._clock.sleep(wait)  # another live worker is asking: its reply comes, or its lock goes
+            wait = min(2 * wait, 2.0)
+
+    async def settle(self, request: CallRequest, reply: Reply, charge: Charge, seconds: float) -> None:
+        """Store the reply and what it cost."""
+        del self._estimates[request.key]
+        await self._settlements.submit(
+            {
+                **self._settled(request, "done"),
+                "reply": reply,
+                "finish_reason": reply.finish_reason,
+                "usd": charge.usd,
+                "tokens": charge.tokens,
+                "seconds": seconds,
+            }
+        )
+
+    async def release(self, request: CallRequest, error: str, *, charged: bool) -> None:
+        """Free a key that got no reply; `charged` keeps its estimate charged."""
+        row = self._settled(request, "failed") | {"error": error}
+        estimate = self._estimates.pop(request.key)
+        if charged:
+            row |= {"lost_usd": estimate.usd, "lost_tokens": estimate.tokens}
+        await self._settlements.submit(row)
+
+    async def close(self) -> None:
+        """Return when every settlement is committed."""
+        await self._reservations.drain()
+        await self._settlements.drain()
+
+    def _settled(self, request: CallRequest, state: str) -> dict[str, Any]:
+        charge = {"usd": 0.0, "tokens": 0, "lost_usd": 0.0, "lost_tokens": 0}
+        return {"key": _hex(request.key), "state": state, "worker_id": self._worker, **charge}
+
+    async def _reserve(self, rows: Sequence[dict[str, Any]]) -> list[Reply | bool]:
+        async with self._lock, self._connection.transaction():
+            # A reservation lost in a crash of the server costs at most the call in flight: no fsync is due.
+            await self._connection.execute("SET LOCAL synchronous_commit = off")
+            cursor = await self._connection.execute(RESERVE, {"rows": _json(rows)})
+            granted = {row[0] async for row in cursor}
+            refused = [bytes.fromhex(row["key"][2:]) for row in rows]
+            refused = [key for key in refused if key not in granted]
+            known: dict[bytes, Reply] = {}
+            if refused:
+                cursor = await self._connection.execute(LOOK_UP, {"keys": refused})
+                known = {key: from_python(Reply, reply) async for key, state, reply in cursor if state == "done"}
+        return [known.get(key) or key in granted for key in (bytes.fromhex(row["key"][2:]) for row in rows)]
+
+    async def _settle(self, rows: Sequence[dict[str, Any]]) -> list[None]:
+        async with self._lock, self._connection.transaction():
+            await self._connection.execute(SETTLE, {"rows": _json(rows)})
+        return [None] * len(rows)
+
+
+def _json(rows: Sequence[dict[str, Any]]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+def _hex(key: bytes) -> str:
+    return "\\x" + key.hex()
