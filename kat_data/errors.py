@@ -16,13 +16,17 @@ KatError
 ├── BadReply                  a model answered, and the answer cannot be used
 │   ├── ReplyCut              finish_reason was `length`
 │   ├── ReplyEmpty            no text and no tool call
-│   └── ReplyMalformed        not what the schema asks
+│   ├── ReplyMalformed        not what the schema asks
+│   └── RequestRejected       the endpoint refuses this one request: too long, for instance
 ├── EndpointFault             a passing fault (429, 5xx, timeout) outlived its retries: retry later
 ├── VerifierFault             a verifier broke; never a verdict: retry on a fresh one
 ├── LeaseLost                 another worker owns the item now: drop the work
 ├── RegistryError             Postgres cannot be reached or started
 └── SnapshotError             a snapshot cannot be written, or does not match its hashes
 """
+
+
+from typing import ClassVar
 
 
 class KatError(Exception):
@@ -86,19 +90,40 @@ class RunBusy(RunStopped):
 
 
 class BadReply(KatError):
-    """A model answered with something that cannot be used; the reply is kept in the ledger."""
+    """A model answered with something that cannot be used; the reply is kept in the ledger.
+
+    `calls` are the ledger keys, hex, of every call made for the answer; `code` is what `Candidate.fault` stores.
+    """
+
+    code: ClassVar[str] = "bad_reply"
+
+    def __init__(self, message: str, *, calls: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.calls = calls
 
 
 class ReplyCut(BadReply):
     """The reply was cut at the length limit (`finish_reason` is `length`)."""
 
+    code = "reply_cut"
+
 
 class ReplyEmpty(BadReply):
     """The reply holds neither text nor a tool call."""
 
+    code = "reply_empty"
+
 
 class ReplyMalformed(BadReply):
     """The reply does not follow the schema that was asked for, also after one repair."""
+
+    code = "reply_malformed"
+
+
+class RequestRejected(BadReply):
+    """The endpoint refuses this one request (HTTP 400, 413 or 422), for instance as too long; nothing was paid."""
+
+    code = "request_rejected"
 
 
 class EndpointFault(KatError):

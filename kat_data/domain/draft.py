@@ -1,6 +1,6 @@
 """Drafts: what a run knows of one query so far; stages take one and return a fuller one."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.mode import ModeChoice, Vote
@@ -8,20 +8,22 @@ from kat_data.domain.query import Message, Query, Role
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.verdict import Outcome
+from kat_data.hashing import content_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A query on its way to a sample.
 
-    `turns` are finished; votes, choice, candidates, `accepted` (a candidate's position) and the judge analysis belong to the turn under work, whose
-    index is `len(turns)`.
+    `turns` are finished, each with the hash of its history in `lineages`; votes, choice, candidates, `accepted` (a
+    candidate's position) and the judge analysis belong to the turn under work, whose index is `len(turns)`.
     """
 
     query: Query
     tags: tuple[Tag, ...] = ()
     summary: TagSummary | None = None
     turns: tuple[Turn, ...] = ()
+    lineages: tuple[str, ...] = ()
     votes: tuple[Vote, ...] = ()
     choice: ModeChoice | None = None
     candidates: tuple[Candidate, ...] = ()
@@ -61,21 +63,41 @@ class Draft:
         return next((c for c in self.candidates if c.outcome is Outcome.CORRECT), None)
 
     def finish_turn(self) -> "Draft":
-        """Return the draft with the turn under work moved to `turns` and the next one blank; needs choice, acceptance and analysis."""
+        """Return the draft with the turn under work moved to `turns` and the next one blank; needs a mode and an acceptance.
+
+        A recipe without `judge_mode` leaves the judge analysis empty.
+        """
         candidate = self.accepted_candidate
-        if candidate is None or self.choice is None or self.judge_analysis is None:
-            raise ValueError("the turn has no accepted candidate, mode or judge analysis yet")
+        if candidate is None or self.choice is None:
+            raise ValueError("the turn has no accepted candidate or no mode yet")
         turn = Turn(
             user=self.user_text,
-            judge_analysis=self.judge_analysis,
+            judge_analysis=self.judge_analysis or "",
             mode=self.choice.mode,
             thinking=candidate.thinking,
             answer=candidate.answer,
             tool_calls=candidate.tool_calls,
         )
-        return replace(
-            self, turns=(*self.turns, turn), votes=(), choice=None, candidates=(), accepted=None, judge_analysis=None
+        return Draft(
+            query=self.query,
+            tags=self.tags,
+            summary=self.summary,
+            turns=(*self.turns, turn),
+            lineages=(*self.lineages, self._turn_lineage()),
         )
+
+    def _turn_lineage(self) -> str:
+        """Hash what led to the turn: votes, choice, candidates with their calls and outcomes, acceptance, judge analysis."""
+        candidates = [
+            (c.position, c.calls, c.fault, [(v.verifier, v.outcome, v.status) for v in c.verdicts])
+            for c in self.candidates
+        ]
+        return content_hash((self.votes, self.choice, candidates, self.accepted, self.judge_analysis)).hex()
+
+    @property
+    def lineage(self) -> bytes:
+        """The 32-byte hash over the query, its tags and every finished turn: equal lineage = the same history."""
+        return content_hash((self.query.hash.hex(), self.tags, self.lineages))
 
     def sample(self) -> Sample:
         """Return the sample once every turn is finished."""

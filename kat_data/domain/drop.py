@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from kat_data.domain.draft import Draft
+
 
 class DropReason(StrEnum):
     """A reason code; `sentence` explains it to people, and the funnel counts it."""
@@ -37,7 +39,11 @@ class DropReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A stage's refusal of a draft: the reason that the funnel counts, and a detail for one reader."""
+    """A stage's refusal of a draft: the reason that the funnel counts, and a detail for one reader.
+
+    `draft` holds what the stage found before it gave up (rejected candidates, verdicts): paid for, so kept.
+    """
 
     reason: DropReason
     detail: str = ""
+    draft: Draft | None = None

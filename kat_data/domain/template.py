@@ -133,19 +133,27 @@ def parse_messages(messages: Sequence[Mapping[str, Any]], tools: Sequence[dict[s
     return Sample(system=system, tools=tuple(tools), turns=turns)
 
 
-def render_prompt_completion(sample: Sample) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the stage-1 form: a prompt whose last user message ends with the trigger, and a completion of one message.
+def render_prompt(sample: Sample) -> list[dict[str, Any]]:
+    """Return the messages that ask for the sample's last turn.
 
-    Earlier assistant turns stand in the prompt as their answers alone, as a model sees a conversation.
+    Earlier assistant turns stand in them as their answers alone, as a model sees a conversation.
     """
     *earlier, last = sample.turns
-    prompt = _system_message(sample)
+    messages = _system_message(sample)
     for index, turn in enumerate(earlier):
         _require("user", turn.user)
         _require("answer", turn.answer)
-        prompt += [_message(Role.USER, turn.user), _assistant(turn, turn.answer, index)]
-    prompt.append(_message(Role.USER, add_trigger(last.user, last.mode)))
-    return prompt, [_assistant(last, render_completion(last), len(earlier))]
+        messages += [_message(Role.USER, turn.user), _assistant(turn, turn.answer, index)]
+    _require("user", last.user)
+    return [*messages, _message(Role.USER, last.user)]
+
+
+def render_prompt_completion(sample: Sample) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the stage-1 form: a prompt whose last user message ends with the trigger, and a completion of one message."""
+    last = sample.turns[-1]
+    prompt = render_prompt(sample)
+    prompt[-1] = _message(Role.USER, add_trigger(last.user, last.mode))
+    return prompt, [_assistant(last, render_completion(last), len(sample.turns) - 1)]
 
 
 def _parse_completion(text: str, mode: Mode, judge_analysis: str) -> ParsedTurn:

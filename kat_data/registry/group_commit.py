@@ -47,7 +47,7 @@ class GroupCommit(Generic[Operation, Result]):
     async def _do(self, group: list[tuple[Operation, "asyncio.Future[Result]"]]) -> None:
         try:
             results = await self._flush([operation for operation, _ in group])
-        except psycopg.DataError as error:
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
             if len(group) == 1:
                 _fail(group, error)
             else:

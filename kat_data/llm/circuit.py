@@ -1,0 +1,44 @@
+"""When to stop asking an endpoint that only fails."""
+
+from kat_data.errors import EndpointDown, EndpointRefused, RequestRejected, RunStopped
+from kat_data.llm.client import Transient
+
+_FAULTS_IN_A_ROW = 8
+_REJECTIONS_IN_A_ROW = 16
+
+
+class Circuit:
+    """Counts what happens to the calls of one endpoint, and says when the run has to stop.
+
+    It stops a run where one call found nobody listening in all its tries while no other call got through, where several
+    calls in a row gave up, or where an endpoint that has never answered rejects request after request.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self.answers = 0
+        self._endpoint = endpoint
+        self._faults = 0
+        self._rejections = 0
+
+    def answered(self) -> None:
+        """Count an answer: the endpoint works."""
+        self.answers += 1
+        self._faults = 0
+
+    def gave_up(self, error: Transient, *, answers_before: int) -> RunStopped | None:
+        """Count a call that gave up on `error`; `answers_before` is what `answers` was when the call began."""
+        self._faults += 1
+        if self.answers != answers_before:
+            return None
+        if error.unreachable:
+            return EndpointDown(f"{error}: start endpoint {self._endpoint}, or correct its URL, then resume the run")
+        if self._faults < _FAULTS_IN_A_ROW:
+            return None
+        return EndpointDown(f"{self._faults} calls in a row failed, the last because {error}: mend it, then resume the run")
+
+    def rejected(self, error: RequestRejected) -> RunStopped | None:
+        """Count a request that the endpoint refused as such."""
+        self._rejections += 1
+        if self.answers or self._rejections < _REJECTIONS_IN_A_ROW:
+            return None
+        return EndpointRefused(f"{error}, and every other request too: correct the recipe's models or sampling")

@@ -1,0 +1,31 @@
+"""What calls cost: upper bounds before they are made, charges after."""
+
+import orjson
+
+from kat_data.domain.call import CallRequest, Price, Usage
+from kat_data.llm.ledger import Charge
+
+_PER_MESSAGE = 16
+_PER_REQUEST = 64
+
+
+def upper_bound(request: CallRequest, price: Price) -> Charge:
+    """Return what `request` can cost at most: a token for every byte sent, what chat templates add, and `max_tokens`.
+
+    Byte-level tokenisers never make more tokens than bytes, in any language, so a cap kept with this bound holds.
+    """
+    prompt = _PER_REQUEST + sum(_PER_MESSAGE + _size(message.content) for message in request.messages)
+    if request.tools:
+        prompt += len(orjson.dumps(request.tools))
+    if request.schema is not None:
+        prompt += len(orjson.dumps(request.schema))
+    return charge(Usage(prompt_tokens=prompt, completion_tokens=request.sampling.max_tokens), price)
+
+
+def charge(usage: Usage, price: Price) -> Charge:
+    """Return the money and tokens of `usage`."""
+    return Charge(usd=price.cost(usage), tokens=usage.total)
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

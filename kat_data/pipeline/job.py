@@ -1,0 +1,179 @@
+"""One worker's part in one run: claim items, take each through its stages, commit every step."""
+
+import traceback
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import psycopg
+
+from kat_data.clock import Clock
+from kat_data.domain.draft import Draft
+from kat_data.domain.drop import Dropped, DropReason
+from kat_data.domain.states import ItemState
+from kat_data.errors import KatError, LeaseLost, RegistryError, RunStopped
+from kat_data.hashing import content_hash
+from kat_data.pipeline.plan import Plan
+from kat_data.pipeline.tracing import TracedModel
+from kat_data.registry.drafts import Row, new_facts
+from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
+from kat_data.stages.stage import Stage, Tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What one try of a stage brought: a draft, a drop or an error, with its attempt record."""
+
+    attempt: Attempt
+    result: Draft | Dropped | Exception
+
+
+class RunJob:
+    """A run as an executor sees it: items to claim and to work on. Executors know nothing of stages.
+
+    `counts` grows with every item that ends (`accepted`, `dropped`, `dead`) and every try that failed (`retried`).
+    """
+
+    def __init__(self, *, run: int, worker: Worker, plan: Plan, tools: Tools, attempts: int, clock: Clock) -> None:
+        self._run = run
+        self._worker = worker
+        self._plan = plan
+        self._tools = tools
+        self._attempts = attempts
+        self._clock = clock
+        self.counts: Counter[str] = Counter()
+
+    async def claim(self, limit: int) -> list[Claim]:
+        """Lease at most `limit` items that can be worked on now."""
+        return await self._worker.claim(self._run, limit)
+
+    async def waiting(self) -> tuple[int, float]:
+        """Return how many items are unfinished, and in how many seconds the next can be claimed."""
+        return await self._worker.waiting(self._run)
+
+    async def work(self, claim: Claim) -> None:
+        """Take one item as far as it goes; raises `RunStopped` where the whole run cannot go on, and `RegistryError`."""
+        try:
+            current: Claim | None = claim
+            while current is not None:
+                current = await self._step(current)
+        except LeaseLost:
+            self.counts["lease_lost"] += 1
+        except psycopg.OperationalError as error:
+            raise RegistryError(f"lost the database: {error}; start it and run the same command again") from error
+
+    async def _step(self, claim: Claim) -> Claim | None:
+        stage = self._plan.at(claim.stage, claim.draft)
+        if stage is None:
+            return await self._turn_without_end(claim)
+        done = await self._try(stage, claim)
+        match done.result:
+            case Dropped() as dropped:
+                return await self._drop(claim, done.attempt, dropped)
+            case Exception() as error:
+                return await self._fail(claim, done.attempt, error)
+            case draft:
+                return await self._advance(claim, stage, done.attempt, draft)
+
+    async def _try(self, stage: Stage, claim: Claim) -> Done:
+        trace: list[str] = []
+        models = {
+            role: tuple(TracedModel(model, trace) for model in members) for role, members in self._tools.models.items()
+        }
+        started_at, start = self._clock.now(), self._clock.monotonic()
+        result: Draft | Dropped | Exception
+        error = None
+        try:
+            result = await stage.run(claim.draft, replace(self._tools, models=models))
+            outcome = "dropped" if isinstance(result, Dropped) else "done"
+        except RunStopped:
+            raise
+        except Exception as failure:  # a defect in one stage costs its item a try, never the run
+            result, outcome, error = failure, "failed", _describe(failure)
+        attempt = Attempt(
+            stage=stage.name,
+            started_at=started_at,
+            seconds=self._clock.monotonic() - start,
+            outcome=outcome,
+            calls=tuple(trace),
+            error=error,
+        )
+        return Done(attempt=attempt, result=result)
+
+    async def _advance(self, claim: Claim, stage: Stage, attempt: Attempt, draft: Draft) -> Claim | None:
+        facts = new_facts((claim.run, claim.query), claim.draft, draft)
+        following = self._plan.after(stage.name, draft)
+        if following is not None:
+            return await self._go_on(claim, attempt, facts, following.name, draft)
+        if draft.accepted is None:
+            return await self._drop(claim, attempt, _nothing_accepted(), facts)
+        if not draft.is_last_turn:
+            return await self._go_on(claim, attempt, facts, self._plan.turn_start, draft.finish_turn())
+        await self._accept(claim, attempt, facts, draft.finish_turn())
+        return None
+
+    async def _go_on(
+        self, claim: Claim, attempt: Attempt, facts: dict[str, list[Row]], stage: str, draft: Draft
+    ) -> Claim:
+        move = Move(stage=stage, turn=len(draft.turns), keep=True)
+        await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts))
+        return replace(claim, stage=stage, turn=move.turn, attempts=0, draft=draft)
+
+    async def _accept(self, claim: Claim, attempt: Attempt, facts: dict[str, list[Row]], draft: Draft) -> None:
+        sample = draft.sample()
+        row = {
+            "hash": "\\x" + content_hash(sample).hex(),
+            "run_id": claim.run,
+            "query_id": claim.query,
+            "mode": sample.mode,
+            "sample": sample,
+            "lineage": "\\x" + draft.lineage.hex(),
+        }
+        move = Move(stage=attempt.stage, turn=claim.turn, state=ItemState.ACCEPTED)
+        await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts, sample=row))
+        self.counts["accepted"] += 1
+
+    async def _drop(
+        self, claim: Claim, attempt: Attempt, dropped: Dropped, facts: dict[str, list[Row]] | None = None
+    ) -> None:
+        move = Move(
+            stage=attempt.stage,
+            turn=claim.turn,
+            state=ItemState.DROPPED,
+            reason=dropped.reason.value,
+            detail=dropped.detail or None,
+        )
+        found = dropped.draft or claim.draft
+        facts = facts or new_facts((claim.run, claim.query), claim.draft, found)
+        await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts))
+        self.counts["dropped"] += 1
+
+    async def _fail(self, claim: Claim, attempt: Attempt, error: Exception) -> None:
+        attempts = claim.attempts + 1
+        dead = attempts >= self._attempts
+        move = Move(
+            stage=attempt.stage,
+            turn=claim.turn,
+            state=ItemState.DEAD if dead else ItemState.READY,
+            attempts=attempts,
+            delay=min(2.0**attempts, 60.0),
+            reason=type(error).__name__,
+            detail=str(error),
+        )
+        await self._worker.commit(Step(claim=claim, attempt=attempt, move=move))
+        self.counts["dead" if dead else "retried"] += 1
+
+    async def _turn_without_end(self, claim: Claim) -> None:
+        attempt = Attempt(
+            stage=claim.stage, started_at=self._clock.now(), seconds=0.0, outcome="dropped", calls=(), error=None
+        )
+        await self._drop(claim, attempt, _nothing_accepted())
+
+
+def _nothing_accepted() -> Dropped:
+    return Dropped(reason=DropReason.NO_CANDIDATE, detail="no stage of the recipe accepted an answer")
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, KatError):
+        return f"{type(error).__name__}: {error}"
+    return "".join(traceback.format_exception(error, limit=-4))

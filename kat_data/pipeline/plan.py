@@ -1,0 +1,36 @@
+"""The plan of a run: which stage comes next for a draft, and when a turn or the whole draft is done."""
+
+from collections.abc import Sequence
+
+from kat_data.domain.draft import Draft
+from kat_data.stages.stage import Stage
+
+
+class Plan:
+    """A recipe's stages in order; those that are `per_turn` run again for every assistant turn."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self.stages = tuple(stages)
+        self._index = {stage.name: index for index, stage in enumerate(self.stages)}
+        self._first_per_turn = next((i for i, stage in enumerate(self.stages) if stage.per_turn), len(self.stages))
+
+    @property
+    def first(self) -> str:
+        """The name of the stage at which every item starts."""
+        return self.stages[0].name
+
+    @property
+    def turn_start(self) -> str:
+        """The name of the stage at which every further turn starts."""
+        return self.stages[self._first_per_turn].name
+
+    def at(self, name: str, draft: Draft) -> Stage | None:
+        """Return the first stage from `name` on that applies to the draft, or none when its turn has run through."""
+        return self._from(self._index[name], draft)
+
+    def after(self, name: str, draft: Draft) -> Stage | None:
+        """Return the first stage behind `name` that applies to the draft, or none when its turn has run through."""
+        return self._from(self._index[name] + 1, draft)
+
+    def _from(self, index: int, draft: Draft) -> Stage | None:
+        return next((stage for stage in self.stages[index:] if stage.applies(draft)), None)

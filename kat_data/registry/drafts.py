@@ -1,0 +1,169 @@
+"""Drafts in the registry: what a stage adds becomes rows, and the rows become a draft again."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from kat_data.domain.candidate import Candidate
+from kat_data.domain.codec import from_python
+from kat_data.domain.draft import Draft
+from kat_data.domain.mode import ModeChoice, Vote
+from kat_data.domain.query import Query
+from kat_data.domain.tag import Tag, TagSummary
+from kat_data.domain.verdict import Verdict
+
+Row = dict[str, Any]
+Item = tuple[int, int]  # run id, query id
+
+FACT_TABLES = ("tags", "tag_summaries", "turns", "votes", "candidates", "verdicts")
+
+LOAD_QUERIES = """
+    SELECT queries.id, queries.hash, messages, tools, reference, verifier, category, sources.name AS source,
+        sources.licence
+    FROM queries JOIN sources ON sources.id = queries.source_id
+    WHERE queries.id = ANY(%(ids)s)
+"""
+
+INSERT_FACTS = {
+    name: f"INSERT INTO {name} SELECT * FROM json_populate_recordset(NULL::{name}, %(rows)s)" for name in FACT_TABLES
+}
+INSERT_FACTS["turns"] = """
+    INSERT INTO turns SELECT * FROM json_populate_recordset(NULL::turns, %(rows)s)
+    ON CONFLICT (run_id, query_id, turn) DO UPDATE SET mode = excluded.mode, origin = excluded.origin,
+        margin = excluded.margin, accepted = excluded.accepted, judge_analysis = excluded.judge_analysis
+"""
+
+
+def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
+    """Return the rows, by table, that `after` holds beyond `before`; both are of the same turn."""
+    key = {"run_id": item[0], "query_id": item[1]}
+    turn_key = {**key, "turn": len(after.turns)}
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for position, tag in enumerate(after.tags[len(before.tags) :], len(before.tags)):
+        rows["tags"].append({**key, "position": position, **_record(tag), "call": _bytea(tag.call)})
+    if after.summary is not None and before.summary is None:
+        rows["tag_summaries"].append({**key, **_record(after.summary)})
+    for position, vote in enumerate(after.votes[len(before.votes) :], len(before.votes)):
+        rows["votes"].append({**turn_key, "position": position, **_record(vote), "call": _bytea(vote.call)})
+    if _turn_state(after) != _turn_state(before):
+        rows["turns"].append({**turn_key, **_turn_state(after)})
+    _candidate_facts(turn_key, before, after, rows)
+    return rows
+
+
+def _candidate_facts(turn_key: Row, before: Draft, after: Draft, rows: dict[str, list[Row]]) -> None:
+    known = {candidate.position: candidate for candidate in before.candidates}
+    for candidate in after.candidates:
+        key = {**turn_key, "position": candidate.position}
+        old = known.get(candidate.position)
+        if old is None:
+            row = {**key, **_record(candidate), "calls": [_bytea(call) for call in candidate.calls]}
+            del row["verdicts"]
+            rows["candidates"].append(row)
+        judged = len(old.verdicts) if old else 0
+        for number, verdict in enumerate(candidate.verdicts[judged:], judged):
+            rows["verdicts"].append({**key, "number": number, **_record(verdict), "reward": verdict.reward})
+
+
+def _turn_state(draft: Draft) -> Row:
+    choice = draft.choice
+    return {
+        "mode": choice.mode if choice else None,
+        "origin": choice.origin if choice else None,
+        "margin": choice.margin if choice else None,
+        "accepted": draft.accepted,
+        "judge_analysis": draft.judge_analysis,
+    }
+
+
+def _record(record: Any) -> Row:
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+def _bytea(call: str) -> str:
+    return "\\x" + call
+
+
+async def load_drafts(
+    connection: psycopg.AsyncConnection[Any], run: int, fresh: Iterable[int], begun: Iterable[int]
+) -> dict[int, Draft]:
+    """Return drafts by query id: blank ones for the `fresh` ids, with everything stored so far for the `begun` ones."""
+    fresh, begun = list(fresh), list(begun)
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(LOAD_QUERIES, {"ids": fresh + begun})
+        queries = {row["id"]: _query(row) async for row in cursor}
+        facts: dict[str, dict[int, list[Row]]] = {}
+        for table in FACT_TABLES if begun else ():
+            await cursor.execute(
+                f"SELECT * FROM {table} WHERE run_id = %(run)s AND query_id = ANY(%(ids)s)", {"run": run, "ids": begun}
+            )
+            facts[table] = _by_query([row async for row in cursor])
+    drafts = {query_id: Draft(query=queries[query_id]) for query_id in fresh}
+    for query_id in begun:
+        drafts[query_id] = _draft(queries[query_id], {table: rows.get(query_id, []) for table, rows in facts.items()})
+    return drafts
+
+
+def _query(row: Row) -> Query:
+    fields = ("messages", "tools", "reference", "verifier", "category", "source", "licence")
+    return from_python(Query, {name: row[name] for name in fields})
+
+
+def _by_query(rows: Sequence[Row]) -> dict[int, list[Row]]:
+    groups: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row["query_id"]].append(row)
+    return groups
+
+
+def _draft(query: Query, facts: Mapping[str, list[Row]]) -> Draft:
+    tags = sorted(facts["tags"], key=lambda row: row["position"])
+    summary = facts["tag_summaries"]
+    draft = Draft(
+        query=query,
+        tags=tuple(from_python(Tag, _fields(Tag, row, call=row["call"].hex())) for row in tags),
+        summary=from_python(TagSummary, _fields(TagSummary, summary[0])) if summary else None,
+    )
+    for row in sorted(facts["turns"], key=lambda row: row["turn"]):
+        draft = _with_turn(draft, row, facts)
+    return draft
+
+
+def _with_turn(draft: Draft, state: Row, facts: Mapping[str, list[Row]]) -> Draft:
+    if draft.accepted is not None:
+        draft = draft.finish_turn()
+    votes = [row for row in facts["votes"] if row["turn"] == state["turn"]]
+    candidates = [row for row in facts["candidates"] if row["turn"] == state["turn"]]
+    verdicts = [row for row in facts["verdicts"] if row["turn"] == state["turn"]]
+    return replace(
+        draft,
+        votes=tuple(
+            from_python(Vote, _fields(Vote, row, call=row["call"].hex()))
+            for row in sorted(votes, key=lambda row: row["position"])
+        ),
+        choice=from_python(ModeChoice, _fields(ModeChoice, state)) if state["mode"] else None,
+        candidates=tuple(_candidate(row, verdicts) for row in sorted(candidates, key=lambda row: row["position"])),
+        accepted=state["accepted"],
+        judge_analysis=state["judge_analysis"],
+    )
+
+
+def _candidate(row: Row, verdicts: Sequence[Row]) -> Candidate:
+    mine = sorted((v for v in verdicts if v["position"] == row["position"]), key=lambda v: v["number"])
+    return from_python(
+        Candidate,
+        _fields(
+            Candidate,
+            row,
+            calls=[call.hex() for call in row["calls"]],
+            verdicts=[_fields(Verdict, verdict) for verdict in mine],
+        ),
+    )
+
+
+def _fields(kind: Any, row: Row, **changed: Any) -> Row:
+    return {name: row[name] for name in kind.__dataclass_fields__ if name in row} | changed

@@ -1,0 +1,177 @@
+"""Runs in the registry: open one over a set of queries, change its state, count its funnel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, text
+
+from kat_data.domain.states import RUN_MOVES, RunState
+from kat_data.errors import NotFoundError, UserError
+from kat_data.hashing import content_hash
+from kat_data.registry.claims import REVIVE
+
+CHOSEN = """
+    SELECT queries.id, queries.hash FROM queries JOIN sources ON sources.id = queries.source_id
+    WHERE (cardinality(:sources) = 0 OR sources.name = ANY(:sources))
+      AND (cardinality(:categories) = 0 OR queries.category = ANY(:categories))
+    ORDER BY queries.hash
+    LIMIT :limit
+"""
+
+RUN_COLUMNS = "id, name, recipe, state, reason, queries, created_at, finished_at"
+
+LOCK_RUN = "SELECT pg_try_advisory_lock(19279, %(run)s::integer)"  # class of the runs' locks: one local executor a run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run as stored; `recipe` is the resolved recipe."""
+
+    id: int
+    name: str
+    recipe: dict[str, Any]
+    state: RunState
+    reason: str | None
+    queries: int
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunnelRow:
+    """How many items of a run ended (or stand) at `stage` in `state`, and why."""
+
+    stage: str
+    state: str
+    reason: str | None
+    items: int
+
+
+def open_run(
+    connection: Connection,
+    *,
+    name: str,
+    recipe: dict[str, Any],
+    identity: dict[str, Any],
+    first_stage: str,
+    sources: Sequence[str],
+    categories: Sequence[str],
+    limit: int | None,
+) -> tuple[RunRow, bool]:
+    """Return the run of this recipe over the chosen queries, and whether it is new; an existing one takes the recipe's new budget."""
+    chosen = {"sources": list(sources), "categories": list(categories), "limit": limit}
+    digest, count = connection.execute(
+        text(f"SELECT sha256(string_agg(hash, ''::bytea ORDER BY hash)), count(*) FROM ({CHOSEN}) AS chosen"), chosen
+    ).one()
+    if not count:
+        raise UserError(_nothing_chosen(sources, categories))
+    key = content_hash({"recipe": identity, "queries": digest.hex()})
+    made = connection.execute(
+        text("""
+            INSERT INTO runs (key, name, recipe, state, queries) VALUES (:key, :name, :recipe, 'open', :queries)
+            ON CONFLICT (key) DO NOTHING RETURNING id
+        """),
+        {"key": key, "name": name, "recipe": orjson.dumps(recipe).decode(), "queries": count},
+    ).scalar()
+    if made is not None:
+        connection.execute(
+            text(f"""
+                INSERT INTO work_items (run_id, query_id, stage, state)
+                SELECT :run, id, :stage, 'ready' FROM ({CHOSEN}) AS chosen
+            """),
+            {"run": made, "stage": first_stage, **chosen},
+        )
+        return get_run(connection, made), True
+    connection.execute(
+        text("UPDATE runs SET recipe = :recipe WHERE key = :key"),
+        {"key": key, "recipe": orjson.dumps(recipe).decode()},
+    )
+    return _run(connection.execute(text(f"SELECT {RUN_COLUMNS} FROM runs WHERE key = :key"), {"key": key}).one()), False
+
+
+def get_run(connection: Connection, run: int) -> RunRow:
+    """Return one run; raises `NotFoundError`."""
+    row = connection.execute(text(f"SELECT {RUN_COLUMNS} FROM runs WHERE id = :run"), {"run": run}).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no run {run}: `kat runs list` shows them")
+    return _run(row)
+
+
+def list_runs(connection: Connection) -> list[RunRow]:
+    """Return every run, the newest first."""
+    return [_run(row) for row in connection.execute(text(f"SELECT {RUN_COLUMNS} FROM runs ORDER BY id DESC"))]
+
+
+def set_state(connection: Connection, run: int, state: RunState, reason: str | None = None) -> None:
+    """Move a run to `state`; a move that the table of moves lacks raises `UserError`."""
+    allowed = [old.value for old, news in RUN_MOVES.items() if state in news or old is state]
+    moved = connection.execute(
+        text("""
+            UPDATE runs SET state = :state, reason = :reason,
+                finished_at = CASE WHEN :state = 'finished' THEN coalesce(finished_at, now()) END
+            WHERE id = :run AND state = ANY(:allowed)
+        """),
+        {"run": run, "state": state.value, "reason": reason, "allowed": allowed},
+    )
+    if not moved.rowcount:
+        raise UserError(f"run {run} is {get_run(connection, run).state.value}: it cannot become {state.value}")
+
+
+def fold_counters(connection: Connection, run: int) -> None:
+    """Write a finished run's funnel into `run_counters`, so that reading it costs nothing later."""
+    connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
+    connection.execute(
+        text("""
+            INSERT INTO run_counters (run_id, stage, state, reason, items)
+            SELECT run_id, stage, state, coalesce(reason, ''), count(*) FROM work_items WHERE run_id = :run
+            GROUP BY run_id, stage, state, coalesce(reason, '')
+        """),
+        {"run": run},
+    )
+
+
+def funnel(connection: Connection, run: int) -> list[FunnelRow]:
+    """Return where the run's items ended or stand; the counts add up to the run's queries."""
+    rows = connection.execute(
+        text("""
+            SELECT stage, state, nullif(reason, '') AS reason, items FROM run_counters
+            WHERE run_id = :run AND EXISTS (SELECT FROM runs WHERE id = :run AND state = 'finished')
+            UNION ALL
+            SELECT stage, state, reason, count(*) FROM work_items
+            WHERE run_id = :run AND NOT EXISTS (SELECT FROM runs WHERE id = :run AND state = 'finished')
+            GROUP BY stage, state, reason
+        """),
+        {"run": run},
+    )
+    return [FunnelRow(stage=r.stage, state=r.state, reason=r.reason, items=r.items) for r in rows]
+
+
+def revive_dead(connection: Connection, run: int) -> int:
+    """Make a run's dead items ready again and return how many there were."""
+    revived = connection.exec_driver_sql(REVIVE, {"run": run}).rowcount
+    if revived:
+        connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
+    return revived
+
+
+def _run(row: Any) -> RunRow:
+    return RunRow(
+        id=row.id,
+        name=row.name,
+        recipe=row.recipe,
+        state=RunState(row.state),
+        reason=row.reason,
+        queries=row.queries,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )
+
+
+def _nothing_chosen(sources: Sequence[str], categories: Sequence[str]) -> str:
+    chosen = [f"sources {', '.join(sources)}"] if sources else []
+    chosen += [f"categories {', '.join(categories)}"] if categories else []
+    scope = f" with {' and '.join(chosen)}" if chosen else ""
+    return f"the registry holds no query{scope}: import some with `kat queries import FILE --preset …`"

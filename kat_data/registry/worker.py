@@ -1,0 +1,219 @@
+"""A worker's life in the registry: it registers, claims items, commits what stages made of them, and gives back the rest."""
+
+import asyncio
+import os
+import socket
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+import orjson
+import psycopg
+
+from kat_data.clock import Clock
+from kat_data.domain.draft import Draft
+from kat_data.domain.states import ItemState
+from kat_data.errors import LeaseLost
+from kat_data.registry import claims
+from kat_data.registry.drafts import INSERT_FACTS, Row, load_drafts
+from kat_data.registry.group_commit import GroupCommit
+from kat_data.registry.session import Registry
+
+INSERT_ATTEMPTS = """
+    INSERT INTO stage_attempts (run_id, query_id, turn, stage, worker_id, started_at, seconds, outcome, error, calls)
+    SELECT run_id, query_id, turn, stage, worker_id, started_at, seconds, outcome, error, calls
+    FROM json_populate_recordset(NULL::stage_attempts, %(rows)s)
+"""
+
+INSERT_SAMPLES = """
+    INSERT INTO samples (hash, run_id, query_id, mode, sample, lineage)
+    SELECT hash, run_id, query_id, mode, sample, lineage FROM json_populate_recordset(NULL::samples, %(rows)s)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One leased item: where it stands, and its draft."""
+
+    run: int
+    query: int
+    turn: int
+    stage: str
+    attempts: int
+    lease_token: int
+    draft: Draft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What one try of one stage was: its time, its outcome (`done`, `dropped`, `failed`) and the calls it made."""
+
+    stage: str
+    started_at: datetime
+    seconds: float
+    outcome: str
+    calls: tuple[str, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Where an item goes after an attempt; `keep` holds the lease for the next stage, `delay` is a backoff in seconds."""
+
+    stage: str
+    turn: int
+    state: ItemState = ItemState.READY
+    attempts: int = 0
+    keep: bool = False
+    delay: float = 0.0
+    reason: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One attempt's outputs and the item's move, to be committed together; `sample` is the row of an accepted sample."""
+
+    claim: Claim
+    attempt: Attempt
+    move: Move
+    facts: dict[str, list[Row]] = field(default_factory=dict)
+    sample: Row | None = None
+
+
+class Worker:
+    """One process at work. `async with await Worker.start(registry, clock)`; leaving it gives back what it still holds."""
+
+    def __init__(self, registry: Registry, clock: Clock) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._steps: GroupCommit[Step, bool] = GroupCommit(self._commit)
+        self._claiming = asyncio.Lock()
+
+    @classmethod
+    async def start(cls, registry: Registry, clock: Clock) -> "Worker":
+        """Register, take the worker's lock, and free what dead workers held."""
+        worker = cls(registry, clock)
+        worker._session = await registry.async_connection(autocommit=True)
+        worker._claims = await registry.async_connection(autocommit=True)
+        worker._writes = await registry.async_connection()
+        named = {"host": socket.gethostname(), "pid": os.getpid()}
+        cursor = await worker._session.execute(claims.REGISTER_WORKER, named)
+        row = await cursor.fetchone()
+        assert row is not None
+        worker.id = row[0]
+        await worker._session.execute(claims.HOLD_WORKER_LOCK, {"worker": worker.id})
+        await worker._session.execute(claims.FREE_DEAD)
+        worker._heartbeat = asyncio.create_task(worker._renew())
+        return worker
+
+    id: int
+    _session: psycopg.AsyncConnection[Any]
+    _claims: psycopg.AsyncConnection[Any]
+    _writes: psycopg.AsyncConnection[Any]
+    _heartbeat: "asyncio.Task[None]"
+
+    async def __aenter__(self) -> "Worker":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._heartbeat.cancel()
+        await self._steps.drain()
+        await self._session.execute(claims.GIVE_BACK, {"worker": self.id})
+        for connection in (self._writes, self._claims, self._session):
+            await connection.close()
+
+    async def claim(self, run: int, limit: int) -> list[Claim]:
+        """Lease at most `limit` items of the run and return them with their drafts."""
+        async with self._claiming:
+            cursor = await self._claims.execute(claims.CLAIM, {"run": run, "limit": limit, "worker": self.id})
+            rows = await cursor.fetchall()
+            fresh = [row[0] for row in rows if row[4] == 1]  # the first lease ever: nothing is stored yet
+            begun = [row[0] for row in rows if row[4] > 1]
+            drafts = await load_drafts(self._claims, run, fresh, begun) if rows else {}
+        return [
+            Claim(
+                run=run, query=query, turn=turn, stage=stage, attempts=attempts, lease_token=token, draft=drafts[query]
+            )
+            for query, turn, stage, attempts, token in rows
+        ]
+
+    async def commit(self, step: Step) -> None:
+        """Write the step's outputs and move its item, both or neither; raises `LeaseLost` where another worker has it."""
+        if not await self._steps.submit(step):
+            raise LeaseLost(f"query {step.claim.query} of run {step.claim.run} went to another worker")
+
+    async def waiting(self, run: int) -> tuple[int, float]:
+        """Return how many items of the run are not finished, and in how many seconds the next can be claimed."""
+        async with self._claiming:
+            cursor = await self._claims.execute(claims.NEXT_AVAILABLE, {"run": run})
+            row = await cursor.fetchone()
+        assert row is not None
+        return row[0], row[1] or 0.0
+
+    async def _renew(self) -> None:
+        while True:
+            await self._clock.sleep(claims.LEASE_SECONDS / 4)
+            await self._session.execute(claims.RENEW, {"worker": self.id})
+
+    async def _commit(self, steps: Sequence[Step]) -> list[bool]:
+        async with self._writes.transaction():
+            cursor = await self._writes.execute(claims.MOVE, {"moves": _json([_move(step) for step in steps])})
+            moved = {(run, query) async for run, query in cursor}
+            kept = [step for step in steps if (step.claim.run, step.claim.query) in moved]
+            async with self._writes.pipeline():
+                await self._insert(kept)
+        return [(step.claim.run, step.claim.query) in moved for step in steps]
+
+    async def _insert(self, steps: Sequence[Step]) -> None:
+        facts: dict[str, list[Row]] = defaultdict(list)
+        for step in steps:
+            for table, rows in step.facts.items():
+                facts[table] += rows
+        for table, rows in facts.items():
+            await self._writes.execute(INSERT_FACTS[table], {"rows": _json(rows)})
+        await self._writes.execute(INSERT_ATTEMPTS, {"rows": _json([self._attempt(step) for step in steps])})
+        samples = [step.sample for step in steps if step.sample is not None]
+        if samples:
+            await self._writes.execute(INSERT_SAMPLES, {"rows": _json(samples)})
+
+    def _attempt(self, step: Step) -> Row:
+        attempt = step.attempt
+        return {
+            "run_id": step.claim.run,
+            "query_id": step.claim.query,
+            "turn": step.claim.turn,
+            "stage": attempt.stage,
+            "worker_id": self.id,
+            "started_at": attempt.started_at,
+            "seconds": attempt.seconds,
+            "outcome": attempt.outcome,
+            "error": attempt.error,
+            "calls": ["\\x" + call for call in attempt.calls],
+        }
+
+
+def _move(step: Step) -> Row:
+    move = step.move
+    return {
+        "run_id": step.claim.run,
+        "query_id": step.claim.query,
+        "lease_token": step.claim.lease_token,
+        "turn": move.turn,
+        "stage": move.stage,
+        "state": move.state,
+        "attempts": move.attempts,
+        "reason": move.reason,
+        "detail": move.detail,
+        "keep": move.keep,
+        "delay": move.delay,
+    }
+
+
+def _json(rows: Sequence[Row]) -> str:
+    return orjson.dumps(rows).decode()

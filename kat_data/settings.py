@@ -1,0 +1,108 @@
+"""Settings: read once from the environment into a frozen object that knows where each value came from."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from kat_data.errors import ConfigError
+
+VARIABLES = {
+    "KAT_HOME": "folder of the embedded Postgres and of local files",
+    "KAT_DATABASE_URL": "a Postgres server (postgresql://user:password@host:port/database); unset: the embedded one",
+    "KAT_LOG": "what is logged to stderr: debug, info, warning or error",
+}
+_TEST_PREFIX = "KAT_TEST_"
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One value as people see it: passwords masked, with the place it came from."""
+
+    name: str
+    value: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment says; `database_url` is a libpq URL, or none for the embedded Postgres in `home`."""
+
+    home: Path
+    database_url: str | None
+    log: str
+    origins: Mapping[str, str]
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> "Settings":
+        """Read the settings; raises `ConfigError` where a variable is unknown or malformed."""
+        environ = os.environ if environ is None else environ
+        _refuse_unknown(environ)
+        home, home_origin = _home(environ, Path.cwd() if cwd is None else cwd)
+        database_url, database_origin = _database_url(environ)
+        log, log_origin = _log(environ)
+        origins = {"home": home_origin, "database_url": database_origin, "log": log_origin}
+        return cls(home=home, database_url=database_url, log=log, origins=origins)
+
+    def shown(self) -> tuple[Setting, ...]:
+        """Return every value with its origin, fit to be printed."""
+        url = mask_password(self.database_url) if self.database_url else f"embedded, in {self.home / 'postgres'}"
+        values = {"home": str(self.home), "database_url": url, "log": self.log}
+        return tuple(Setting(name=name, value=value, origin=self.origins[name]) for name, value in values.items())
+
+
+def mask_password(url: str) -> str:
+    """Return `url` with every password in it as `***`."""
+    parts = urlsplit(url)
+    credentials, at, place = parts.netloc.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    netloc = f"{user}:***@{place}" if colon else f"{credentials}{at}{place}"
+    pairs = [_mask_pair(pair) for pair in parts.query.split("&")] if parts.query else []
+    return urlunsplit(parts._replace(netloc=netloc, query="&".join(pairs)))
+
+
+def _mask_pair(pair: str) -> str:
+    name, equals, _ = pair.partition("=")
+    return f"{name}=***" if equals and "password" in name.lower() else pair
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    for name in sorted(environ):
+        if not name.startswith("KAT_") or name.startswith(_TEST_PREFIX) or name in VARIABLES:
+            continue
+        near = difflib.get_close_matches(name, VARIABLES, n=1, cutoff=0.6)
+        known = f"did you mean {near[0]}?" if near else f"the known ones are {', '.join(VARIABLES)}."
+        raise ConfigError(f"Unknown environment variable {name}: {known}")
+
+
+def _home(environ: Mapping[str, str], cwd: Path) -> tuple[Path, str]:
+    if named := environ.get("KAT_HOME"):
+        return (cwd / Path(named).expanduser()).resolve(), "KAT_HOME"
+    cwd = cwd.resolve()
+    for folder in (cwd, *cwd.parents):
+        if (folder / ".kat").is_dir():
+            return folder / ".kat", f"the .kat folder found in {folder}"
+    return cwd / ".kat", "default: .kat in the working directory"
+
+
+def _database_url(environ: Mapping[str, str]) -> tuple[str | None, str]:
+    url = environ.get("KAT_DATABASE_URL")
+    if not url:
+        return None, "default"
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in _SCHEMES:
+        raise ConfigError("KAT_DATABASE_URL has to read postgresql://user:password@host:port/database.")
+    return f"postgresql://{rest}", "KAT_DATABASE_URL"
+
+
+def _log(environ: Mapping[str, str]) -> tuple[str, str]:
+    level = environ.get("KAT_LOG")
+    if not level:
+        return "warning", "default"
+    if level.lower() not in _LOG_LEVELS:
+        raise ConfigError(f"KAT_LOG is {level!r}; it has to be one of {', '.join(_LOG_LEVELS)}.")
+    return level.lower(), "KAT_LOG"

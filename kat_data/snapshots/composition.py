@@ -1,0 +1,45 @@
+"""What a snapshot is made of: rows counted by category, mode, band of difficulty and domain."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import attrgetter
+
+from kat_data.snapshots.record import Record
+
+BANDS: tuple[str, ...] = ("easy", "medium", "hard", "untagged")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Cell:
+    """How many rows share a category, a mode, a band of difficulty and a domain."""
+
+    category: str
+    mode: str
+    band: str
+    domain: str
+    rows: int
+
+
+def band(difficulty: float | None) -> str:
+    """Return the band of a difficulty of 1..10: easy below 4, medium below 7, hard from there on."""
+    if difficulty is None:
+        return "untagged"
+    return "easy" if difficulty < 4 else "medium" if difficulty < 7 else "hard"
+
+
+def compose(records: Iterable[Record]) -> tuple[Cell, ...]:
+    """Count records into cells, in sorted order."""
+    counts = Counter((r["category"], r["mode"], band(r["difficulty"]), r["domain"]) for r in records)
+    return tuple(
+        Cell(category=category, mode=mode, band=difficulty, domain=domain, rows=rows)
+        for (category, mode, difficulty, domain), rows in sorted(counts.items())
+    )
+
+
+def totals(cells: Iterable[Cell], *dimensions: str) -> dict[tuple[str, ...], int]:
+    """Sum cells over all but the named dimensions (`category`, `mode`, `band`, `domain`), in sorted order."""
+    counts: Counter[tuple[str, ...]] = Counter()
+    for cell in cells:
+        counts[tuple(attrgetter(name)(cell) for name in dimensions)] += cell.rows
+    return dict(sorted(counts.items()))

@@ -1,0 +1,108 @@
+"""The manifest: what a snapshot says of itself, in a hashed part (what it is) and an unhashed one (how it came about).
+
+The content hash covers the hashed part alone. That part has no version, no clock and no money, so the same rows from the
+same recipe are recognised as the same snapshot; the seal covers both parts, so that no byte of the file can change unseen.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from kat_data.domain.codec import from_python
+from kat_data.errors import SnapshotError
+from kat_data.hashing import content_hash
+from kat_data.snapshots.composition import Cell
+from kat_data.snapshots.record import TrainingStage
+
+MANIFEST = "manifest.json"
+CARD = "README.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One Parquet file; `path` is relative to the snapshot's folder."""
+
+    path: str
+    split: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hashed:
+    """What the snapshot is; `duplicates` counts rows left out because an earlier one holds the same sample."""
+
+    name: str
+    stage: TrainingStage
+    schema_version: int
+    seed: int
+    recipe: dict[str, Any]
+    models: dict[str, list[str]]
+    verifiers: list[dict[str, Any]]
+    rows: int
+    duplicates: int
+    composition: tuple[Cell, ...]
+    sources: dict[str, int]
+    licences: dict[str, int]
+    shards: tuple[Shard, ...]
+    code_version: str
+    writer: dict[str, str]
+
+    @property
+    def content_hash(self) -> str:
+        return content_hash(self).hex()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unhashed:
+    """How the snapshot came about: its place among versions, the clock, the money, and the card's checksum."""
+
+    version: int
+    built_at: str
+    funnel: list[dict[str, Any]] = field(default_factory=list)
+    money: dict[str, Any] = field(default_factory=dict)
+    notes: str = ""
+    card_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Both parts."""
+
+    hashed: Hashed
+    unhashed: Unhashed
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Rows by split, in the order in which the splits were given."""
+        rows: dict[str, int] = {}
+        for shard in self.hashed.shards:
+            rows[shard.split] = rows.get(shard.split, 0) + shard.rows
+        return rows
+
+    def to_bytes(self) -> bytes:
+        """Return the file's bytes: sorted keys, two-space indent, content hash and seal included."""
+        return _serialise(self.hashed, self.unhashed)
+
+
+def from_bytes(data: bytes) -> Manifest:
+    """Read a manifest; raises `SnapshotError` where any byte differs from what was written."""
+    try:
+        document = orjson.loads(data)
+        if _serialise(document["hashed"], document["unhashed"]) != data:
+            raise SnapshotError(f"{MANIFEST} was changed after it was written: its seal does not match")
+        return from_python(Manifest, {"hashed": document["hashed"], "unhashed": document["unhashed"]})
+    except (KeyError, TypeError, ValueError) as error:
+        raise SnapshotError(f"{MANIFEST} cannot be read as a manifest: {error}") from error
+
+
+def _serialise(hashed: Any, unhashed: Any) -> bytes:
+    document = {
+        "content_hash": content_hash(hashed).hex(),
+        "hashed": hashed,
+        "seal": content_hash([hashed, unhashed]).hex(),
+        "unhashed": unhashed,
+    }
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

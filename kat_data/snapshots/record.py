@@ -1,0 +1,127 @@
+"""Snapshot rows: what a caller gives for each accepted sample, and the record of plain values that is stored of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from kat_data.domain.candidate import ToolCall
+from kat_data.domain.category import Category
+from kat_data.domain.mode import Mode
+from kat_data.domain.query import VerifierSpec
+from kat_data.domain.sample import Sample, Turn
+from kat_data.domain.template import render_messages, render_prompt, render_prompt_completion
+from kat_data.hashing import canonical_json, content_hash
+
+SCHEMA_VERSION = 1
+
+Record = dict[str, Any]
+
+
+class TrainingStage(StrEnum):
+    """The stage of training that a snapshot feeds; decides its columns (architecture §8)."""
+
+    STAGE1 = "stage1"
+    STAGE2 = "stage2"
+    STAGE3 = "stage3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """An accepted sample on its way into a snapshot, with what is known of its query.
+
+    `query` and `lineage` are content hashes, hex; `reference`, `verifier` and `pass_rate` are stored in stage 3 alone.
+    """
+
+    sample: Sample
+    query: str
+    lineage: str
+    category: Category
+    source: str
+    licence: str
+    domain: str = ""
+    difficulty: float | None = None
+    reference: str | None = None
+    verifier: VerifierSpec | None = None
+    pass_rate: float | None = None
+
+    @property
+    def id(self) -> str:
+        """The sample's content hash, hex: the row's identity in every snapshot."""
+        return content_hash(self.sample).hex()
+
+
+def to_record(row: Row, stage: TrainingStage) -> Record:
+    """Return the row's record: JSON values alone, every column of the stage present; raises `TemplateError`."""
+    return {
+        "id": row.id,
+        "query": row.query,
+        "category": row.category.value,
+        "domain": row.domain,
+        "difficulty": None if row.difficulty is None else float(row.difficulty),
+        "mode": row.sample.mode.value,
+        "source": row.source,
+        "licence": row.licence,
+        "lineage": row.lineage,
+        **_content(row, stage),
+        "tools": canonical_json(row.sample.tools).decode(),
+    }
+
+
+def to_sample(record: Record) -> Sample:
+    """Read the sample of a stage-2 record back from its structured turns; raises `KeyError`, `TypeError`, `ValueError`."""
+    messages = record["messages"]
+    system = messages[0]["content"] if messages[0]["role"] == "system" else None
+    return Sample(
+        system=system,
+        tools=tuple(orjson.loads(record["tools"])),
+        turns=tuple(_from_structured(turn) for turn in record["turns"]),
+    )
+
+
+def _content(row: Row, stage: TrainingStage) -> Record:
+    match stage:
+        case TrainingStage.STAGE1:
+            prompt, completion = render_prompt_completion(row.sample)
+            return {"prompt": _complete(prompt), "completion": _complete(completion)}
+        case TrainingStage.STAGE2:
+            turns = [_structured(turn) for turn in row.sample.turns]
+            return {"messages": _complete(render_messages(row.sample)), "turns": turns}
+        case TrainingStage.STAGE3:
+            prompt = _complete(render_prompt(row.sample))
+            return {"prompt": prompt, "verifier": _verifier(row), "pass_rate": row.pass_rate}
+
+
+def _complete(messages: Sequence[Record]) -> list[Record]:
+    """Messages as Parquet gives them back: each has `tool_calls`, none where there are none."""
+    return [{**message, "tool_calls": message.get("tool_calls")} for message in messages]
+
+
+def _structured(turn: Turn) -> Record:
+    return {
+        "user": turn.user,
+        "judge_analysis": turn.judge_analysis,
+        "mode": turn.mode.value,
+        "thinking": turn.thinking,
+        "answer": turn.answer,
+        "tool_calls": [
+            {"name": call.name, "arguments": canonical_json(call.arguments).decode()} for call in turn.tool_calls
+        ],
+    }
+
+
+def _from_structured(turn: Record) -> Turn:
+    calls = tuple(ToolCall(name=c["name"], arguments=orjson.loads(c["arguments"])) for c in turn["tool_calls"])
+    return Turn(**{**turn, "mode": Mode(turn["mode"]), "tool_calls": calls})
+
+
+def _verifier(row: Row) -> Record | None:
+    if row.verifier is None:
+        return None
+    return {
+        "kind": row.verifier.kind.value,
+        "reference": row.reference,
+        "options": canonical_json(row.verifier.options).decode(),
+    }

@@ -1,0 +1,185 @@
+r"""The final answer of a full reply, taken once: the last `\boxed{}`, `#### x` or stated answer, else the last stated value.
+
+A statement after the last box wins over the box if it states a value: models correct themselves towards the end.
+Every search runs in time linear in the reply's length.
+"""
+
+import re
+from dataclasses import dataclass
+
+_BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
+_BETWEEN_BOXES = re.compile(r"[\s$.,;:()\[\]\\*]*(?:\\text\{)?\s*(and|or|和|或|及)?\s*\}?[\s$.,;:()\[\]\\*]*")
+_HASHES = re.compile(r"^####[ \t]*(.+)$", re.MULTILINE)
+_STATED = re.compile(
+    r"(?:\b(?:final\s+|correct\s+)?(?:answer|result)\b(?:[^\n.:$\\]{0,60}?\b(?:is|are|equals)\b\s*:?|\s*(?:\*\*)?\s*:|\s*(?=\\[(\[]))"
+    r"|\bfinal answer\b(?:\*\*)?[ \t]*(?=\n)|(?:最终)?(?:答案|结果)(?:应该|应)?[是为]?\s*:?|故选|\bans\s*[:=])[ \t]*",
+    re.IGNORECASE,
+)
+_MATH = re.compile(
+    r"\$\$(?P<a>[^$]+)\$\$|(?<!\\)\$(?P<b>(?:\\\$|[^$\n])+?)(?<!\\)\$|\\\[(?P<c>.+?)\\\]|\\\((?P<d>.+?)\\\)", re.DOTALL
+)
+_JOINED = re.compile(r"\s*,?\s*(?:and|or|和|或|,|;)\s*")
+_TRAILING = re.compile(r"\s*(?:\\?%|percent(?:age)?\b|pct\b)|\s+(?:[a-z]{2,12}|[\u4e00-\u9fff]{1,3})(?=[.,;!。]?\s*$)", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<!\d)\.(?=\s|$)|\.(?=\s+[A-Z])|\.$|。|!(?=\s)|<\|")
+_REASONS = re.compile(r",?\s+(?:because|since|as required|so that|which)\b|,?(?:因为|所以)", re.IGNORECASE)
+_NUMBER = r"[-+]?[$€£¥]?-?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:/\d+)?(?:\s?\\?%|\s?percent\b)?"
+_LAST_NUMBER = re.compile(rf"(?<![\w.^{{}}])({_NUMBER})(?![\d])")
+_NEGATION = re.compile(r"\b(?:not|never|cannot|can't|isn't|n't)\b|不是|并非|不等于|\\neq?\b|!=", re.IGNORECASE)
+_REFUSAL = re.compile(
+    r"\b(?:cannot|can't|could not|unable to|impossible to)\s+(?:\w+\s+)?(?:determine|answer|solve|say|tell|decide|find)"
+    r"|\b(?:do not|don't)\s+know\b|\bnot sure\b|不知道|无法(?:确定|判断|回答)",
+    re.IGNORECASE,
+)
+_PROSE = re.compile(r"[A-Za-z]{2,}")
+_CONNECTIVES = re.compile(r"\b(?:and|or)\b|\\[A-Za-z]+|\\text\{[^}]*\}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extracted:
+    """The answer's own text and where it was found (`boxed`, `hashes`, `stated`, `whole`, `segment`, `number`); empty if nowhere."""
+
+    text: str
+    found: str
+
+
+def extract(reply: str) -> Extracted:
+    """Return the final answer of an already normalised reply; the text is empty where the reply states none."""
+    reply = _final_part(reply)
+    marked = [found for found in (_boxed(reply), _hashes(reply), _stated(reply)) if found is not None]
+    if marked:
+        return max(marked, key=lambda found: found[0])[1]
+    return _unmarked(reply)
+
+
+def _final_part(reply: str) -> str:
+    reply = reply.rsplit("</think>", 1)[-1]
+    if "<answer>" in reply:
+        reply = reply.rsplit("<answer>", 1)[-1].split("</answer>", 1)[0]
+    return reply.split("<|im_start|>", 1)[0].strip()
+
+
+def boxes(text: str) -> list[tuple[int, int, str]]:
+    """Return (start, end, content) of every outermost box whose braces balance, in order."""
+    found: list[tuple[int, int, str]] = []
+    position = 0
+    while match := _BOX.search(text, position):
+        end = _closing(text, match.end())
+        if end is None:
+            break
+        found.append((match.start(), end + 1, text[match.end() : end]))
+        position = end + 1
+    return found
+
+
+def _closing(text: str, start: int) -> int | None:
+    depth = 1
+    for match in re.compile(r"\\.|[{}]").finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(match.group(), 0)
+        if depth == 0:
+            return match.start()
+    return None
+
+
+def _boxed(text: str) -> tuple[int, Extracted] | None:
+    found = boxes(text)
+    if not found:
+        return None
+    answer = found[-1][2]
+    for (_, end, content), (start, _, _) in zip(found[-2::-1], found[:0:-1], strict=True):
+        between = _BETWEEN_BOXES.fullmatch(text, end, start)
+        if between is None:
+            break
+        if content.strip() != answer.strip():
+            answer = f"{content}{' or ' if between.group(1) in {'or', '或'} else ', '}{answer}"
+    tail = text[found[-1][1] :]
+    if percent := re.match(r"\$?\s*(?:\\?%|percent\b)", tail):
+        answer += percent.group().strip("$ ")
+    return found[-1][1], Extracted(text=answer.strip(), found="boxed")
+
+
+def _hashes(text: str) -> tuple[int, Extracted] | None:
+    matches = _HASHES.findall(text)
+    if not matches:
+        return None
+    return text.rfind("####"), Extracted(text=matches[-1].strip(), found="hashes")
+
+
+def _stated(text: str) -> tuple[int, Extracted] | None:
+    last = None
+    for last in _STATED.finditer(text):  # noqa: B007
+        pass
+    if last is None or _refused(text):
+        return None
+    rest = text[last.end() :].lstrip("* \n:")
+    rest = rest if rest.startswith((r"\[", "$$")) else rest.split("\n", 1)[0]
+    answer = _expression(rest)
+    states_value = answer and (bool(re.search(r"[\d\\$]", answer)) or len(answer) <= 3)
+    if not answer or "\\box" in rest or (not states_value and boxes(text)):
+        return None
+    return last.end(), Extracted(text=answer, found="stated")
+
+
+def _expression(text: str) -> str:
+    """The expression at the head of a statement: its only formula with the unit after it, or the first clause."""
+    formulas = list(_MATH.finditer(text))
+    if formulas and (group := _group(text, formulas)):
+        before = text[: formulas[0].start()]
+        if not re.search(r"\d", before):
+            return group
+    clause = _SENTENCE_END.split(text, maxsplit=1)[0]
+    clause = _REASONS.split(clause, maxsplit=1)[0].strip(" *")
+    return _number_in(clause) if _is_prose(clause) else clause
+
+
+def _group(text: str, formulas: list[re.Match[str]]) -> str:
+    """The last formula, with those that `and`, `or` or a comma joins to it, and a percent sign or unit behind it."""
+    parts = [_inner(formulas[-1])]
+    for before, after in zip(formulas[-2::-1], formulas[:0:-1], strict=True):
+        joint = text[before.end() : after.start()]
+        if not _JOINED.fullmatch(joint):
+            break
+        parts[:0] = [_inner(before), joint]
+    trailing = _TRAILING.match(text, formulas[-1].end())
+    return "".join(parts).strip(" ,") + (trailing.group() if trailing else "")
+
+
+def _inner(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group is not None).strip()
+
+
+def _refused(text: str) -> bool:
+    tail = text[-300:]
+    return bool(_REFUSAL.search(tail)) and not boxes(tail)
+
+
+def _unmarked(text: str) -> Extracted:
+    if not text or _refused(text):
+        return Extracted(text="", found="nowhere")
+    formulas = list(_MATH.finditer(text))
+    line = text if formulas and len(formulas[-1].group().splitlines()) > 1 else text.splitlines()[-1].strip()
+    formulas = list(_MATH.finditer(line)) if line is not text else formulas
+    if formulas:
+        outside = _MATH.sub(" ", line).strip(" .,;")
+        if _is_prose(outside) or not outside:
+            return Extracted(text=_group(line, formulas), found="segment")
+        return Extracted(text=line, found="whole")
+    if _is_prose(line):
+        return Extracted(text=_number_in(line) or line, found="number")
+    return Extracted(text=line, found="whole")
+
+
+def _is_prose(text: str) -> bool:
+    return len(_PROSE.findall(_CONNECTIVES.sub(" ", text))) >= 3 or bool(re.search(r"[\u4e00-\u9fff]{4}", text))
+
+
+def _number_in(text: str) -> str:
+    """The last number of a sentence, or the sentence itself where it has none or denies the number."""
+    matches = [m for m in _LAST_NUMBER.finditer(text) if re.search(r"\d", m.group())]
+    if not matches:
+        return text
+    last = matches[-1]
+    if _NEGATION.search(text[max(0, last.start() - 25) : last.start()]):
+        return text
+    pair = re.search(r"\([^()]*\d[^()]*,[^()]*\)\s*\.?$", text)
+    unit = re.match(r"\s*(?:[A-Za-z]{2,12}|[\u4e00-\u9fff]{1,3})(?=[.。]?$)", text[last.end() :])
+    return pair.group().rstrip(".") if pair else last.group() + (unit.group() if unit else "")

@@ -1,0 +1,65 @@
+"""How mathematical text is normalised before anything looks at it: Unicode signs become plain or LaTeX ones."""
+
+import re
+import unicodedata
+
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
+_SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+_VULGAR = re.compile("[¼-¾⅐-⅞]")
+_ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|\{([^{}]*)\}|([0-9.]+|[A-Za-z]))")
+_STARS = re.compile(r"\s*\*\*\s*(?=[\d({-])")
+_SIGNS = {
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "⁄": "/",
+    "×": r"\times ",
+    "·": r"\cdot ",
+    "⋅": r"\cdot ",
+    "÷": "/",
+    "∞": r"\infty ",
+    "π": r"\pi ",
+    "≤": r"\le ",
+    "≥": r"\ge ",
+    "≠": r"\ne ",
+    "≈": r"\approx ",
+    "±": r"\pm ",
+    "∪": r"\cup ",
+    "∩": r"\cap ",
+    "∈": r"\in ",
+    "∅": r"\emptyset ",
+    "°": r"^{\circ}",
+    "，": ",",
+    "、": ",",
+}
+_TABLE = str.maketrans(_SIGNS)
+
+
+def normalise(text: str) -> str:
+    """Return `text` in NFKC with invisible characters gone and mathematical signs as ASCII or LaTeX.
+
+    Superscripts and fractions are spelled out before NFKC would melt them into digits (`x²` is not `x2`, `3½` is not `31/2`).
+    """
+    text = _SUPERSCRIPT.sub(lambda m: f"^{{{_plain(m.group())}}}", text)
+    text = _SUBSCRIPT.sub(lambda m: f"_{{{_plain(m.group())}}}", text)
+    text = _VULGAR.sub(_fraction, text)
+    text = unicodedata.normalize("NFKC", text)
+    text = _CONTROL.sub("", _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2) or m.group(3) or ''}}}", text)
+    return text.translate(_TABLE).strip()
+
+
+def power_signs(text: str) -> str:
+    """Return `text` with Python's `**` before an operand as `^`; only for text that is an expression and not Markdown."""
+    return _STARS.sub("^", text)
+
+
+def _plain(signs: str) -> str:
+    return unicodedata.normalize("NFKC", signs).replace("−", "-")
+
+
+def _fraction(match: re.Match[str]) -> str:
+    numerator, denominator = unicodedata.normalize("NFKC", match.group()).split("⁄")
+    return rf"\frac{{{numerator}}}{{{denominator}}}"

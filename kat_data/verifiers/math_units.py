@@ -1,0 +1,78 @@
+"""Units of measure beside a value: an absent unit is forgiven, two different ones are not."""
+
+import re
+
+_WRAPPED = re.compile(
+    r"^(?P<value>.*?[\w)}\]%])(?:\\[,;:! ]|~|\s)*\\(?:text|mathrm|textbf|textrm|textit|mbox|rm)\s*"
+    r"\{\s*(?P<unit>[^{}\\]*[A-Za-z\u4e00-\u9fff%°][^{}\\]*)\}(?P<power>\^\{?\d\}?)?$",
+    re.DOTALL,
+)
+_DEGREES = re.compile(r"^(?P<value>.*[\d)}])\s*\^\s*\{?\s*\\circ\s*\}?\s*(?P<scale>[CF])?$", re.DOTALL)
+_BARE = re.compile(
+    r"^(?P<value>[-+]?[\d.,/ ]*\d|[-+]?(?:\d+\s*)?\\frac\{\d+\}\{\d+\})(?P<gap>\s*)"
+    r"(?P<unit>[A-Za-z][A-Za-z./ ]*[A-Za-z]\.?|[\u4e00-\u9fff]{1,6})(?P<power>\^\{?\d\}?)?$"
+)
+_CURRENCY = re.compile(r"^(?P<sign>-?)\s*(?:US\s*)?(?P<mark>\\?\$|€|£|¥|Rs\.?|RMB)\s*(?P<value>[-\d.].*)$")
+_MARKS = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yuan", "Rs": "rupee", "RMB": "yuan"}
+_CONNECTIVES = {"and", "or", "if", "mod", "for", "to", "in", "not", "when"}
+_COUNTERS = frozenset("个 只 条 本 支 名 人 次 种 件 张 辆 块 颗 棵".split())
+_SAME = {
+    name: group.split()[0]
+    for group in (
+        "m meter metre 米", "cm centimeter centimetre 厘米", "mm millimeter millimetre 毫米", "km kilometer kilometre 千米 公里",
+        "in inch inche", "ft foot feet", "yd yard", "mi mile", "g gram gm 克", "kg kilogram 千克 公斤", "lb lbs pound", "oz ounce",
+        "l liter litre 升", "ml milliliter millilitre 毫升", "s sec second 秒", "min minute 分钟", "h hr hour 小时", "day 天",
+        "yr year 年", "dollar usd buck 美元", "cent ¢ 美分", "yuan rmb 元", "percent % pct percentage", "degree deg 度",
+        "mph mi/h", "km/h kmh kph kmph", "m/s mps", "unit units 单位",
+    )
+    for name in group.split()
+}  # fmt: skip
+_ABBREVIATIONS = frozenset(name for name in _SAME if 2 <= len(name) <= 4)
+
+
+def split_unit(text: str) -> tuple[str, str]:
+    """Split an expression into its value and its unit, folded; the unit is empty where there is none.
+
+    A single bare letter is a variable (`5m`, `x+3t`); it is a unit only in upright type (`5\\text{ m}`).
+    """
+    if match := _CURRENCY.match(text):
+        return match["sign"] + match["value"], _MARKS[match["mark"].strip("\\.")]
+    if match := _DEGREES.match(text):
+        return match["value"], "degree" + (match["scale"] or "").lower()
+    if (match := _WRAPPED.match(text)) and match["unit"].strip().lower() not in _CONNECTIVES:
+        return match["value"].rstrip(" \\,"), fold_unit(match["unit"], match["power"])
+    if (match := _BARE.match(text)) and _is_unit(match["unit"], match["gap"]):
+        return match["value"].strip(), fold_unit(match["unit"], match["power"])
+    return text, ""
+
+
+def same_unit(one: str, other: str) -> bool:
+    """Whether two folded units may stand beside the same value: equal, one absent, or one a longer name of the other."""
+    if not one or not other or one == other:
+        return True
+    words, others = set(one.split()), set(other.split())
+    return words < others or others < words
+
+
+def fold_unit(unit: str, power: str | None = None) -> str:
+    """Return the unit in one spelling: lower case, singular, synonyms as one, with its power."""
+    words = re.sub(r"[^\w/%\u4e00-\u9fff]+", " ", unit.strip().lower()).split()
+    folded = " ".join(_fold_word(word) for word in words if word not in {"of", "the", "a", "an"})
+    folded = "" if folded in _COUNTERS else folded
+    return folded + (re.sub(r"[{}]", "", power) if power else "")
+
+
+def _fold_word(word: str) -> str:
+    if word in _SAME:
+        return _SAME[word]
+    singular = re.sub(r"(?<=[^s])s$", "", word) if len(word) > 2 else word
+    return _SAME.get(singular, singular)
+
+
+def _is_unit(unit: str, gap: str) -> bool:
+    first = unit.split()[0].rstrip(".").lower()
+    if first in _CONNECTIVES or first in {"sin", "cos", "tan", "log", "ln", "pi", "sqrt", "times", "th"}:
+        return False
+    if re.match(r"[\u4e00-\u9fff]", unit) or first in _ABBREVIATIONS:
+        return True
+    return bool(gap) and len(first) >= 3
