@@ -25,7 +25,6 @@ KatError
 └── SnapshotError             a snapshot cannot be written, or does not match its hashes
 """
 
-
 from typing import ClassVar
 
 

@@ -149,7 +149,7 @@ def render_prompt(sample: Sample) -> list[dict[str, Any]]:
 
 
 def render_prompt_completion(sample: Sample) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the stage-1 form: a prompt whose last user message ends with the trigger, and a completion of one message."""
+    """Return the stage-1 form: a prompt that ends with the trigger, and a completion of one message."""
     last = sample.turns[-1]
     prompt = render_prompt(sample)
     prompt[-1] = _message(Role.USER, add_trigger(last.user, last.mode))

@@ -14,9 +14,8 @@ class Circuit:
     calls in a row gave up, or where an endpoint that has never answered rejects request after request.
     """
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self) -> None:
         self.answers = 0
-        self._endpoint = endpoint
         self._faults = 0
         self._rejections = 0
 
@@ -31,10 +30,10 @@ class Circuit:
         if self.answers != answers_before:
             return None
         if error.unreachable:
-            return EndpointDown(f"{error}: start endpoint {self._endpoint}, or correct its URL, then resume the run")
+            return EndpointDown(f"{error}: start it or correct its URL, then resume the run")
         if self._faults < _FAULTS_IN_A_ROW:
             return None
-        return EndpointDown(f"{self._faults} calls in a row failed, the last because {error}: mend it, then resume the run")
+        return EndpointDown(f"{error}, as did {self._faults - 1} calls before: mend the endpoint, then resume the run")
 
     def rejected(self, error: RequestRejected) -> RunStopped | None:
         """Count a request that the endpoint refused as such."""

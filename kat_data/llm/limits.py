@@ -1,6 +1,7 @@
 """How many calls may be in flight at one endpoint: additive increase, multiplicative decrease (AIMD)."""
 
 import asyncio
+import contextlib
 from collections import deque
 
 from kat_data.clock import Clock
@@ -9,8 +10,8 @@ from kat_data.clock import Clock
 class AdaptiveLimit:
     """Lets up to `limit` calls be in flight, where 1 <= limit <= ceiling.
 
-    A throttled call halves the limit, a whole window of good calls raises it by one. A wish to be left alone for some
-    seconds (Retry-After) holds for every caller: `pause_left` says how long.
+    A throttled call halves the limit, a whole window of good calls raises it by one. An endpoint's wish to be left
+    alone for some seconds (Retry-After) holds for every caller: `pause_left` says how long.
     """
 
     def __init__(self, ceiling: int, clock: Clock) -> None:
@@ -43,6 +44,9 @@ class AdaptiveLimit:
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
                 self.release()
+            else:
+                with contextlib.suppress(ValueError):
+                    self._waiting.remove(place)
             raise
         return self._generation
 
@@ -59,14 +63,16 @@ class AdaptiveLimit:
             self.limit += 1
             self._admit()
 
-    def throttled(self, generation: int, retry_after: float | None) -> None:
-        """Halve the limit, once for all calls that were sent under one limit, and keep the endpoint's wish for a pause."""
-        if retry_after:
-            self._resume_at = max(self._resume_at, self._clock.monotonic() + retry_after)
+    def throttled(self, generation: int) -> None:
+        """Halve the limit, once for all the calls that were sent under the same limit."""
         if generation == self._generation:
             self._generation += 1
             self._good = 0
             self.limit = max(1, self.limit // 2)
+
+    def pause(self, seconds: float) -> None:
+        """Keep every caller from sending for `seconds`."""
+        self._resume_at = max(self._resume_at, self._clock.monotonic() + seconds)
 
     def close(self) -> None:
         """Let everyone through, now and later: the caller has stopped sending, and nobody may wait for ever."""

@@ -59,6 +59,7 @@ _SETTINGS = {
     "log_timezone": "UTC",
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    "max_logical_replication_workers": "0",
     "wal_compression": "pglz",
     "max_wal_size": "2GB",
     "checkpoint_timeout": "15min",
@@ -276,7 +277,8 @@ class _Cluster:
 
     def _failure(self, what: str) -> RegistryError:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        reasons = [line for line in lines[-50:] if "FATAL" in line or "PANIC" in line or "could not" in line]
+        said = [line for line in lines[-50:] if "FATAL:" in line or "PANIC:" in line or "could not" in line]
+        reasons = [line for line in said if "is starting up" not in line]
         last = f": {reasons[-1].partition('] ')[2] or reasons[-1]}" if reasons else ""
         return RegistryError(f"The embedded Postgres {what}{last} (its log: {self.log})")
 

@@ -149,6 +149,13 @@ def funnel(connection: Connection, run: int) -> list[FunnelRow]:
     return [FunnelRow(stage=r.stage, state=r.state, reason=r.reason, items=r.items) for r in rows]
 
 
+def unfinished(connection: Connection, run: int) -> int:
+    """Return how many items of a run have not ended yet."""
+    sql = text("SELECT count(*) FROM work_items WHERE run_id = :run AND state = 'ready'")
+    count: int = connection.execute(sql, {"run": run}).scalar_one()
+    return count
+
+
 def revive_dead(connection: Connection, run: int) -> int:
     """Make a run's dead items ready again and return how many there were."""
     revived = connection.exec_driver_sql(REVIVE, {"run": run}).rowcount

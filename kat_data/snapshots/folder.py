@@ -5,27 +5,28 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from kat_data.errors import SnapshotError
 
-_UNFINISHED = ".unfinished-"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_UNFINISHED = ".kat-unfinished-"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextmanager
 def exclusive(parent: Path) -> Iterator[None]:
-    """Hold `parent` (made where missing) for this process alone; raises `SnapshotError` while another process holds it."""
+    """Hold `parent` (made where missing) for this process alone; raises `SnapshotError` while another holds it."""
     with plain_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(parent, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SnapshotError(f"another process is writing in {parent}: wait for it and try again") from error
         yield
-    except BlockingIOError as error:
-        raise SnapshotError(f"another process is writing in {parent}: wait for it and try again") from error
     finally:
         os.close(handle)
 
@@ -47,11 +48,11 @@ def unfinished(parent: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, parts: Iterable[bytes]) -> None:
     """Write and sync one file, making its folder where missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        file.write(data)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 

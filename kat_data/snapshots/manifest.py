@@ -1,7 +1,7 @@
 """The manifest: what a snapshot says of itself, in a hashed part (what it is) and an unhashed one (how it came about).
 
-The content hash covers the hashed part alone. That part has no version, no clock and no money, so the same rows from the
-same recipe are recognised as the same snapshot; the seal covers both parts, so that no byte of the file can change unseen.
+The content hash covers the hashed part alone. That part has no version, no clock and no money, so the same rows from
+the same recipe are recognised as the same snapshot; the seal covers both parts, so that no byte can change unseen.
 """
 
 from dataclasses import dataclass, field

@@ -13,7 +13,7 @@ from kat_data.domain.mode import Mode
 from kat_data.domain.query import VerifierSpec
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.template import render_messages, render_prompt, render_prompt_completion
-from kat_data.hashing import canonical_json, content_hash
+from kat_data.hashing import canonical_json, content_hash, draw
 
 SCHEMA_VERSION = 1
 
@@ -71,7 +71,7 @@ def to_record(row: Row, stage: TrainingStage) -> Record:
 
 
 def to_sample(record: Record) -> Sample:
-    """Read the sample of a stage-2 record back from its structured turns; raises `KeyError`, `TypeError`, `ValueError`."""
+    """Read the sample of a stage-2 record back; raises `KeyError`, `TypeError` or `ValueError` on any other."""
     messages = record["messages"]
     system = messages[0]["content"] if messages[0]["role"] == "system" else None
     return Sample(
@@ -79,6 +79,11 @@ def to_sample(record: Record) -> Sample:
         tools=tuple(orjson.loads(record["tools"])),
         turns=tuple(_from_structured(turn) for turn in record["turns"]),
     )
+
+
+def order_key(seed: int, record: Record) -> tuple[int, str]:
+    """Return where a record stands in its split: by a seeded hash of its id, whatever order it came in."""
+    return draw(seed, record["id"]), record["id"]
 
 
 def _content(row: Row, stage: TrainingStage) -> Record:

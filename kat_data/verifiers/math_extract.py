@@ -8,7 +8,9 @@ import re
 from dataclasses import dataclass
 
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
-_BETWEEN_BOXES = re.compile(r"[\s$.,;:()\[\]\\*]*(?:\\text\{)?\s*(and|or|和|或|及)?\s*\}?[\s$.,;:()\[\]\\*]*")
+_BETWEEN_BOXES = re.compile(
+    r"(?:[\s$.,;:()\[\]\\*]|\\q?quad)*(?:\\text\{)?\s*(and|or|和|或|及)?\s*\}?(?:[\s$.,;:()\[\]\\*]|\\q?quad)*"
+)
 _HASHES = re.compile(r"^####[ \t]*(.+)$", re.MULTILINE)
 _STATED = re.compile(
     r"(?:\b(?:final\s+|correct\s+)?(?:answer|result)\b(?:[^\n.:$\\]{0,60}?\b(?:is|are|equals)\b\s*:?|\s*(?:\*\*)?\s*:|\s*(?=\\[(\[]))"
@@ -19,7 +21,9 @@ _MATH = re.compile(
     r"\$\$(?P<a>[^$]+)\$\$|(?<!\\)\$(?P<b>(?:\\\$|[^$\n])+?)(?<!\\)\$|\\\[(?P<c>.+?)\\\]|\\\((?P<d>.+?)\\\)", re.DOTALL
 )
 _JOINED = re.compile(r"\s*,?\s*(?:and|or|和|或|,|;)\s*")
-_TRAILING = re.compile(r"\s*(?:\\?%|percent(?:age)?\b|pct\b)|\s+(?:[a-z]{2,12}|[\u4e00-\u9fff]{1,3})(?=[.,;!。]?\s*$)", re.IGNORECASE)
+_TRAILING = re.compile(
+    r"\s*(?:\\?%|percent(?:age)?\b|pct\b)|\s+(?:[a-z]{2,12}|[\u4e00-\u9fff]{1,3})(?=[.,;!。]?\s*$)", re.IGNORECASE
+)
 _SENTENCE_END = re.compile(r"(?<!\d)\.(?=\s|$)|\.(?=\s+[A-Z])|\.$|。|!(?=\s)|<\|")
 _REASONS = re.compile(r",?\s+(?:because|since|as required|so that|which)\b|,?(?:因为|所以)", re.IGNORECASE)
 _NUMBER = r"[-+]?[$€£¥]?-?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:/\d+)?(?:\s?\\?%|\s?percent\b)?"
@@ -123,8 +127,8 @@ def _expression(text: str) -> str:
     """The expression at the head of a statement: its only formula with the unit after it, or the first clause."""
     formulas = list(_MATH.finditer(text))
     if formulas and (group := _group(text, formulas)):
-        before = text[: formulas[0].start()]
-        if not re.search(r"\d", before):
+        after = _SENTENCE_END.split(text[formulas[-1].end() :], maxsplit=1)[0]
+        if not re.search(r"\d", text[: formulas[0].start()] + after):
             return group
     clause = _SENTENCE_END.split(text, maxsplit=1)[0]
     clause = _REASONS.split(clause, maxsplit=1)[0].strip(" *")

@@ -78,7 +78,9 @@ def _large_factorial(text: str) -> str | None:
     for number, closing in _FACTORIAL.findall(text):
         if number and int(number) > FACTORIAL:
             return f"a factorial above {FACTORIAL}!"
-        if closing == "!" or (closing and ("^" in text or "!" in text.replace("!", "", 1) or re.search(r"\d{4}", text))):
+        if closing == "!" or (
+            closing and ("^" in text or "!" in text.replace("!", "", 1) or re.search(r"\d{4}", text))
+        ):
             return "a factorial of a large expression"
     return None
 

@@ -16,7 +16,9 @@ _MIXED = re.compile(r"(?P<sign>[-+]?)\s*(?P<whole>\d+)\s+(?P<top>\d+)\s*/\s*(?P<
 _SCIENTIFIC = re.compile(
     rf"(?P<base>[-+]?\s*{_DECIMAL})\s*(?:(?:\\times|\\cdot|\*)\s*10\s*\^\s*(?:\{{\s*(?P<e>[-+]?\d+)\s*\}}|(?P<f>[-+]?\d+))|[eE](?P<g>[-+]?\d+))"
 )
-_PERCENT = re.compile(r"\s*(?:\\?%|percent(?:age)?|pct|\\(?:text|mathrm)\{\s*(?:percent|%|\\%)\s*\})\s*$", re.IGNORECASE)
+_PERCENT = re.compile(
+    r"\s*(?:\\?%|percent(?:age)?|pct|\\(?:text|mathrm)\{\s*(?:percent|%|\\%)\s*\})\s*$", re.IGNORECASE
+)
 
 
 def split_percent(text: str) -> tuple[str, bool]:

@@ -1,0 +1,69 @@
+"""`kat`: the shell of KAT Data. Nouns are loaded when they are called, so that `kat --help` is quick."""
+
+import importlib
+import sys
+
+import click
+
+from kat_data import __version__
+from kat_data.errors import KatError
+
+COMMANDS = {
+    "config": ("kat_data.cli.config:config", "Show settings and where each came from."),
+    "db": ("kat_data.cli.db:db", "Upgrade, inspect or stop the database."),
+    "demo": ("kat_data.cli.demo:demo", "Run the whole job on the bundled queries, offline."),
+    "models": ("kat_data.cli.models:models", "Check the endpoints of a recipe."),
+    "queries": ("kat_data.cli.queries:queries", "Import and list queries."),
+    "recipes": ("kat_data.cli.recipes:recipes", "List, validate and describe recipes."),
+    "run": ("kat_data.cli.run:run", "Run a recipe over the registry's queries."),
+    "runs": ("kat_data.cli.runs:runs", "List, show, resume and cancel runs."),
+    "samples": ("kat_data.cli.samples:samples", "List accepted samples and show their whole lineage."),
+    "snapshots": ("kat_data.cli.snapshots:snapshots", "Create, list, verify and export snapshots."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kat")
+def kat() -> None:
+    """KAT Data: raw queries in, verified dual-mode training data for AutoThink models out."""
+
+
+def main() -> None:
+    """Run `kat` and exit with the error's own code: 2 bad input, 3 run stopped, 4 budget, 5 database, 6 snapshot."""
+    try:
+        kat.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KatError as error:
+        click.echo(f"kat: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,41 @@
+"""`kat recipes`: list the shipped ones, validate a file, print the JSON Schema for editors."""
+
+import click
+
+from kat_data.cli.output import json_option, print_json, print_table
+from kat_data.pipeline.recipe import load_recipe, recipe_schema, shipped_recipes
+
+
+@click.group()
+def recipes() -> None:
+    """List, validate and describe recipes."""
+
+
+@recipes.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the recipes that come with KAT Data."""
+    rows = [{"name": name, "description": load_recipe(name).description} for name in shipped_recipes()]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(["name", "description"], [[row["name"], row["description"]] for row in rows])
+
+
+@recipes.command()
+@click.argument("recipe")
+@json_option
+def validate(recipe: str, as_json: bool) -> None:
+    """Validate RECIPE (a path, or a shipped name) and print it resolved."""
+    resolved = load_recipe(recipe).resolved()
+    if as_json:
+        print_json(resolved)
+    else:
+        stages = ", ".join(next(iter(entry)) for entry in resolved["stages"])
+        click.echo(f"{recipe}: valid; stages: {stages}")
+
+
+@recipes.command()
+def schema() -> None:
+    """Print the JSON Schema of recipes, for editors."""
+    print_json(recipe_schema())

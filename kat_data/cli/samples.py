@@ -1,0 +1,111 @@
+"""`kat samples`: accepted samples, and the whole lineage of one."""
+
+from typing import Any
+
+import click
+
+from kat_data.cli.output import console, json_option, print_json, print_table, usd
+from kat_data.cli.registry import transaction
+from kat_data.domain.codec import from_python
+from kat_data.domain.sample import Sample
+from kat_data.domain.template import render_messages
+from kat_data.registry import queries
+
+Row = dict[str, Any]
+
+
+@click.group()
+def samples() -> None:
+    """List accepted samples and show their whole lineage."""
+
+
+@samples.command("list")
+@click.option("--run", type=int, help="Only samples of this run.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1))
+@json_option
+def list_(run: int | None, limit: int, as_json: bool) -> None:
+    """List accepted samples, the newest first."""
+    with transaction() as connection:
+        rows = queries.list_samples(connection, run, limit)
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("id", "run", "mode", "category", "difficulty", "source", "question")
+    print_table(columns, [[*(row[name] for name in columns[:-1]), _first_words(row["sample"])] for row in rows])
+
+
+@samples.command()
+@click.argument("ident")
+@json_option
+def show(ident: str, as_json: bool) -> None:
+    """Show one sample with all that led to it: IDENT is its id, the start of its hash, or RUN/QUERY for a dropped item."""
+    with transaction() as connection:
+        lineage = queries.sample_lineage(connection, ident)
+    messages = render_messages(from_python(Sample, lineage["sample"]["sample"])) if lineage["sample"] else None
+    if as_json:
+        print_json({**lineage, "messages": messages})
+    else:
+        _print_lineage(lineage, messages)
+
+
+def _print_lineage(lineage: Row, messages: list[Row] | None) -> None:
+    query, item = lineage["query"], lineage["item"]
+    reason = f" ({item['reason']}: {item['detail'] or ''})" if item["reason"] else ""
+    facts = [
+        ["query", query["hash"]],
+        ["from", f"{query['source']}, line {query['line']}, licence {query['licence']}"],
+        ["category", query["category"]],
+        ["reference", query["reference"]],
+        ["state", f"{item['state']} at {item['stage']}{reason}"],
+        ["sample", lineage["sample"] and lineage["sample"]["hash"].hex()],
+        ["cost", f"{usd(lineage['usd'])} in {len(lineage['calls'])} calls"],
+        ["snapshots", ", ".join(f"{s['name']}@{s['version']}" for s in lineage["snapshots"])],
+    ]
+    print_table(["what", "value"], facts)
+    _print_tags_and_votes(lineage)
+    _print_candidates(lineage)
+    call_rows = [
+        [call["stage"], call["model"], call["finish_reason"], call["tokens"], usd(call["usd"]), call["key"][:12]]
+        for call in lineage["calls"]
+    ]
+    print_table(["stage", "model", "finish", "tokens", "cost", "ledger key"], call_rows, title="calls")
+    for message in messages or []:
+        print_message(message)
+
+
+def _print_tags_and_votes(lineage: Row) -> None:
+    tags = [[tag["model"], tag["difficulty"], tag["domain"], tag["verifiable"]] for tag in lineage["tags"]]
+    print_table(["model", "difficulty", "domain", "verifiable"], tags, title="tags")
+    votes = [[vote["turn"], vote["model"], vote["mode"], vote["reason"]] for vote in lineage["votes"]]
+    print_table(["turn", "model", "mode", "reason"], votes, title="votes")
+    choices = [[t["turn"], t["mode"], t["origin"], t["margin"], t["judge_analysis"]] for t in lineage["turns"]]
+    print_table(["turn", "mode", "origin", "margin", "judge analysis"], choices, title="modes")
+
+
+def _print_candidates(lineage: Row) -> None:
+    rows = []
+    for candidate in lineage["candidates"]:
+        mine = [v for v in lineage["verdicts"] if _place(v) == _place(candidate)]
+        verdicts = "; ".join(f"{v['verifier']}: {v['outcome']} ({v['status']})" for v in mine)
+        rounds = len(candidate["rounds"]) or ""
+        answer = " ".join(candidate["answer"].split())[:90]
+        rows.append([*_place(candidate), candidate["model"], candidate["fault"] or verdicts, rounds, answer])
+    print_table(["turn", "nr", "model", "verdict", "rounds", "answer"], rows, title="candidates")
+
+
+def print_message(message: Row) -> None:
+    """Print one message of the exact training text."""
+    out = console()
+    out.print(f"[bold]{message['role']}[/bold]")
+    out.print(message["content"], markup=False)
+    for call in message.get("tool_calls") or []:
+        out.print(f"→ {call['function']['name']}({call['function']['arguments']})", markup=False)
+    out.print()
+
+
+def _place(row: Row) -> tuple[int, int]:
+    return row["turn"], row["position"]
+
+
+def _first_words(sample: Row) -> str:
+    return " ".join(sample["turns"][0]["user"].split())[:60]

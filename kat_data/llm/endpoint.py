@@ -1,0 +1,21 @@
+"""Endpoints: places that serve models, each with its client, its limit and its circuit."""
+
+import asyncio
+
+from kat_data.clock import Clock, SystemClock
+from kat_data.llm.circuit import Circuit
+from kat_data.llm.client import Client
+from kat_data.llm.limits import AdaptiveLimit
+
+
+class Endpoint:
+    """One place that serves models; at most `concurrency` requests are under way there at once."""
+
+    def __init__(self, name: str, client: Client, *, concurrency: int = 64, clock: Clock | None = None) -> None:
+        self.name = name
+        self.client = client
+        self.limit = AdaptiveLimit(concurrency, clock or SystemClock())
+        self.circuit = Circuit()
+        # Seats bound the calls that hold a ledger key, so that a kill leaves few of them behind; they are half as many
+        # again as the requests, so that waiting for the ledger does not leave the endpoint idle.
+        self.seats = asyncio.Semaphore(concurrency + (concurrency + 1) // 2)

@@ -1,0 +1,242 @@
+"""The one way to models: single flight, ledger, budget, limits, retries, in this order."""
+
+import asyncio
+import copy
+import random
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+
+from kat_data.clock import Clock, SystemClock
+from kat_data.domain.call import CallRequest, Price, Reply
+from kat_data.errors import BadReply, EndpointDown, EndpointFault, KatError, RequestRejected, RunStopped
+from kat_data.llm.backoff import Backoff
+from kat_data.llm.budget import Budget
+from kat_data.llm.client import Transient
+from kat_data.llm.endpoint import Endpoint
+from kat_data.llm.estimate import charge, upper_bound
+from kat_data.llm.ledger import Charge, Ledger
+
+_FREE = Price()
+_DEFAULT_BACKOFF = Backoff()
+
+
+@dataclass(slots=True, kw_only=True)
+class Counters:
+    """What a gateway has done so far; money and tokens include tries that may have been charged without a reply."""
+
+    calls: int = 0
+    reused: int = 0
+    retries: int = 0
+    usd: float = 0.0
+    tokens: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Purchase:
+    """One call on its way; `lost` counts tries that may have been charged and brought no reply."""
+
+    endpoint: Endpoint
+    request: CallRequest
+    price: Price
+    estimate: Charge
+    lost: int = 0
+
+    @property
+    def lost_charge(self) -> Charge:
+        return Charge(usd=self.estimate.usd * self.lost, tokens=self.estimate.tokens * self.lost)
+
+
+class Gateway:
+    """Answers every request once: from the ledger where it is stored, else from its endpoint.
+
+    The first `RunStopped` of any caller ends the gateway: every later and every waiting call raises the same error, so
+    that a run ends at once. Calls that are under way are finished and stored.
+    """
+
+    def __init__(
+        self,
+        endpoints: Iterable[Endpoint],
+        ledger: Ledger,
+        *,
+        budget: Budget | None = None,
+        clock: Clock | None = None,
+        backoff: Backoff = _DEFAULT_BACKOFF,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        self._ledger = ledger
+        self._budget = budget or Budget()
+        self._clock = clock or SystemClock()
+        self._backoff = backoff
+        self._rng = rng or random.Random()  # noqa: S311 (jitter, no secret)
+        self._flights: dict[bytes, asyncio.Future[Reply | KatError | None]] = {}
+        self._finishing: set[asyncio.Future[None]] = set()
+        self._sleeping: set[asyncio.Future[None]] = set()
+        self._stopped: RunStopped | None = None
+
+    async def call(self, endpoint: str, request: CallRequest, *, price: Price = _FREE) -> Reply:
+        """Return the reply to `request`, paid for once; a cut or empty reply is a reply.
+
+        Raises `RunStopped` where the run cannot go on, `EndpointFault` where retries did not help, `RequestRejected`
+        where the endpoint refuses this request alone.
+        """
+        key = request.key
+        while (flight := self._flights.get(key)) is not None:
+            await asyncio.wait((flight,))
+            if (outcome := flight.result()) is not None:
+                return self._share(outcome)
+        flight = self._flights[key] = asyncio.get_running_loop().create_future()
+        outcome = None
+        try:
+            outcome = await self._answer(self._endpoints[endpoint], request, price)
+            return outcome
+        except KatError as error:
+            outcome = error
+            if isinstance(error, RunStopped):
+                self._stop(error)
+            raise
+        finally:
+            # Followers of a cancelled call get nothing, and one of them takes its place.
+            del self._flights[key]
+            flight.set_result(outcome)
+
+    async def close(self) -> None:
+        """Wait for what is still being stored, then close the clients."""
+        await asyncio.gather(*self._finishing, return_exceptions=True)
+        for endpoint in self._endpoints.values():
+            await endpoint.client.close()
+
+    async def _answer(self, endpoint: Endpoint, request: CallRequest, price: Price) -> Reply:
+        self._go_on()
+        async with endpoint.seats:
+            self._go_on()
+            estimate = upper_bound(request, price)
+            stored = await self._ledger.reserve(request, estimate)
+            if stored is not None:
+                self.counters.reused += 1
+                return stored
+            return await self._buy(_Purchase(endpoint=endpoint, request=request, price=price, estimate=estimate))
+
+    async def _buy(self, purchase: _Purchase) -> Reply:
+        started = self._clock.monotonic()
+        try:
+            reply = await self._send_until_answered(purchase)
+        except BaseException as error:
+            reason = str(error) or type(error).__name__
+            await self._finish(self._ledger.release(purchase.request, reason, charged=purchase.lost > 0))
+            raise
+        seconds = self._clock.monotonic() - started
+        lost, cost = purchase.lost_charge, charge(reply.usage, purchase.price)
+        total = Charge(usd=cost.usd + lost.usd, tokens=cost.tokens + lost.tokens)
+        await self._finish(self._ledger.settle(purchase.request, reply, total, seconds))
+        return reply
+
+    async def _send_until_answered(self, purchase: _Purchase) -> Reply:
+        circuit = purchase.endpoint.circuit
+        answers_before = circuit.answers
+        for retry in range(self._backoff.tries):
+            try:
+                return await self._send(purchase)
+            except RequestRejected as error:
+                raise circuit.rejected(error) or error from error.__cause__
+            except Transient as error:
+                fault = error
+            if retry + 1 < self._backoff.tries:
+                await self._wait_before(retry, fault)
+        stop = circuit.gave_up(fault, answers_before=answers_before)
+        raise stop or EndpointFault(f"{fault}, in each of {self._backoff.tries} tries") from fault
+
+    async def _send(self, purchase: _Purchase) -> Reply:
+        """Try once, within the endpoint's limit and pause and the run's budget."""
+        limit = purchase.endpoint.limit
+        generation = await limit.acquire()
+        try:
+            while pause := limit.pause_left:
+                await self._wait(pause)
+            await self._budget.reserve(purchase.estimate)
+            reply = await self._pay(purchase)
+        except Transient as error:
+            if error.throttled:
+                limit.throttled(generation)
+            if error.retry_after and error.retry_after <= self._backoff.patience:
+                limit.pause(error.retry_after)
+            raise
+        finally:
+            limit.release()
+        limit.succeeded()
+        purchase.endpoint.circuit.answered()
+        return reply
+
+    async def _pay(self, purchase: _Purchase) -> Reply:
+        """Send one request under a reservation, and turn the reservation into what the request really cost."""
+        estimate = purchase.estimate
+        try:
+            self._go_on()
+            reply = await purchase.endpoint.client.complete(purchase.request)
+        except BaseException as error:
+            if _cost_nothing(error):
+                self._budget.refund(estimate)
+            else:
+                purchase.lost += 1
+                self._spend(estimate, estimate)
+            raise
+        self._spend(estimate, charge(reply.usage, purchase.price))
+        self.counters.calls += 1
+        return reply
+
+    def _spend(self, estimate: Charge, actual: Charge) -> None:
+        self._budget.settle(estimate, actual)
+        self.counters.usd += actual.usd
+        self.counters.tokens += actual.tokens
+
+    async def _wait_before(self, retry: int, fault: Transient) -> None:
+        asked = fault.retry_after or 0.0
+        if asked > self._backoff.patience:
+            raise EndpointDown(f"{fault}, and asks for a pause of {asked:.0f} s: resume the run then") from fault
+        self.counters.retries += 1
+        await self._wait(max(asked, self._backoff.delay(retry, self._rng)))
+
+    async def _wait(self, seconds: float) -> None:
+        """Sleep for `seconds`, or until the gateway stops."""
+        sleep = asyncio.ensure_future(self._clock.sleep(seconds))
+        self._sleeping.add(sleep)
+        try:
+            await asyncio.wait((sleep,))
+        finally:
+            self._sleeping.discard(sleep)
+            sleep.cancel()
+        self._go_on()
+
+    async def _finish(self, work: Coroutine[None, None, None]) -> None:
+        """Run `work` to its end, also when the caller is cancelled meanwhile: what was paid for is stored."""
+        task = asyncio.ensure_future(work)
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+        await asyncio.shield(task)
+
+    def _share(self, outcome: Reply | KatError) -> Reply:
+        if isinstance(outcome, KatError):
+            raise copy.copy(outcome)
+        self.counters.reused += 1
+        return outcome
+
+    def _stop(self, error: RunStopped) -> None:
+        if self._stopped is not None:
+            return
+        self._stopped = error
+        for endpoint in self._endpoints.values():
+            endpoint.limit.close()
+        for sleep in self._sleeping:
+            sleep.cancel()
+
+    def _go_on(self) -> None:
+        if self._stopped is not None:
+            # A copy, because many tasks raise it and each adds its own traceback.
+            raise copy.copy(self._stopped)
+
+
+def _cost_nothing(error: BaseException) -> bool:
+    if isinstance(error, Transient):
+        return not error.maybe_paid
+    return isinstance(error, (RunStopped, BadReply))

@@ -1,0 +1,122 @@
+"""Execute a run in this process: wire it, work until it is done or has to stop, and leave its state behind."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kat_data.clock import Clock, SystemClock
+from kat_data.domain.states import RunState
+from kat_data.errors import KatError, RunBusy
+from kat_data.llm.gateway import Counters
+from kat_data.pipeline.job import RunJob
+from kat_data.pipeline.plan import Plan
+from kat_data.pipeline.recipe import Recipe, parse_recipe
+from kat_data.pipeline.wiring import MakeClient, build_gateway, build_models, is_recorded, make_client
+from kat_data.registry import runs
+from kat_data.registry.ledger import PostgresLedger
+from kat_data.registry.session import Registry
+from kat_data.registry.worker import Worker
+from kat_data.stages.stage import Tools
+from kat_data.verifiers.catalogue import Verifiers
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """What a run has done since this process took it up; `items` counts ends, `calls` is the gateway's account."""
+
+    items: Counter[str] = field(default_factory=Counter)
+    calls: Counters = field(default_factory=Counters)
+
+
+def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
+    """Return the run of this recipe over the registry's queries, and whether it is new."""
+    with registry.engine.begin() as connection:
+        return runs.open_run(
+            connection,
+            name=recipe.name,
+            recipe=recipe.resolved(),
+            identity=recipe.identity(),
+            first_stage=Plan(recipe.stages).first,
+            sources=recipe.queries.sources,
+            categories=[category.value for category in recipe.queries.categories],
+            limit=recipe.queries.limit,
+        )
+
+
+async def execute_run(
+    registry: Registry,
+    run: runs.RunRow,
+    *,
+    stop: asyncio.Event | None = None,
+    client: MakeClient = make_client,
+    clock: Clock | None = None,
+    observe: Callable[[Progress], None] = lambda _: None,
+) -> runs.RunRow:
+    """Work on a run until every item has ended, or `stop` is set; returns the run as it stands then.
+
+    Raises `RunStopped` (endpoint, budget) after what was in flight is stored; the run can be resumed. Raises `RunBusy` where another
+    process works on it.
+    """
+    clock = clock or SystemClock()
+    recipe = parse_recipe(run.recipe, f"run {run.id}")
+    with registry.connection(autocommit=True) as guard:
+        held = guard.execute(runs.LOCK_RUN, {"run": run.id}).fetchone()
+        if held != (True,):
+            raise RunBusy(f"another process works on run {run.id}: wait for it, or stop it first")
+        _move(registry, run.id, RunState.OPEN)
+        try:
+            await _work(registry, run.id, recipe, stop or asyncio.Event(), client, clock, observe)
+        except KatError as error:
+            _move(registry, run.id, RunState.STOPPED, str(error))
+            raise
+        return _conclude(registry, run.id)
+
+
+async def _work(
+    registry: Registry,
+    run: int,
+    recipe: Recipe,
+    stop: asyncio.Event,
+    client: MakeClient,
+    clock: Clock,
+    observe: Callable[[Progress], None],
+) -> None:
+    from kat_data.executors.local import run_local
+
+    connection = await registry.async_connection()
+    async with connection, await Worker.start(registry, clock) as worker:
+        ledger = PostgresLedger(connection, run=run, worker=worker.id, clock=clock, recorded=is_recorded(recipe))
+        gateway = build_gateway(recipe, ledger, await ledger.spent(), clock, client)
+        verifiers = Verifiers()
+        tools = Tools(models=build_models(recipe, gateway), verify=verifiers, seed=recipe.seed)
+        job = RunJob(
+            run=run, worker=worker, plan=Plan(recipe.stages), tools=tools, attempts=recipe.attempts, clock=clock
+        )
+        observe(Progress(items=job.counts, calls=gateway.counters))
+        try:
+            await run_local(job, in_flight=_in_flight(recipe), clock=clock, stop=stop)
+        finally:
+            await gateway.close()
+            await ledger.close()
+            verifiers.close()
+
+
+def _in_flight(recipe: Recipe) -> int:
+    """Items enough to keep every endpoint busy while some of them verify or commit."""
+    return max(8, 2 * sum(spec.concurrency for spec in recipe.endpoints.values()))
+
+
+def _conclude(registry: Registry, run: int) -> runs.RunRow:
+    with registry.engine.begin() as connection:
+        if runs.unfinished(connection, run):
+            runs.set_state(connection, run, RunState.STOPPED, "interrupted")
+        elif runs.get_run(connection, run).state is RunState.OPEN:
+            runs.fold_counters(connection, run)
+            runs.set_state(connection, run, RunState.FINISHED)
+        return runs.get_run(connection, run)
+
+
+def _move(registry: Registry, run: int, state: RunState, reason: str | None = None) -> None:
+    with registry.engine.begin() as connection:
+        runs.set_state(connection, run, state, reason)

@@ -1,0 +1,86 @@
+"""From a recipe to working parts: endpoints, gateway, role members. Keys come from the environment, and go nowhere else."""
+
+import os
+from collections.abc import Callable, Mapping
+from importlib import resources
+from pathlib import Path
+
+from kat_data.clock import Clock
+from kat_data.domain.call import Charge, Price, Sampling
+from kat_data.errors import RecipeError
+from kat_data.llm.backoff import Backoff
+from kat_data.llm.bound_model import BoundModel
+from kat_data.llm.budget import Budget
+from kat_data.llm.client import Client
+from kat_data.llm.endpoint import Endpoint
+from kat_data.llm.gateway import Gateway
+from kat_data.llm.ledger import Ledger
+from kat_data.llm.openai_http import OpenAIClient
+from kat_data.llm.replay import Recording, ReplayClient
+from kat_data.pipeline.recipe import EndpointSpec, MemberSpec, Recipe
+
+MakeClient = Callable[[str, EndpointSpec], Client]
+
+BUNDLED_RECORDINGS = {"demo": "demo_ledger.jsonl.gz"}
+
+
+def make_client(name: str, spec: EndpointSpec) -> Client:
+    """Return the client of one endpoint; raises `RecipeError` where its key is not set or its recording is missing."""
+    if spec.recording is not None:
+        return ReplayClient(Recording.load(recording_path(spec.recording)))
+    assert spec.url is not None
+    key = os.environ.get(spec.key_env) if spec.key_env else None
+    if spec.key_env and not key:
+        raise RecipeError(f"endpoint `{name}` takes its key from {spec.key_env}, which is not set: export it")
+    return OpenAIClient(name, spec.url, api_key=key, key_variable=spec.key_env, idle_seconds=spec.timeout)
+
+
+def recording_path(name: str) -> Path:
+    """Return the path of a bundled recording, or of one of the user's."""
+    if name in BUNDLED_RECORDINGS:
+        return Path(str(resources.files("kat_data.recipes").joinpath(BUNDLED_RECORDINGS[name])))
+    return Path(name)
+
+
+def is_recorded(recipe: Recipe) -> bool:
+    """Whether every endpoint that the recipe's roles reach is a recording."""
+    used = {recipe.models[member.model].endpoint for members in recipe.roles.values() for member in members}
+    return all(recipe.endpoints[name].recording is not None for name in used)
+
+
+def build_gateway(recipe: Recipe, ledger: Ledger, spent: Charge, clock: Clock, client: MakeClient) -> Gateway:
+    """Return the gateway of a run that has spent `spent` so far."""
+    endpoints = [
+        Endpoint(name, client(name, spec), concurrency=spec.concurrency, clock=clock)
+        for name, spec in recipe.endpoints.items()
+    ]
+    budget = Budget(usd=recipe.budget.usd, tokens=recipe.budget.tokens, spent=spent)
+    retries = max(spec.retries for spec in recipe.endpoints.values())
+    return Gateway(endpoints, ledger, budget=budget, clock=clock, backoff=Backoff(tries=retries + 1))
+
+
+def build_models(recipe: Recipe, gateway: Gateway) -> Mapping[str, tuple[BoundModel, ...]]:
+    """Return the members of every role, bound to the gateway."""
+    return {
+        role: tuple(_member(recipe, member, gateway) for member in members) for role, members in recipe.roles.items()
+    }
+
+
+def _member(recipe: Recipe, member: MemberSpec, gateway: Gateway) -> BoundModel:
+    model = recipe.models[member.model]
+    return BoundModel(
+        gateway=gateway,
+        endpoint=model.endpoint,
+        name=model.model,
+        revision=model.revision,
+        price=Price(prompt=model.price.prompt, completion=model.price.completion),
+        sampling=Sampling(
+            temperature=member.temperature,
+            top_p=member.top_p,
+            max_tokens=member.max_tokens,
+            seed=recipe.seed if model.send_seed else None,
+        ),
+        native_tools=model.native_tools,
+        native_reasoning=model.native_reasoning,
+        attempts=recipe.reply_attempts,
+    )

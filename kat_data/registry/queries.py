@@ -1,0 +1,222 @@
+"""What people ask of the registry: costs, compositions, lineages. Reads only."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from kat_data.errors import NotFoundError, UserError
+
+Row = dict[str, Any]
+
+RUN_CALLS = """
+    SELECT DISTINCT unnest(calls) AS key FROM stage_attempts WHERE run_id = :run
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCost:
+    """What a run's calls cost, in US dollars and tokens.
+
+    `made` and the money are of calls that this run paid; `reused` were in the ledger before; `usd_used` is the price of every call behind the run,
+    whoever paid; `recorded` of the made ones came from a recorded ledger, so their money is what they would have cost.
+    """
+
+    made: int
+    reused: int
+    recorded: int
+    failed: int
+    usd: float
+    usd_lost: float
+    usd_used: float
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def run_cost(connection: Connection, run: int) -> RunCost:
+    """Return the cost of one run so far."""
+    paid = connection.execute(
+        text("""
+            SELECT count(*) FILTER (WHERE state = 'done') AS made,
+                count(*) FILTER (WHERE state = 'done' AND recorded) AS recorded,
+                count(*) FILTER (WHERE state = 'failed') AS failed,
+                coalesce(sum(usd + lost_usd), 0)::double precision AS usd,
+                coalesce(sum(lost_usd), 0)::double precision AS usd_lost
+            FROM calls WHERE run_id = :run
+        """),
+        {"run": run},
+    ).one()
+    used = connection.execute(
+        text(f"""
+            SELECT count(*) FILTER (WHERE calls.run_id <> :run) AS reused,
+                coalesce(sum(usd), 0)::double precision AS usd_used,
+                coalesce(sum((reply->'usage'->>'prompt_tokens')::bigint), 0)::bigint AS prompt_tokens,
+                coalesce(sum((reply->'usage'->>'completion_tokens')::bigint), 0)::bigint AS completion_tokens
+            FROM ({RUN_CALLS}) AS used JOIN calls USING (key)
+        """),
+        {"run": run},
+    ).one()
+    return RunCost(**paid._mapping, **used._mapping)
+
+
+def models_of(connection: Connection, run: int) -> list[Row]:
+    """Return calls, tokens and money by model for every call behind a run."""
+    rows = connection.execute(
+        text(f"""
+            SELECT model, count(*) AS calls, sum(usd)::double precision AS usd,
+                sum((reply->'usage'->>'prompt_tokens')::bigint)::bigint AS prompt_tokens,
+                sum((reply->'usage'->>'completion_tokens')::bigint)::bigint AS completion_tokens
+            FROM ({RUN_CALLS}) AS used JOIN calls USING (key) WHERE state = 'done' GROUP BY model ORDER BY model
+        """),
+        {"run": run},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def composition(connection: Connection, run: int) -> list[Row]:
+    """Return how many queries of a run were accepted, by category and mode, and how many each category brought in."""
+    rows = connection.execute(
+        text("""
+            SELECT queries.category, count(*) AS queries,
+                count(*) FILTER (WHERE samples.mode = 'think_on') AS think_on,
+                count(*) FILTER (WHERE samples.mode = 'think_off') AS think_off
+            FROM work_items JOIN queries ON queries.id = work_items.query_id
+            LEFT JOIN samples USING (run_id, query_id)
+            WHERE work_items.run_id = :run GROUP BY queries.category ORDER BY queries.category
+        """),
+        {"run": run},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def list_queries(connection: Connection) -> list[Row]:
+    """Return how many queries each source holds, by category."""
+    rows = connection.execute(
+        text("""
+            SELECT sources.name AS source, sources.licence, category, count(*) AS queries,
+                count(verifier) AS verifiable
+            FROM queries JOIN sources ON sources.id = queries.source_id
+            GROUP BY sources.name, sources.licence, category ORDER BY sources.name, category
+        """)
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def list_samples(connection: Connection, run: int | None, limit: int) -> list[Row]:
+    """Return accepted samples, the newest first."""
+    rows = connection.execute(
+        text("""
+            SELECT samples.id, encode(samples.hash, 'hex') AS hash, run_id AS run, mode, category, sources.name AS source,
+                difficulty, domain, sample, accepted_at
+            FROM samples JOIN queries ON queries.id = samples.query_id JOIN sources ON sources.id = queries.source_id
+            LEFT JOIN tag_summaries USING (run_id, query_id)
+            WHERE (:run)::bigint IS NULL OR run_id = :run
+            ORDER BY samples.id DESC LIMIT :limit
+        """),
+        {"run": run, "limit": limit},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
+def snapshot_inputs(connection: Connection, run: int) -> Iterator[Row]:
+    """Yield what a snapshot needs of every accepted sample of a run, in no promised order."""
+    rows = connection.execution_options(stream_results=True, yield_per=1000).execute(
+        text("""
+            SELECT samples.id, samples.hash, samples.sample, samples.lineage, samples.mode, queries.hash AS query_hash,
+                queries.category, queries.reference, queries.verifier, sources.name AS source, sources.licence,
+                difficulty, domain
+            FROM samples JOIN queries ON queries.id = samples.query_id JOIN sources ON sources.id = queries.source_id
+            LEFT JOIN tag_summaries USING (run_id, query_id)
+            WHERE run_id = :run
+        """),
+        {"run": run},
+    )
+    for part in rows.partitions(1000):
+        for row in part:
+            yield dict(row._mapping)
+
+
+def sample_lineage(connection: Connection, ident: str) -> Row:
+    """Return everything behind one sample, named by its id or the start of its hash; raises `NotFoundError`.
+
+    Also items that were dropped can be asked for, as `RUN/QUERY`.
+    """
+    run, query = _find_item(connection, ident)
+    key = {"run": run, "query": query}
+    lineage = {
+        "run": run,
+        "query": _one(connection, QUERY_OF, key),
+        "item": _one(connection, "SELECT * FROM work_items WHERE run_id = :run AND query_id = :query", key),
+        "sample": _one(connection, SAMPLE_OF, key),
+    }
+    for table, order in FACT_ORDER.items():
+        lineage[table] = _all(
+            connection, f"SELECT * FROM {table} WHERE run_id = :run AND query_id = :query ORDER BY {order}", key
+        )
+    lineage["calls"] = _all(connection, CALLS_OF, key)
+    lineage["usd"] = sum(call["usd"] for call in lineage["calls"])
+    lineage["snapshots"] = _all(connection, SNAPSHOTS_OF, key)
+    return lineage
+
+
+FACT_ORDER = {
+    "tags": "position",
+    "tag_summaries": "query_id",
+    "turns": "turn",
+    "votes": "turn, position",
+    "candidates": "turn, position",
+    "verdicts": "turn, position, number",
+    "stage_attempts": "id",
+}
+
+QUERY_OF = """
+    SELECT queries.id, encode(hash, 'hex') AS hash, category, messages, tools, reference, verifier,
+        sources.name AS source, sources.licence, line
+    FROM queries JOIN sources ON sources.id = queries.source_id WHERE queries.id = :query
+"""
+
+SAMPLE_OF = "SELECT * FROM samples WHERE run_id = :run AND query_id = :query"
+
+CALLS_OF = """
+    SELECT stage, encode(calls.key, 'hex') AS key, calls.model, calls.revision, calls.state, calls.request, calls.reply,
+        calls.finish_reason, calls.usd, calls.lost_usd, calls.tokens, calls.recorded, calls.run_id AS paid_by_run,
+        calls.seconds
+    FROM (
+        SELECT min(id) AS first, stage, key FROM stage_attempts, unnest(calls) AS key
+        WHERE run_id = :run AND query_id = :query GROUP BY stage, key
+    ) AS used JOIN calls USING (key) ORDER BY first, calls.id
+"""
+
+SNAPSHOTS_OF = """
+    SELECT name, version, encode(snapshots.hash, 'hex') AS hash FROM snapshot_rows
+    JOIN snapshots ON snapshots.id = snapshot_rows.snapshot_id JOIN samples ON samples.id = snapshot_rows.sample_id
+    WHERE samples.run_id = :run AND samples.query_id = :query ORDER BY name, version
+"""
+
+
+def _find_item(connection: Connection, ident: str) -> tuple[int, int]:
+    where = {"ident": ident}
+    if "/" in ident:
+        run, _, query = ident.partition("/")
+        if not (run.isdecimal() and query.isdecimal()):
+            raise UserError(f"{ident!r} is not RUN/QUERY: give two numbers, as `kat runs show RUN` prints them")
+        sql = "SELECT run_id, query_id FROM work_items WHERE run_id = :run AND query_id = :query"
+        where = {"run": int(run), "query": int(query)}
+    elif ident.isdecimal() and len(ident) < 16:
+        sql, where = "SELECT run_id, query_id FROM samples WHERE id = :ident", {"ident": int(ident)}
+    else:
+        sql = "SELECT run_id, query_id FROM samples WHERE encode(hash, 'hex') LIKE :ident || '%' ORDER BY id"
+    row = connection.execute(text(sql), where).first()
+    if row is None:
+        raise NotFoundError(f"no sample {ident}: `kat samples list` shows them")
+    return row.run_id, row.query_id
+
+
+def _one(connection: Connection, sql: str, key: Row) -> Row | None:
+    row = connection.execute(text(sql), key).one_or_none()
+    return dict(row._mapping) if row is not None else None
+
+
+def _all(connection: Connection, sql: str, key: Row) -> list[Row]:
+    return [dict(row._mapping) for row in connection.execute(text(sql), key)]

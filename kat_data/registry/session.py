@@ -1,0 +1,84 @@
+"""Ways into the registry: a SQLAlchemy engine for cold paths, bare psycopg connections for hot ones."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import conninfo
+
+from kat_data.errors import RegistryError
+from kat_data.registry import embedded, migrate
+from kat_data.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+def connect(settings: Settings) -> "Registry":
+    """Open the registry that `settings` name; raises `RegistryError` where it cannot be reached or needs an upgrade.
+
+    The embedded Postgres is started and migrated as needed; a server is only looked at.
+    """
+    registry = Registry(locate(settings))
+    try:
+        migrate.ensure(registry.url, automatic=settings.database_url is None)
+    except psycopg.OperationalError as error:
+        raise registry.unreachable(error) from error
+    return registry
+
+
+def locate(settings: Settings) -> str:
+    """Return the URL of the registry's database, starting the embedded Postgres where no server is set."""
+    return settings.database_url or embedded.start(settings.home)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """One database, by its libpq URL; connections are made when asked for."""
+
+    url: str
+
+    @cached_property
+    def engine(self) -> "Engine":
+        """The SQLAlchemy engine, with a small pool that drops connections which a restarted server closed."""
+        from sqlalchemy import create_engine
+
+        return create_engine(
+            "postgresql+psycopg://", creator=self.connection, pool_size=4, max_overflow=12, pool_pre_ping=True
+        )
+
+    def connection(self, *, autocommit: bool = False) -> "psycopg.Connection[Any]":
+        """Return a new synchronous connection, which the caller closes."""
+        try:
+            return psycopg.connect(self.url, autocommit=autocommit)
+        except psycopg.OperationalError as error:
+            raise self.unreachable(error) from error
+
+    async def async_connection(self, *, autocommit: bool = False) -> "psycopg.AsyncConnection[Any]":
+        """Return a new asynchronous connection, which the caller closes."""
+        try:
+            return await psycopg.AsyncConnection.connect(self.url, autocommit=autocommit)
+        except psycopg.OperationalError as error:
+            raise self.unreachable(error) from error
+
+    def close(self) -> None:
+        """Close what the engine's pool holds."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+    def __enter__(self) -> "Registry":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def unreachable(self, error: psycopg.OperationalError) -> RegistryError:
+        """Return the error that says in one line which database did not let us in, and why."""
+        parts = conninfo.conninfo_to_dict(self.url)
+        place = f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}, database {parts.get('dbname', '')!r}"
+        reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else "no reason given"
+        return RegistryError(f"No connection to Postgres at {place}: {reason}")

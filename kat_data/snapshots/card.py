@@ -1,0 +1,141 @@
+"""The snapshot's card: a Hugging Face dataset card that is a function of the manifest alone."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from kat_data.domain.category import Category
+from kat_data.domain.mode import Mode
+from kat_data.snapshots.composition import BANDS, Cell, totals
+from kat_data.snapshots.manifest import Hashed, Manifest
+from kat_data.snapshots.record import TrainingStage
+
+# Identifiers that the Hub knows as licences; any other is shown as `other` with its name.
+_HUB_LICENCES = frozenset(
+    {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "odc-by", "odbl", "unlicense"}
+)
+_HUB_LICENCES |= {
+    f"cc-{terms}-{version}" for terms in ("by", "by-sa", "by-nc", "by-nc-sa") for version in ("3.0", "4.0")
+}
+_MARKUP = re.compile(r"[\\|`<>\[\]*]")
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_PURPOSE = {
+    TrainingStage.STAGE1: "Distillation with an external trigger: the last user message ends with `<think_on>` or "
+    "`<think_off>`, and the completion follows it.",
+    TrainingStage.STAGE2: "Cold start of a model that decides by itself: every assistant turn first judges whether "
+    "thinking is needed, then thinks or answers at once.",
+    TrainingStage.STAGE3: "Reinforcement learning: prompts with a verifier and a measured pass rate, without answers.",
+}
+_COLUMNS = {
+    TrainingStage.STAGE1: "`prompt` and `completion` (messages)",
+    TrainingStage.STAGE2: "`messages` (every assistant turn as training text) and `turns` (the same, structured)",
+    TrainingStage.STAGE3: "`prompt` (messages), `verifier` (kind, reference, options as JSON) and `pass_rate`",
+}
+
+
+def card(manifest: Manifest) -> str:
+    """Return the README's text: YAML front matter, then what the snapshot holds, how it was made and how to load it."""
+    hashed, unhashed = manifest.hashed, manifest.unhashed
+    sections = [
+        f"---\n{_front_matter(manifest)}---\n",
+        f"# {hashed.name}@{unhashed.version}\n\n{_PURPOSE[hashed.stage]} {hashed.rows} rows.\n",
+        _section("Composition", _composition(hashed.composition)),
+        _section("Domains", _shares(totals(hashed.composition, "domain"), "domain", hashed.rows)),
+        _section("Funnel", _table(unhashed.funnel)),
+        _section("Models", _table([{"role": r, "models": ", ".join(m)} for r, m in sorted(hashed.models.items())])),
+        _section("Verifiers, measured on labelled cases", _table(hashed.verifiers)),
+        _section("Money spent", _table([{"item": name, "value": value} for name, value in unhashed.money.items()])),
+        _section("Sources", _shares(hashed.sources, "source", hashed.rows)),
+        _section("Licences", _shares(hashed.licences, "licence", hashed.rows)),
+        _section("Use", _use(hashed)),
+        _section("Integrity", _integrity(hashed)),
+        _section("Notes", unhashed.notes),
+    ]
+    return "\n".join(section for section in sections if section)
+
+
+def _front_matter(manifest: Manifest) -> str:
+    hashed = manifest.hashed
+    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in manifest.splits]
+    matter: dict[str, Any] = {
+        "pretty_name": hashed.name,
+        **_licence(hashed.licences),
+        "task_categories": ["text-generation"],
+        "tags": ["kat-data", "autothink", "reasoning", "synthetic", hashed.stage.value],
+        "size_categories": [_size(hashed.rows)],
+        "configs": [{"config_name": "default", "data_files": files}],
+    }
+    return yaml.safe_dump(matter, sort_keys=False, allow_unicode=True, width=1_000)
+
+
+def _licence(licences: Iterable[str]) -> dict[str, Any]:
+    known = sorted({name.lower() for name in licences})
+    if all(name in _HUB_LICENCES for name in known):
+        return {"license": known[0] if len(known) == 1 else known}
+    return {"license": "other", "license_name": known[0] if len(known) == 1 else "mixed"}
+
+
+def _size(rows: int) -> str:
+    return next((name for limit, name in _SIZES if rows < limit), "n>1M")
+
+
+def _composition(cells: Sequence[Cell]) -> str:
+    """Rows by category, with a column for each mode and band of difficulty that occurs, and their sums."""
+    counts = totals(cells, "category", "mode", "band")
+    columns = [(m.value, b) for m in Mode for b in BANDS if any(key[1:] == (m.value, b) for key in counts)]
+    rows = [(c.value,) for c in Category if any(key[0] == c.value for key in counts)]
+    lines = [_composition_line(category, columns, counts) for (category,) in rows]
+    total = {"category": "all"} | {name: sum(line[name] for line in lines) for name in list(lines[0])[1:]}
+    return _table([*lines, total])
+
+
+def _composition_line(
+    category: str, columns: Sequence[tuple[str, str]], counts: Mapping[tuple[str, ...], int]
+) -> dict[str, Any]:
+    cells = {f"{mode}, {band}": counts.get((category, mode, band), 0) for mode, band in columns}
+    return {"category": category, **cells, "rows": sum(cells.values())}
+
+
+def _shares(counts: Mapping[Any, int], label: str, rows: int) -> str:
+    names = {key[0] if isinstance(key, tuple) else key: count for key, count in counts.items()}
+    ordered = sorted(names.items(), key=lambda item: (-item[1], item[0]))
+    return _table([{label: name or "(none)", "rows": n, "share": f"{n / rows:.1%}"} for name, n in ordered])
+
+
+def _use(hashed: Hashed) -> str:
+    return (
+        "Meant for training and studying language models that choose between thinking and answering at once. "
+        "The answers were written by models: trust them as far as the verifiers above, and mind the sources' "
+        "licences.\n\n"
+        "```python\nfrom datasets import load_dataset\n\n"
+        'rows = load_dataset("PATH_OF_THIS_FOLDER")\n```\n\n'
+        f"Columns: {_COLUMNS[hashed.stage]}, beside `id`, `query`, `category`, `domain`, `difficulty`, `mode`, "
+        "`source`, `licence`, `lineage` and `tools` (JSON)."
+    )
+
+
+def _integrity(hashed: Hashed) -> str:
+    return (
+        f"Content hash `{hashed.content_hash}`, seed {hashed.seed}, schema version {hashed.schema_version}, "
+        f"written by kat-data {hashed.code_version} with pyarrow {hashed.writer['pyarrow']}. `manifest.json` holds the "
+        "resolved recipe and the sha256 of every shard; `kat snapshots verify` recomputes all of it."
+    )
+
+
+def _section(title: str, body: str) -> str:
+    return f"## {title}\n\n{body.strip()}\n" if body.strip() else ""
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A Markdown table with a column for every key, in the order of first appearance; nothing for no rows."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [names, ["---"] * len(names), *([row.get(name, "") for name in names] for row in rows)]
+    return "\n".join(f"| {' | '.join(_cell(value) for value in line)} |" for line in lines) if rows else ""
+
+
+def _cell(value: Any) -> str:
+    """One cell as inert text: domains and the like were written by models, and may hold markup."""
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))

@@ -1,0 +1,94 @@
+"""Read snapshots: open a folder, walk its rows, and find names and versions below a root."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kat_data.errors import NotFoundError, SnapshotError
+from kat_data.hashing import sha256
+from kat_data.snapshots.manifest import MANIFEST, Manifest, Shard, from_bytes
+from kat_data.snapshots.record import Record
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_LABEL = re.compile(r"(?P<name>[^@]+)(?:@(?P<version>[1-9][0-9]*|latest))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """An opened snapshot: its folder and its manifest."""
+
+    path: Path
+    manifest: Manifest
+
+    def rows(self, split: str | None = None) -> Iterator[Record]:
+        """Yield the records of one split, or of all, as stored; raises `SnapshotError` on a changed shard."""
+        for shard in self.manifest.hashed.shards:
+            if split in (None, shard.split):
+                yield from parquet_rows(self.shard_bytes(shard), shard.path)
+
+    def shard_bytes(self, shard: Shard) -> bytes:
+        """Return a shard's bytes once they match the manifest's sha256; raises `SnapshotError` where they do not."""
+        try:
+            data = (self.path / shard.path).read_bytes()
+        except OSError as error:
+            raise SnapshotError(f"{shard.path} cannot be read: {error.strerror}") from error
+        if sha256(data).hex() != shard.sha256:
+            raise SnapshotError(f"{shard.path} was changed after it was written: its sha256 does not match")
+        return data
+
+
+def open_snapshot(path: Path) -> Snapshot:
+    """Open a snapshot's folder; raises `NotFoundError`, or `SnapshotError` where its manifest was changed."""
+    try:
+        data = (path / MANIFEST).read_bytes()
+    except OSError as error:
+        raise NotFoundError(f"{path} holds no snapshot: there is no {MANIFEST} that can be read") from error
+    return Snapshot(path=path, manifest=from_bytes(data))
+
+
+def names(root: Path) -> list[str]:
+    """Return the names of the snapshots below `root` that have a version, sorted."""
+    if not root.is_dir():
+        return []
+    return sorted(p.name for p in root.iterdir() if _NAME.fullmatch(p.name) and versions(root, p.name))
+
+
+def versions(root: Path, name: str) -> list[int]:
+    """Return the versions of one snapshot in ascending order; what is unfinished is not among them."""
+    parent = root / name
+    if not parent.is_dir():
+        return []
+    return sorted(int(p.name) for p in parent.iterdir() if p.name.isdecimal() and (p / MANIFEST).is_file())
+
+
+def find(root: Path, label: str) -> Path:
+    """Return the folder of `name`, `name@latest` or `name@2`; raises `NotFoundError`, which names what there is."""
+    match = _LABEL.fullmatch(label)
+    name = match["name"] if match else label
+    existing = versions(root, name) if match and _NAME.fullmatch(name) else []
+    wanted = match["version"] if match else None
+    if existing and wanted in (None, "latest"):
+        return root / name / str(existing[-1])
+    if wanted and wanted != "latest" and int(wanted) in existing:
+        return root / name / wanted
+    known = ", ".join(f"{n}@{v}" for n in names(root) for v in versions(root, n))
+    raise NotFoundError(f"there is no snapshot {label} in {root}; there are: {known or 'none yet'}")
+
+
+def check_name(name: str) -> None:
+    """Raise `SnapshotError` unless `name` can name a snapshot or a split."""
+    if not _NAME.fullmatch(name):
+        raise SnapshotError(f"{name!r} cannot be a name: use up to 64 of a-z, 0-9, - and _, a letter or digit first")
+
+
+def parquet_rows(data: bytes, path: str) -> Iterator[Record]:
+    """Yield the records of one shard, batch by batch; raises `SnapshotError` where it is no Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches(batch_size=1_000):
+            yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise SnapshotError(f"{path} cannot be read as Parquet: {error}") from error

@@ -1,0 +1,173 @@
+"""Build a snapshot: rows in, an immutable folder `<root>/<name>/<version>` out, whole or not at all."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kat_data import __version__
+from kat_data.errors import SnapshotError
+from kat_data.hashing import canonical_json, sha256
+from kat_data.snapshots.card import card
+from kat_data.snapshots.composition import compose
+from kat_data.snapshots.folder import exclusive, publish, unfinished, write_file
+from kat_data.snapshots.manifest import CARD, MANIFEST, Hashed, Manifest, Shard, Unhashed
+from kat_data.snapshots.read import check_name, open_snapshot, versions
+from kat_data.snapshots.record import SCHEMA_VERSION, Record, Row, TrainingStage, order_key, to_record
+from kat_data.snapshots.schema import to_parquet, writer_versions
+
+SHARD_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotSpec:
+    """What to build beside its rows; everything before `built_at` is covered by the content hash.
+
+    `recipe` is the resolved recipe, without secrets; `models` are names by role; `verifiers` are measured error rates
+    with the sha256 of the labelled cases; `funnel` has one mapping for each line of the run's funnel; `money` is what
+    the run spent. All of them hold JSON values.
+    """
+
+    name: str
+    stage: TrainingStage
+    seed: int
+    recipe: Mapping[str, Any]
+    models: Mapping[str, list[str]] = field(default_factory=dict)
+    verifiers: list[dict[str, Any]] = field(default_factory=list)
+    built_at: datetime
+    funnel: list[dict[str, Any]] = field(default_factory=list)
+    money: Mapping[str, Any] = field(default_factory=dict)
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """Where the snapshot stands; `existed` says that an earlier version holds the same content: nothing was written."""
+
+    path: Path
+    manifest: Manifest
+    existed: bool
+
+    @property
+    def label(self) -> str:
+        """The snapshot as people name it: `name@version`."""
+        return f"{self.manifest.hashed.name}@{self.manifest.unhashed.version}"
+
+
+def write_snapshot(
+    root: Path, spec: SnapshotSpec, splits: Mapping[str, Iterable[Row]], *, shard_bytes: int = SHARD_BYTES
+) -> Written:
+    """Build the next version of a snapshot, or return the version that holds the same content already.
+
+    Rows may come in any order. Raises `SnapshotError` where there is no row, two splits share one, the disk is full or
+    another process builds the same name; no half snapshot is ever visible.
+    """
+    check_name(spec.name)
+    for split in splits:
+        check_name(split)
+    records, duplicates = _distinct(splits, spec)
+    parent = root / spec.name
+    with exclusive(parent), unfinished(parent) as folder:
+        shards = tuple(_write_shards(folder, records, spec.stage, shard_bytes))
+        hashed = _hashed(spec, [r for rows in records.values() for r in rows], duplicates, shards)
+        existing = versions(root, spec.name)
+        if same := _find(parent, existing, hashed.content_hash):
+            return same
+        version = max(existing, default=0) + 1
+        manifest = _write_manifest(folder, Manifest(hashed=hashed, unhashed=_unhashed(spec, version)))
+        publish(folder, parent / str(version))
+    return Written(path=parent / str(version), manifest=manifest, existed=False)
+
+
+def _distinct(splits: Mapping[str, Iterable[Row]], spec: SnapshotSpec) -> tuple[dict[str, list[Record]], int]:
+    records: dict[str, list[Record]] = {}
+    duplicates = 0
+    home: dict[str, str] = {}
+    for split, rows in splits.items():
+        ordered = sorted((to_record(row, spec.stage) for row in rows), key=canonical_json)
+        kept = {record["id"]: record for record in reversed(ordered)}
+        duplicates += len(ordered) - len(kept)
+        for row_id in kept:
+            if home.setdefault(row_id, split) != split:
+                raise SnapshotError(
+                    f"row {row_id[:12]} stands in the splits {home[row_id]} and {split}: keep it in one"
+                )
+        if kept:
+            records[split] = sorted(kept.values(), key=lambda record: order_key(spec.seed, record))
+    if not records:
+        raise SnapshotError(f"there is no row for {spec.name}: no sample was accepted, or the mixture selects none")
+    return records, duplicates
+
+
+def _write_shards(
+    folder: Path, records: Mapping[str, list[Record]], stage: TrainingStage, shard_bytes: int
+) -> Iterator[Shard]:
+    for split, rows in records.items():
+        for number, chunk in enumerate(_chunks(rows, shard_bytes)):
+            path = f"data/{split}-{number:05d}.parquet"
+            data = to_parquet(chunk, stage)
+            write_file(folder / path, [data])
+            yield Shard(path=path, split=split, rows=len(chunk), bytes=len(data), sha256=sha256(data).hex())
+
+
+def _chunks(rows: Iterable[Record], limit: int) -> Iterator[list[Record]]:
+    """Cut rows into runs of at most `limit` bytes of JSON each, or of one row that alone is longer."""
+    chunk: list[Record] = []
+    size = 0
+    for row in rows:
+        length = len(canonical_json(row))
+        if chunk and size + length > limit:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(row)
+        size += length
+    if chunk:
+        yield chunk
+
+
+def _hashed(spec: SnapshotSpec, records: list[Record], duplicates: int, shards: tuple[Shard, ...]) -> Hashed:
+    return Hashed(
+        name=spec.name,
+        stage=spec.stage,
+        schema_version=SCHEMA_VERSION,
+        seed=spec.seed,
+        recipe=dict(spec.recipe),
+        models=dict(spec.models),
+        verifiers=spec.verifiers,
+        rows=len(records),
+        duplicates=duplicates,
+        composition=compose(records),
+        sources=dict(sorted(Counter(r["source"] for r in records).items())),
+        licences=dict(sorted(Counter(r["licence"] for r in records).items())),
+        shards=shards,
+        code_version=__version__,
+        writer=writer_versions(),
+    )
+
+
+def _unhashed(spec: SnapshotSpec, version: int) -> Unhashed:
+    return Unhashed(
+        version=version,
+        built_at=spec.built_at.isoformat(timespec="seconds"),
+        funnel=spec.funnel,
+        money=dict(spec.money),
+        notes=spec.notes,
+    )
+
+
+def _find(parent: Path, existing: Iterable[int], content_hash: str) -> Written | None:
+    for version in existing:
+        snapshot = open_snapshot(parent / str(version))
+        if snapshot.manifest.hashed.content_hash == content_hash:
+            return Written(path=snapshot.path, manifest=snapshot.manifest, existed=True)
+    return None
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    text = card(manifest).encode()
+    write_file(folder / CARD, [text])
+    sealed = replace(manifest, unhashed=replace(manifest.unhashed, card_sha256=sha256(text).hex()))
+    write_file(folder / MANIFEST, [sealed.to_bytes()])
+    return sealed

@@ -1,0 +1,31 @@
+"""Fakes and builders that users' own tests share with the project's: scripted models, in process or over HTTP.
+
+The server stands in `kat_data.testing.scripted_server`, and runs alone as `python -m kat_data.testing.scripted_server`.
+"""
+
+from kat_data.testing.builders import (
+    a_candidate,
+    a_conversation,
+    a_draft,
+    a_model,
+    a_query,
+    a_reply,
+    a_request,
+    a_sample,
+    a_verdict,
+)
+from kat_data.testing.scripted_client import Script, ScriptedClient
+
+__all__ = [
+    "Script",
+    "ScriptedClient",
+    "a_candidate",
+    "a_conversation",
+    "a_draft",
+    "a_model",
+    "a_query",
+    "a_reply",
+    "a_request",
+    "a_sample",
+    "a_verdict",
+]

@@ -1,0 +1,201 @@
+"""The process in which math-verify runs: one comparison at a time, frames of JSON over stdin and stdout.
+
+It is started by path and imports nothing of `kat_data`, so it needs no package on its path. It ends when stdin does. Model text is parsed as LaTeX only;
+`parse_expr`, `sympify` and `eval` never see it. Covers: time (a soft limit of CPU seconds, after which it answers `time`), memory (`RLIMIT_AS`) and an
+orphan's CPU time. Does not cover: one long call into C, for which the parent's SIGKILL is there.
+"""
+
+import json
+import os
+import re
+import resource
+import signal
+import struct
+import sys
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+FRAME_LIMIT = 1 << 16
+MEMORY_BYTES = 2 << 30
+SOFT_CPU_SECONDS = 3.0
+ORPHAN_CPU_SECONDS = 20
+TOLERANCE = "1e-9"
+EXACT_TOLERANCE = "1e-45"
+PRECISION = 50
+
+_DEGREES = re.compile(r"(\\(?:sin|cos|tan|cot|sec|csc))\s*[({]?\s*(\d+(?:\.\d+)?)\s*\^\s*\{?\s*\\circ\s*\}?[)}]?")
+_CALCULUS = re.compile(r"\\int|\\frac\s*\{\s*d|\\partial|'")
+_PRODUCT = re.compile(r"(?<![\\A-Za-z{])(?:[a-ce-z]d?|d)[a-z]{1,2}(?![A-Za-z])(?=[^{]|$)(?<=[a-z])")
+_HEADER = struct.Struct(">I")
+
+
+class OutOfTime(BaseException):
+    """The soft limit is over; a BaseException, since math-verify swallows every Exception."""
+
+
+def pack(message: dict[str, Any]) -> bytes:
+    """Return the frame of a message: four bytes of length, then JSON."""
+    body = json.dumps(message).encode()
+    if len(body) > FRAME_LIMIT:
+        raise ValueError("the frame is too long")
+    return _HEADER.pack(len(body)) + body
+
+
+def unpack(data: bytes | bytearray) -> dict[str, Any] | None:
+    """Return the message that `data` holds whole, or none while bytes are missing; `ValueError` if it is none of ours."""
+    if len(data) < _HEADER.size:
+        return None
+    (length,) = _HEADER.unpack_from(data)
+    if length > FRAME_LIMIT:
+        raise ValueError("the frame is too long")
+    if len(data) < _HEADER.size + length:
+        return None
+    message = json.loads(bytes(data[_HEADER.size : _HEADER.size + length]))
+    if not isinstance(message, dict):
+        raise ValueError("the frame is not a message")  # noqa: TRY004
+    return message
+
+
+def main() -> None:
+    """Answer comparisons until stdin ends; the first frame that leaves tells the versions."""
+    requests = sys.stdin.buffer
+    replies = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    for limit, value in ((resource.RLIMIT_AS, MEMORY_BYTES), (resource.RLIMIT_CORE, 0)):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(limit, (value, value))
+    signal.signal(signal.SIGPROF, _out_of_time)
+    replies.write(pack(_load()))
+    while (request := _read(requests)) is not None:
+        replies.write(pack(_answer(request)))
+
+
+def _load() -> dict[str, Any]:
+    """Import math-verify now, so that no comparison pays for it, and silence its warnings on disabled alarms."""
+    import logging
+    from importlib.metadata import version
+
+    import math_verify
+
+    logging.disable(logging.CRITICAL)
+    sys.setrecursionlimit(3000)
+    math_verify.parse("$1$", parsing_timeout=None)
+    return {name: version(name) for name in ("math-verify", "latex2sympy2_extended", "sympy")}
+
+
+def _read(stream: BinaryIO) -> dict[str, Any] | None:
+    header = stream.read(_HEADER.size)
+    if len(header) < _HEADER.size:
+        return None
+    return unpack(header + stream.read(_HEADER.unpack(header)[0]))
+
+
+def _out_of_time(_signum: int, _frame: Any) -> None:
+    raise OutOfTime
+
+
+def _answer(request: dict[str, Any]) -> dict[str, Any]:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    spent = int(used.ru_utime + used.ru_stime)
+    with suppress(ValueError, OSError):
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (spent + ORPHAN_CPU_SECONDS, hard))
+    try:
+        signal.setitimer(signal.ITIMER_PROF, SOFT_CPU_SECONDS)
+        try:
+            return compare(request["gold"], request["answer"])
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+    except OutOfTime:
+        return {"limit": "time"}
+    except MemoryError:
+        return {"limit": "memory"}
+
+
+def compare(gold: str, answer: str) -> dict[str, Any]:
+    """Compare two LaTeX expressions; tells which of them could be parsed, whether they are equal, and how that was found."""
+    one, other = _parse(gold), _parse(answer)
+    if one is None or other is None:
+        return {"gold": one is not None, "answer": other is not None, "equal": False, "how": "parse"}
+    how, equal = "numeric", _numeric(one, other)
+    if equal is None:
+        from math_verify import verify
+
+        how, equal = "math-verify", verify(one, other, timeout_seconds=None)
+    return {"gold": True, "answer": True, "equal": bool(equal), "how": how}
+
+
+def _parse(text: str) -> Any:
+    from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
+    from math_verify import LatexExtractionConfig, parse
+    from sympy import I
+
+    config = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
+    target = LatexExtractionConfig(normalization_config=config, boxed_match_priority=-1)
+    parsed = parse(f"${_readable(text)}$", [target], fallback_mode="no_fallback", parsing_timeout=None)
+    if not parsed or isinstance(parsed[0], str):
+        return None
+    return parsed[0].subs({symbol: I for symbol in parsed[0].free_symbols if symbol.name == "i"})
+
+
+def _readable(text: str) -> str:
+    r"""Spell out what the parser takes for something else: `dc` is no differential outside calculus, `\sin 30^\circ` is in degrees."""
+    text = _DEGREES.sub(r"\1{(\\frac{\2 \\pi}{180})}", text)
+    return text if _CALCULUS.search(text) else _PRODUCT.sub(lambda match: " ".join(match.group()), text)
+
+
+def _numeric(one: Any, other: Any) -> bool | None:
+    """Decide on two scalar expressions by their values at a few points, relative to their size; none where that says nothing.
+
+    Agreement at points of both signs counts as equality: to 1e-9 where one of the two holds a decimal, else to 45 digits. That is faster and stricter
+    than `simplify` and an absolute tolerance.
+    """
+    import mpmath
+    from sympy import Expr, Float
+
+    if not (isinstance(one, Expr) and isinstance(other, Expr)) or one.is_Matrix or other.is_Matrix:
+        return None
+    names = sorted({symbol.name for expr in (one, other) for symbol in expr.free_symbols})
+    approximate = one.has(Float) or other.has(Float)
+    tolerance = mpmath.mpf(TOLERANCE if approximate else EXACT_TOLERANCE)
+    agreements = 0
+    for point in _points(names):
+        values = [_value(expr, point) for expr in (one, other)]
+        if None in values:
+            continue
+        with mpmath.workdps(PRECISION):
+            if abs(values[0] - values[1]) > tolerance * max(abs(value) for value in values):
+                return False
+        agreements += 1
+    return True if agreements == (1 if not names else 4) else None
+
+
+def _points(names: list[str]) -> list[dict[str, Any]]:
+    from sympy import Rational
+
+    if not names:
+        return [{}]
+    return [
+        {name: sign * Rational(7 + 10 * k + 13 * i, 11 + 3 * k) for i, name in enumerate(names)}
+        for k, sign in enumerate((1, 1, -1, -1))
+    ]
+
+
+def _value(expr: Any, point: dict[str, Any]) -> complex | Any | None:
+    """The finite value of an expression at a point, as an mpmath number, or none."""
+    import mpmath
+
+    try:
+        placed = expr.subs({symbol: point[symbol.name] for symbol in expr.free_symbols}).doit()
+        value = placed.evalf(PRECISION)
+        with mpmath.workdps(PRECISION):
+            number = mpmath.mpmathify(value)
+            return number if mpmath.isfinite(number) else None
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+
+
+if __name__ == "__main__":
+    main()
