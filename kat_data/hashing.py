@@ -1,16 +1,24 @@
 """Canonical JSON, content hashes and seeded draws: the same inputs give the same bytes on any machine."""
 
 import hashlib
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import orjson
 
-_CANONICAL = orjson.OPT_SORT_KEYS
+# orjson sorts the keys of mappings alone: dataclasses go through `_mapping`, or hashes would hang on field order.
+_CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
 def canonical_json(value: Any) -> bytes:
     """Serialise `value` with sorted keys and no white space, as UTF-8; dataclasses and enums are allowed."""
-    return orjson.dumps(value, option=_CANONICAL)
+    return orjson.dumps(value, default=_mapping, option=_CANONICAL)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    raise TypeError(f"{type(value).__name__} has no canonical JSON")
 
 
 def sha256(data: bytes) -> bytes:

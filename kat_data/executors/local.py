@@ -1,70 +1,108 @@
-"""The local executor: one process, one event loop, as many items in flight as the endpoints can serve."""
+"""The local executor: a run in this process; wire it, work until it is done or has to stop, and leave its state behind."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
-from kat_data.clock import Clock
-from kat_data.errors import RunStopped
+from kat_data.clock import Clock, SystemClock
+from kat_data.domain.states import RunState
+from kat_data.errors import KatError, RunBusy
+from kat_data.executors.drain import drain
+from kat_data.llm.gateway import Counters
+from kat_data.pipeline.job import RunJob
+from kat_data.pipeline.plan import Plan
+from kat_data.pipeline.recipe import Recipe, parse_recipe
+from kat_data.pipeline.wiring import MakeClient, build_gateway, build_models, is_recorded, make_client
+from kat_data.registry import runs
+from kat_data.registry.ledger import PostgresLedger
+from kat_data.registry.session import Registry
+from kat_data.registry.worker import Worker
+from kat_data.stages.stage import Tools
+from kat_data.verifiers.verifiers import Verifiers
 
 
-class Job(Protocol):
-    """Items to claim and to work on."""
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """What a run has done since this process took it up; `items` counts ends, `calls` is the gateway's account."""
 
-    async def claim(self, limit: int) -> Sequence[Any]: ...
-
-    async def work(self, claim: Any) -> None: ...
-
-    async def waiting(self) -> tuple[int, float]: ...
+    items: Counter[str] = field(default_factory=Counter)
+    calls: Counters = field(default_factory=Counters)
 
 
-async def run_local(job: Job, *, in_flight: int, clock: Clock, stop: asyncio.Event | None = None) -> None:
-    """Work until the job has no unfinished item, or `stop` is set.
+async def execute_run(
+    registry: Registry,
+    run: runs.RunRow,
+    *,
+    stop: asyncio.Event | None = None,
+    client: MakeClient = make_client,
+    clock: Clock | None = None,
+    observe: Callable[[Progress], None] = lambda _: None,
+) -> runs.RunRow:
+    """Work on a run until every item has ended, or `stop` is set; returns the run as it stands then.
 
-    A claim tops itself up as items finish. After a `RunStopped`, or `stop`, nothing new is claimed; calls in flight are paid for, so they are
-    awaited and stored. Then the first error is raised.
+    Raises `RunStopped` (endpoint, budget) after what was in flight is stored; the run can be resumed. Raises `RunBusy` where another
+    process works on it.
     """
-    stop = stop or asyncio.Event()
-    active: set[asyncio.Task[None]] = set()
-    errors: list[BaseException] = []
-    try:
-        while not (stop.is_set() or errors):
-            claimed = await job.claim(in_flight - len(active))
-            active |= {asyncio.create_task(job.work(claim)) for claim in claimed}
-            if not active:
-                unfinished, delay = await job.waiting()
-                if not unfinished:
-                    return
-                await _pause(stop, min(max(delay, 0.05), 1.0), clock)
-                continue
-            active = await _some_end(active, errors, target=in_flight - max(1, in_flight // 8), idle=not claimed)
-    finally:
-        while active:
-            active = await _some_end(active, errors, target=0, idle=False)
-    _raise_first(errors)
+    clock = clock or SystemClock()
+    recipe = parse_recipe(run.recipe, f"run {run.id}")
+    with registry.connection(autocommit=True) as guard:
+        held = guard.execute(runs.LOCK_RUN, {"run": run.id}).fetchone()
+        if held != (True,):
+            raise RunBusy(f"another process works on run {run.id}: wait for it, or stop it first")
+        _move(registry, run.id, RunState.OPEN)
+        try:
+            await _work(registry, run.id, recipe, stop or asyncio.Event(), client, clock, observe)
+        except KatError as error:
+            _move(registry, run.id, RunState.STOPPED, str(error))
+            raise
+        return _conclude(registry, run.id)
 
 
-async def _some_end(
-    active: set["asyncio.Task[None]"], errors: list[BaseException], *, target: int, idle: bool
-) -> set["asyncio.Task[None]"]:
-    """Wait until at most `target` tasks are left, one has failed, or (when nothing could be claimed) one has ended or a second has passed."""
-    while active:
-        done, active = await asyncio.wait(active, timeout=1.0 if idle else None, return_when=asyncio.FIRST_COMPLETED)
-        failed = [error for task in done if (error := task.exception())]
-        errors += failed
-        if idle or failed or len(active) <= target:
-            break
-    return active
+async def _work(
+    registry: Registry,
+    run: int,
+    recipe: Recipe,
+    stop: asyncio.Event,
+    client: MakeClient,
+    clock: Clock,
+    observe: Callable[[Progress], None],
+) -> None:
+    connection = await registry.async_connection()
+    async with connection, await Worker.start(registry, clock) as worker:
+        ledger = PostgresLedger(connection, run=run, worker=worker.id, clock=clock, recorded=is_recorded(recipe))
+        gateway = build_gateway(recipe, ledger, await ledger.spent(), clock, client)
+        verifiers = Verifiers()
+        tools = Tools(models=build_models(recipe, gateway), verify=verifiers, seed=recipe.seed)
+        job = RunJob(
+            run=run, worker=worker, plan=Plan(recipe.stages), tools=tools, attempts=recipe.attempts, clock=clock
+        )
+        observe(Progress(items=job.counts, calls=gateway.counters))
+        try:
+            await drain(job, in_flight=_in_flight(recipe), clock=clock, stop=stop)
+        finally:
+            await gateway.close()
+            await ledger.close()
+            verifiers.close()
 
 
-async def _pause(stop: asyncio.Event, seconds: float, clock: Clock) -> None:
-    waits = {asyncio.ensure_future(stop.wait()), asyncio.ensure_future(clock.sleep(seconds))}
-    _, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
+def _in_flight(recipe: Recipe) -> int:
+    """Items enough to keep every endpoint busy while some of them verify or commit."""
+    return max(8, 2 * sum(spec.concurrency for spec in recipe.endpoints.values()))
 
 
-def _raise_first(errors: Sequence[BaseException]) -> None:
-    defects = [error for error in errors if not isinstance(error, RunStopped)]
-    for error in [*defects, *errors]:
-        raise error
+def _conclude(registry: Registry, run: int) -> runs.RunRow:
+    with registry.engine.begin() as connection:
+        if runs.get_run(connection, run).state is not RunState.OPEN:
+            pass  # cancelled meanwhile
+        elif runs.unfinished(connection, run):
+            runs.set_state(connection, run, RunState.STOPPED, "interrupted")
+        else:
+            runs.fold_counters(connection, run)
+            runs.set_state(connection, run, RunState.FINISHED)
+        return runs.get_run(connection, run)
+
+
+def _move(registry: Registry, run: int, state: RunState, reason: str | None = None) -> None:
+    with registry.engine.begin() as connection:
+        runs.set_state(connection, run, state, reason)

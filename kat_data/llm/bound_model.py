@@ -14,6 +14,7 @@ from kat_data.llm.gateway import Gateway
 from kat_data.llm.model import Answer, Structure, Structured
 from kat_data.llm.structure import read_structure, schema_of
 
+_FREE = Price()
 _REPAIR = (
     "That is not a valid answer: {problem}. Answer again with nothing but one JSON object that follows this schema: "
     "{schema}"
@@ -32,7 +33,7 @@ class BoundModel:
     endpoint: str
     name: str
     sampling: Sampling
-    price: Price = Price()
+    price: Price = _FREE
     revision: str = ""
     native_tools: bool = False
     native_reasoning: bool = False

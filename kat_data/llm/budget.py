@@ -2,8 +2,8 @@
 
 import asyncio
 
+from kat_data.domain.call import Charge
 from kat_data.errors import BudgetExhausted
-from kat_data.llm.ledger import Charge
 
 # A tenth of a nanodollar hides the rounding of sums of floats, and nothing else.
 _ROUNDING = 1e-10

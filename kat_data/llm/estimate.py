@@ -2,8 +2,7 @@
 
 import orjson
 
-from kat_data.domain.call import CallRequest, Price, Usage
-from kat_data.llm.ledger import Charge
+from kat_data.domain.call import CallRequest, Charge, Price, Usage
 
 _PER_MESSAGE = 16
 _PER_REQUEST = 64

@@ -7,14 +7,14 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 
 from kat_data.clock import Clock, SystemClock
-from kat_data.domain.call import CallRequest, Price, Reply
+from kat_data.domain.call import CallRequest, Charge, Price, Reply
 from kat_data.errors import BadReply, EndpointDown, EndpointFault, KatError, RequestRejected, RunStopped
 from kat_data.llm.backoff import Backoff
 from kat_data.llm.budget import Budget
 from kat_data.llm.client import Transient
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.estimate import charge, upper_bound
-from kat_data.llm.ledger import Charge, Ledger
+from kat_data.llm.ledger import Ledger
 
 _FREE = Price()
 _DEFAULT_BACKOFF = Backoff()

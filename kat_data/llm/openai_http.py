@@ -18,7 +18,7 @@ from kat_data.llm.openai_stream import gather
 from kat_data.llm.openai_wire import read_reply, request_body
 
 _CONNECT_SECONDS = 10.0
-# Shorter than the five seconds after which uvicorn drops idle connections: a request on a dropped one may be paid twice.
+# uvicorn drops idle connections after five seconds; a request that meets a dropped one might be paid twice.
 _KEEPALIVE_SECONDS = 4.0
 _ERROR_CHARS = 200
 _LINE_BYTES = 2**20

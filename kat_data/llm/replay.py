@@ -90,8 +90,8 @@ class ReplayClient:
         reply = self._recording.get(request)
         if reply is None:
             raise RecordingMiss(
-                f"the recording holds no reply of {request.model} to {about(request)!r} (call {request.key.hex()[:12]}): "
-                "record it, or run live"
+                f"the recording holds no reply of {request.model} to {about(request)!r} "
+                f"(call {request.key.hex()[:12]}): record it, or run live"
             )
         return reply
 

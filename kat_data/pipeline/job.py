@@ -64,15 +64,17 @@ class RunJob:
     async def _step(self, claim: Claim) -> Claim | None:
         stage = self._plan.at(claim.stage, claim.draft)
         if stage is None:
-            return await self._turn_without_end(claim)
+            await self._turn_without_end(claim)
+            return None
         done = await self._try(stage, claim)
         match done.result:
             case Dropped() as dropped:
-                return await self._drop(claim, done.attempt, dropped)
+                await self._drop(claim, done.attempt, dropped)
             case Exception() as error:
-                return await self._fail(claim, done.attempt, error)
+                await self._fail(claim, done.attempt, error)
             case draft:
                 return await self._advance(claim, stage, done.attempt, draft)
+        return None
 
     async def _try(self, stage: Stage, claim: Claim) -> Done:
         trace: list[str] = []
@@ -104,11 +106,12 @@ class RunJob:
         following = self._plan.after(stage.name, draft)
         if following is not None:
             return await self._go_on(claim, attempt, facts, following.name, draft)
-        if draft.accepted is None:
-            return await self._drop(claim, attempt, _nothing_accepted(), facts)
-        if not draft.is_last_turn:
+        if draft.accepted is not None and not draft.is_last_turn:
             return await self._go_on(claim, attempt, facts, self._plan.turn_start, draft.finish_turn())
-        await self._accept(claim, attempt, facts, draft.finish_turn())
+        if draft.accepted is not None:
+            await self._accept(claim, attempt, facts, draft.finish_turn())
+        else:
+            await self._drop(claim, attempt, _nothing_accepted(), facts)
         return None
 
     async def _go_on(

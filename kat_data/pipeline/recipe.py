@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from kat_data.domain.category import Category
 from kat_data.errors import RecipeError
@@ -126,8 +135,9 @@ class Recipe(_Part):
         return tuple(entry if isinstance(entry, Stage) else _stage(entry) for entry in entries)
 
     @model_serializer(mode="wrap")
-    def _dump(self, handler: Any) -> dict[str, Any]:
-        return handler(self) | {"stages": [{stage.name: stage.model_dump(mode="json")} for stage in self.stages]}
+    def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = handler(self)
+        return plain | {"stages": [{stage.name: stage.model_dump(mode="json")} for stage in self.stages]}
 
     @model_validator(mode="after")
     def _refers_to_what_exists(self) -> "Recipe":

@@ -21,6 +21,7 @@ CLAIM = f"""
     WITH picked AS (
         SELECT run_id, query_id FROM work_items
         WHERE run_id = %(run)s AND state = 'ready' AND available_at <= now()
+          AND EXISTS (SELECT FROM runs WHERE id = %(run)s AND state = 'open')
         ORDER BY available_at, query_id
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
@@ -72,4 +73,5 @@ REVIVE = """
 NEXT_AVAILABLE = """
     SELECT count(*), greatest(0, extract(epoch FROM min(available_at) - now()))::double precision
     FROM work_items WHERE run_id = %(run)s AND state = 'ready'
+      AND EXISTS (SELECT FROM runs WHERE id = %(run)s AND state = 'open')
 """

@@ -144,7 +144,7 @@ def sample_lineage(connection: Connection, ident: str) -> Row:
     """
     run, query = _find_item(connection, ident)
     key = {"run": run, "query": query}
-    lineage = {
+    lineage: Row = {
         "run": run,
         "query": _one(connection, QUERY_OF, key),
         "item": _one(connection, "SELECT * FROM work_items WHERE run_id = :run AND query_id = :query", key),
@@ -196,7 +196,7 @@ SNAPSHOTS_OF = """
 
 
 def _find_item(connection: Connection, ident: str) -> tuple[int, int]:
-    where = {"ident": ident}
+    where: Row = {"ident": ident}
     if "/" in ident:
         run, _, query = ident.partition("/")
         if not (run.isdecimal() and query.isdecimal()):

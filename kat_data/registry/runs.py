@@ -92,6 +92,15 @@ def open_run(
     return _run(connection.execute(text(f"SELECT {RUN_COLUMNS} FROM runs WHERE key = :key"), {"key": key}).one()), False
 
 
+def count_chosen(
+    connection: Connection, *, sources: Sequence[str], categories: Sequence[str], limit: int | None
+) -> int:
+    """Return how many queries a run over this choice would take."""
+    chosen = {"sources": list(sources), "categories": list(categories), "limit": limit}
+    count: int = connection.execute(text(f"SELECT count(*) FROM ({CHOSEN}) AS chosen"), chosen).scalar_one()
+    return count
+
+
 def get_run(connection: Connection, run: int) -> RunRow:
     """Return one run; raises `NotFoundError`."""
     row = connection.execute(text(f"SELECT {RUN_COLUMNS} FROM runs WHERE id = :run"), {"run": run}).one_or_none()

@@ -11,7 +11,7 @@ import orjson
 
 from kat_data.domain.codec import from_python
 from kat_data.errors import SnapshotError
-from kat_data.hashing import content_hash
+from kat_data.hashing import canonical_json, content_hash
 from kat_data.snapshots.composition import Cell
 from kat_data.snapshots.record import TrainingStage
 
@@ -105,4 +105,5 @@ def _serialise(hashed: Any, unhashed: Any) -> bytes:
         "seal": content_hash([hashed, unhashed]).hex(),
         "unhashed": unhashed,
     }
-    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    plain = orjson.loads(canonical_json(document))
+    return orjson.dumps(plain, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)

@@ -1,7 +1,8 @@
 """Verify a snapshot: every hash, every count and every row, from the files alone."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -99,12 +100,12 @@ def _whole(splits: Mapping[str, list[Record]], hashed: Hashed) -> Iterator[str]:
     if compose(records) != hashed.composition:
         yield "the rows do not add up to the manifest's composition"
     for label, stated in (("source", hashed.sources), ("licence", hashed.licences)):
-        if _count(record[label] for record in records) != stated:
+        if dict(Counter(record[label] for record in records)) != stated:
             yield f"the rows do not add up to the manifest's count by {label}"
 
 
 def check_row(record: Record, stage: TrainingStage) -> Iterator[str]:
-    """Yield what is wrong with one record: labels out of range, text that the template refuses, an id of other content."""
+    """Yield what is wrong with one record: labels out of range, text that the template refuses, a false id."""
     yield from (f"{name} is not a SHA-256 in hex" for name in ("id", "query", "lineage") if not _is_hash(record[name]))
     if record["category"] not in set(Category):
         yield f"the category {record['category']!r} is not one of the six"
@@ -165,10 +166,3 @@ def _is_hash(value: Any) -> bool:
 
 def _within(value: float | None, low: float, high: float) -> bool:
     return value is None or low <= value <= high
-
-
-def _count(values: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
-    return counts

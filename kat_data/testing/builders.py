@@ -28,21 +28,31 @@ def a_conversation(*texts: str, system: str | None = None) -> tuple[Message, ...
 def a_query(*texts: str, reference: str | None = "42", system: str | None = None, **fields: Any) -> Query:
     """Build a maths query, with a maths verifier where it has a reference."""
     verifier = VerifierSpec(kind=VerifierKind.MATH) if reference is not None else None
-    defaults = {"category": Category.MATH, "source": "test", "licence": "Apache-2.0", "verifier": verifier}
+    defaults: dict[str, Any] = {
+        "category": Category.MATH,
+        "source": "test",
+        "licence": "Apache-2.0",
+        "verifier": verifier,
+    }
     messages = a_conversation(*(texts or ("What is 6 * 7?",)), system=system)
     return Query(messages=messages, reference=reference, **(defaults | fields))
 
 
 def a_request(*texts: str, **fields: Any) -> CallRequest:
     """Build a request for a reply to a conversation of `texts`."""
-    defaults = {"model": "scripted", "sampling": Sampling(), "messages": a_conversation(*(texts or ("Hello",)))}
+    defaults: dict[str, Any] = {
+        "model": "scripted",
+        "sampling": Sampling(),
+        "messages": a_conversation(*(texts or ("Hello",))),
+    }
     return CallRequest(**(defaults | fields))
 
 
 def a_reply(text: str = "42", *, prompt_tokens: int = 10, completion_tokens: int = 5, **fields: Any) -> Reply:
     """Build a finished reply with counted tokens."""
     usage = Usage(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
-    return Reply(text=text, **({"finish_reason": FinishReason.STOP, "usage": usage} | fields))
+    defaults: dict[str, Any] = {"finish_reason": FinishReason.STOP, "usage": usage}
+    return Reply(text=text, **(defaults | fields))
 
 
 def a_verdict(outcome: Outcome = Outcome.CORRECT, status: Status | None = None, verifier: str = "test") -> Verdict:
@@ -53,7 +63,12 @@ def a_verdict(outcome: Outcome = Outcome.CORRECT, status: Status | None = None, 
 
 def a_candidate(answer: str = r"\boxed{42}", *, thinking: str = "", **fields: Any) -> Candidate:
     """Build a candidate, think-on where it has thinking."""
-    defaults = {"position": 0, "mode": Mode.ON if thinking else Mode.OFF, "model": "scripted", "calls": ("00" * 32,)}
+    defaults: dict[str, Any] = {
+        "position": 0,
+        "mode": Mode.ON if thinking else Mode.OFF,
+        "model": "scripted",
+        "calls": ("00" * 32,),
+    }
     return Candidate(answer=answer, thinking=thinking, **(defaults | fields))
 
 
@@ -78,5 +93,10 @@ def a_model(
 ) -> BoundModel:
     """Build a role member whose replies come from `script` through a real gateway."""
     gateway = Gateway([Endpoint("scripted", ScriptedClient(script))], ledger or MemoryLedger(), budget=budget)
-    defaults = {"endpoint": "scripted", "name": "scripted", "sampling": Sampling(), "price": price or Price()}
+    defaults: dict[str, Any] = {
+        "endpoint": "scripted",
+        "name": "scripted",
+        "sampling": Sampling(),
+        "price": price or Price(),
+    }
     return BoundModel(gateway=gateway, **(defaults | fields))

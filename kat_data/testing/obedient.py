@@ -5,13 +5,12 @@ from typing import Any
 
 import orjson
 
-from kat_data.domain.call import FinishReason, Reply
+from kat_data.domain.call import FinishReason, Reply, Usage
 from kat_data.domain.candidate import ToolCall
 from kat_data.hashing import canonical_json, draw
 from kat_data.testing.fabricate import fabricate
 
 _SUM = re.compile(r"(-?\d+) ?\+ ?(-?\d+)")
-_RIGHT_IN_FOUR = 3
 
 
 def obedient(body: dict[str, Any]) -> Reply:
@@ -28,7 +27,7 @@ def obedient(body: dict[str, Any]) -> Reply:
         function = body["tools"][0]["function"]
         arguments = fabricate(function.get("parameters") or {"type": "object"}, seed)
         call = ToolCall(name=function["name"], arguments=arguments)
-        return _reply(body, "", finish_reason=FinishReason.TOOL_CALLS, tool_calls=(call,))
+        return _reply(body, "", tool_calls=(call,))
     return _reply(body, f"The steps are short, and the result follows.\n\\boxed{{{_number(body, seed)}}}")
 
 
@@ -36,12 +35,15 @@ def _number(body: dict[str, Any], seed: int) -> int:
     task = _SUM.search(body["messages"][-1].get("content") or "")
     if task is None:
         return seed % 10
-    slip = 0 if seed % 4 < _RIGHT_IN_FOUR else 1
+    slip = 1 if seed % 4 == 0 else 0
     return int(task[1]) + int(task[2]) + slip
 
 
-def _reply(body: dict[str, Any], text: str, **fields: Any) -> Reply:
-    from kat_data.testing.builders import a_reply
-
+def _reply(body: dict[str, Any], text: str, *, tool_calls: tuple[ToolCall, ...] = ()) -> Reply:
     asked = sum(len(message.get("content") or "") for message in body["messages"])
-    return a_reply(text, prompt_tokens=asked // 4 + 1, completion_tokens=len(text) // 4 + 1, **fields)
+    return Reply(
+        text=text,
+        finish_reason=FinishReason.TOOL_CALLS if tool_calls else FinishReason.STOP,
+        usage=Usage(prompt_tokens=asked // 4 + 1, completion_tokens=len(text) // 4 + 1),
+        tool_calls=tool_calls,
+    )

@@ -1,9 +1,11 @@
-"""Maths: the final answer against the reference, exactly where plain arithmetic decides, else by math-verify in a process of its own.
+"""Maths: the final answer against the reference, by exact arithmetic or by math-verify in a process of its own.
 
-Two answers are equal if their values are, whatever the form: 50 % is 0.5, `x = 5` is `5`, an absent unit is forgiven and a different one is not, tuples
-are ordered, sets and bare lists are not. A hedge (`3 or 4`) equals no single value. What cannot be read or computed within the limits is undecided.
+Two answers are equal if their values are, whatever the form: 50 % is 0.5, `x = 5` is `5`, an absent unit is forgiven
+and a different one is not, tuples are ordered, sets and bare lists are not. A hedge (`3 or 4`) equals no single value.
+What cannot be read or computed within the limits is undecided.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +23,7 @@ from kat_data.verifiers.math_answer import (
     split_members,
     without_membership,
 )
-from kat_data.verifiers.math_extract import extract
+from kat_data.verifiers.math_extract import extract, is_code
 from kat_data.verifiers.math_limits import over_limit
 from kat_data.verifiers.math_pool import MathPool
 from kat_data.verifiers.math_text import normalise
@@ -29,6 +31,8 @@ from kat_data.verifiers.math_units import same_unit
 from kat_data.verifiers.math_value import exact, split_percent
 
 _SHOWN = 500
+_UNORDERED = frozenset({"", "{}"})
+_INEQUALITY = re.compile(r"[<>]|\\(?:l|g)(?:e|t|eq|eqslant)?(?![A-Za-z])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +127,7 @@ def _text(gold: Answer, answer: Answer) -> Decision | None:
 
 
 def _code(gold: Answer, answer: Answer) -> Decision | None:
-    return Decision(status=Status.UNPARSABLE, layer="code", note="the answer is code") if answer.is_code else None
+    return Decision(status=Status.UNPARSABLE, layer="code", note="the answer is code") if is_code(answer.text) else None
 
 
 def _hedged(gold: Answer, answer: Answer) -> Decision | None:
@@ -152,7 +156,7 @@ _BEFORE: tuple[Callable[[Answer, Answer], Decision | None], ...] = (_text, _code
 
 
 def _bare(gold: Answer, answer: Answer) -> tuple[Answer, Answer]:
-    """Both answers without approximations, `x ∈`, and the names that only one of them, or both alike, give to the value."""
+    """Both answers without approximations, `x ∈`, and the names that one of them, or both alike, give the value."""
     gold = gold.with_value(without_membership(split_approximation(gold.value)))
     answer = answer.with_value(without_membership(split_approximation(answer.value)))
     named, names = _unnamed(gold), _unnamed(answer)
@@ -198,6 +202,8 @@ def _equations(gold: Answer, answer: Answer) -> Decision | None:
 
 def _members(gold: Answer, answer: Answer) -> Decision | None:
     """Decide on lists, sets and tuples by their number of members, and by value where all members are plain numbers."""
+    if bool(_INEQUALITY.search(gold.value)) != bool(_INEQUALITY.search(answer.value)):
+        return None
     several = {"\\pm", "\\mp", "\\ldots", "\\dots", "\\cup", "\\cap", "\\begin", "\\setminus", "\\mid"}
     if any(sign in gold.value or sign in answer.value for sign in several):
         return None
@@ -213,11 +219,10 @@ def _members(gold: Answer, answer: Answer) -> Decision | None:
     if (
         None in left
         or None in right
-        or {gold.bracket, answer.bracket} & {"{}", ""}
-        and gold.bracket + answer.bracket not in {"", "{}", "{}{}"}
+        or (bool({gold.bracket, answer.bracket} & _UNORDERED) and not {gold.bracket, answer.bracket} <= _UNORDERED)
     ):
         return None
-    if gold.bracket in {"", "{}"}:
+    if gold.bracket in _UNORDERED:
         return _equal(Counter(left) == Counter(right), "exact")
     return _equal(left == right and gold.bracket == answer.bracket, "exact")
 

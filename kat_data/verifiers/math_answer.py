@@ -30,13 +30,11 @@ _SEPARATOR = re.compile(
     r"\\text\s*\{\s*,?\s*(and|or|和|或)\s*\}|,?\s*(?<![A-Za-z\\])(and|or)(?![A-Za-z])|(和|或)|([,;])"
 )
 _WORDS = re.compile(r"[A-Za-z\u4e00-\u9fff][A-Za-z\u4e00-\u9fff' \-,.]*")
+_EMPTY_WORDS = frozenset({"", "the", "a", "an", "there", "is", "are"})
 _LETTER = re.compile(r"[(\[]?\s*([A-J])\s*(?:[)\]][.:]?|[.:)](?:\s.*)?)?", re.DOTALL)
-_CODE = re.compile(
-    r"__|\b(?:import|exec|eval|lambda|globals|locals|getattr|subprocess|open|print)\b\s*[\s(]|\b(?:os|sys)\.\w|<\w+[ >/]|\\(?:input|include|write|def)\b"
-)
 _HEDGED = re.compile(
     r"^(?:not|about|approximately|maybe|perhaps|possibly|roughly|不是|大约|可能)\b|\?\s*$|^\\(?:approx|ne|neq|neg|sim)\b",
-    re.I,
+    re.IGNORECASE,
 )
 
 
@@ -67,11 +65,7 @@ class Answer:
             return None
         if upright == self.text and len(upright) <= 3 and upright.lower() not in {"yes", "no"} and upright.isascii():
             return None
-        return " ".join(w for w in re.split(r"[\s,.]+", upright.lower()) if w not in {"", "the", "a", "an"})
-
-    @property
-    def is_code(self) -> bool:
-        return bool(_CODE.search(self.text))
+        return " ".join(w for w in re.split(r"[\s,.]+", upright.lower()) if w not in _EMPTY_WORDS)
 
     @property
     def is_hedged(self) -> bool:

@@ -1,4 +1,4 @@
-r"""The final answer of a full reply, taken once: the last `\boxed{}`, `#### x` or stated answer, else the last stated value.
+r"""The final answer of a full reply, taken once: the last `\boxed{}`, `#### x` or stated answer, else the last value.
 
 A statement after the last box wins over the box if it states a value: models correct themselves towards the end.
 Every search runs in time linear in the reply's length.
@@ -18,7 +18,8 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 _MATH = re.compile(
-    r"\$\$(?P<a>[^$]+)\$\$|(?<!\\)\$(?P<b>(?:\\\$|[^$\n])+?)(?<!\\)\$|\\\[(?P<c>.+?)\\\]|\\\((?P<d>.+?)\\\)", re.DOTALL
+    r"\$\$(?P<a>[^$]+)\$\$|(?<![\\\d])\$(?P<b>(?! )(?:\\\$|[^$\n])+?(?<![ \\])|[ ](?:\\\$|[^$\n])+?[ ])\$(?!\d)|\\\[(?P<c>.+?)\\\]|\\\((?P<d>.+?)\\\)",
+    re.DOTALL,
 )
 _JOINED = re.compile(r"\s*,?\s*(?:and|or|和|或|,|;)\s*")
 _TRAILING = re.compile(
@@ -27,12 +28,16 @@ _TRAILING = re.compile(
 _SENTENCE_END = re.compile(r"(?<!\d)\.(?=\s|$)|\.(?=\s+[A-Z])|\.$|。|!(?=\s)|<\|")
 _REASONS = re.compile(r",?\s+(?:because|since|as required|so that|which)\b|,?(?:因为|所以)", re.IGNORECASE)
 _NUMBER = r"[-+]?[$€£¥]?-?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:/\d+)?(?:\s?\\?%|\s?percent\b)?"
-_LAST_NUMBER = re.compile(rf"(?<![\w.^{{}}])({_NUMBER})(?![\d])")
+_LAST_NUMBER = re.compile(rf"(?<![A-Za-z\d_.^{{}}])({_NUMBER})(?![\d])")
 _NEGATION = re.compile(r"\b(?:not|never|cannot|can't|isn't|n't)\b|不是|并非|不等于|\\neq?\b|!=", re.IGNORECASE)
 _REFUSAL = re.compile(
     r"\b(?:cannot|can't|could not|unable to|impossible to)\s+(?:\w+\s+)?(?:determine|answer|solve|say|tell|decide|find)"
     r"|\b(?:do not|don't)\s+know\b|\bnot sure\b|不知道|无法(?:确定|判断|回答)",
     re.IGNORECASE,
+)
+_CODE = re.compile(
+    r"__|\b(?:import|exec|eval|lambda|globals|locals|getattr|subprocess|open|print)\s*[\s(]|\b(?:os|sys)\.\w"
+    r"|</?(?:script|img|svg|iframe|html)\b|\\(?:input|include|write|def)\b"
 )
 _PROSE = re.compile(r"[A-Za-z]{2,}")
 _CONNECTIVES = re.compile(r"\b(?:and|or)\b|\\[A-Za-z]+|\\text\{[^}]*\}")
@@ -40,7 +45,7 @@ _CONNECTIVES = re.compile(r"\b(?:and|or)\b|\\[A-Za-z]+|\\text\{[^}]*\}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extracted:
-    """The answer's own text and where it was found (`boxed`, `hashes`, `stated`, `whole`, `segment`, `number`); empty if nowhere."""
+    """The answer's own text, empty if there is none, and where it was found: `boxed`, `stated`, `segment` and so on."""
 
     text: str
     found: str
@@ -53,6 +58,11 @@ def extract(reply: str) -> Extracted:
     if marked:
         return max(marked, key=lambda found: found[0])[1]
     return _unmarked(reply)
+
+
+def is_code(text: str) -> bool:
+    """Whether `text` looks like a program, markup or a TeX command that reads files, rather than mathematics."""
+    return bool(_CODE.search(text))
 
 
 def _final_part(reply: str) -> str:
@@ -173,13 +183,15 @@ def _unmarked(text: str) -> Extracted:
 
 
 def _is_prose(text: str) -> bool:
-    return len(_PROSE.findall(_CONNECTIVES.sub(" ", text))) >= 3 or bool(re.search(r"[\u4e00-\u9fff]{4}", text))
+    return len(_PROSE.findall(_CONNECTIVES.sub(" ", text))) >= 3 or bool(
+        re.search(r"(?:[\u4e00-\u9fff][^\u4e00-\u9fff]*){4}", text)
+    )
 
 
 def _number_in(text: str) -> str:
     """The last number of a sentence, or the sentence itself where it has none or denies the number."""
     matches = [m for m in _LAST_NUMBER.finditer(text) if re.search(r"\d", m.group())]
-    if not matches:
+    if not matches or is_code(text):
         return text
     last = matches[-1]
     if _NEGATION.search(text[max(0, last.start() - 25) : last.start()]):

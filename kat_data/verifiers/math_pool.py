@@ -1,4 +1,4 @@
-"""A small pool of processes that compare expressions; safe to call from any thread, and each call ends by its deadline."""
+"""A small pool of processes that compare expressions; safe from any thread, and each call ends by its deadline."""
 
 import os
 import selectors
@@ -22,7 +22,7 @@ CALLS_PER_WORKER = 2000
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV")
 
 
-class WorkerDied(Exception):
+class WorkerDiedError(Exception):
     """A worker ended, or answered nonsense, while it owed a reply."""
 
 
@@ -52,13 +52,13 @@ class Worker:
         return self._process.pid
 
     def compare(self, gold: str, answer: str, deadline: float) -> dict[str, Any]:
-        """Return the worker's reply; `TimeoutError` at the deadline, `WorkerDied` if it ended. Either way it must then be killed."""
+        """Return the worker's reply; after `TimeoutError` (the deadline) or `WorkerDiedError` it must be killed."""
         self.calls += 1
         try:
             assert self._process.stdin is not None
             self._process.stdin.write(math_worker.pack({"gold": gold, "answer": answer}))
         except OSError as error:
-            raise WorkerDied("the maths worker closed its input") from error
+            raise WorkerDiedError("the maths worker closed its input") from error
         return self._receive(deadline)
 
     def kill(self) -> None:
@@ -82,19 +82,19 @@ class Worker:
                     continue
                 chunk = os.read(descriptor, math_worker.FRAME_LIMIT)
                 if not chunk:
-                    raise WorkerDied("the maths worker ended")
+                    raise WorkerDiedError("the maths worker ended")
                 data += chunk
                 try:
                     message = math_worker.unpack(data)
                 except ValueError as error:
-                    raise WorkerDied(f"the maths worker broke its protocol: {error}") from error
+                    raise WorkerDiedError(f"the maths worker broke its protocol: {error}") from error
                 if message is not None:
                     return message
         raise TimeoutError
 
 
 class MathPool:
-    """At most `size` workers, started when needed; a call waits for a free one, and its deadline counts from then on."""
+    """At most `size` workers, started when needed; a call's deadline counts from when it has one."""
 
     def __init__(self, size: int | None = None, deadline: float = DEADLINE_SECONDS) -> None:
         self._deadline = deadline
@@ -105,15 +105,15 @@ class MathPool:
         self._finalizer = weakref.finalize(self, _kill_all, self._idle)
 
     def compare(self, gold: str, answer: str) -> dict[str, Any]:
-        """Compare two LaTeX expressions; `TimeoutError` at the deadline, `VerifierFault` if two workers in a row die."""
+        """Compare two LaTeX expressions; `TimeoutError` at the deadline, `VerifierFault` if two workers die on it."""
         with self._free:
             try:
                 return self._try(gold, answer)
-            except WorkerDied:
+            except WorkerDiedError:
                 pass
             try:
                 return self._try(gold, answer, fresh=True)
-            except WorkerDied as error:
+            except WorkerDiedError as error:
                 raise VerifierFault(
                     f"{error}, twice in a row; check that math-verify is installed, then retry"
                 ) from error
@@ -133,7 +133,7 @@ class MathPool:
         try:
             worker = worker or Worker()
         except TimeoutError as error:
-            raise WorkerDied("the maths worker did not start in time") from error
+            raise WorkerDiedError("the maths worker did not start in time") from error
         try:
             reply = worker.compare(gold, answer, self._deadline)
         except BaseException:

@@ -40,7 +40,8 @@ _TABLE = str.maketrans(_SIGNS)
 def normalise(text: str) -> str:
     """Return `text` in NFKC with invisible characters gone and mathematical signs as ASCII or LaTeX.
 
-    Superscripts and fractions are spelled out before NFKC would melt them into digits (`x²` is not `x2`, `3½` is not `31/2`).
+    Superscripts and fractions are spelled out before NFKC would melt them into digits (`x²` is not `x2`, `3½` is not
+    `31/2`).
     """
     text = _SUPERSCRIPT.sub(lambda m: f"^{{{_plain(m.group())}}}", text)
     text = _SUBSCRIPT.sub(lambda m: f"_{{{_plain(m.group())}}}", text)
@@ -52,7 +53,7 @@ def normalise(text: str) -> str:
 
 
 def power_signs(text: str) -> str:
-    """Return `text` with Python's `**` before an operand as `^`; only for text that is an expression and not Markdown."""
+    """Return `text` with Python's `**` before an operand as `^`; only for an expression, never for Markdown."""
     return _STARS.sub("^", text)
 
 

@@ -15,13 +15,15 @@ _BARE = re.compile(
 _CURRENCY = re.compile(r"^(?P<sign>-?)\s*(?:US\s*)?(?P<mark>\\?\$|€|£|¥|Rs\.?|RMB)\s*(?P<value>[-\d.].*)$")
 _MARKS = {"$": "dollar", "€": "euro", "£": "pound", "¥": "yuan", "Rs": "rupee", "RMB": "yuan"}
 _CONNECTIVES = {"and", "or", "if", "mod", "for", "to", "in", "not", "when"}
-_COUNTERS = frozenset("个 只 条 本 支 名 人 次 种 件 张 辆 块 颗 棵".split())
+_COUNTERS = frozenset("个只条本支名人次种件张辆块颗棵")
 _SAME = {
     name: group.split()[0]
     for group in (
-        "m meter metre 米", "cm centimeter centimetre 厘米", "mm millimeter millimetre 毫米", "km kilometer kilometre 千米 公里",
-        "in inch inche", "ft foot feet", "yd yard", "mi mile", "g gram gm 克", "kg kilogram 千克 公斤", "lb lbs pound", "oz ounce",
-        "l liter litre 升", "ml milliliter millilitre 毫升", "s sec second 秒", "min minute 分钟", "h hr hour 小时", "day 天",
+        "m meter metre 米", "cm centimeter centimetre 厘米", "mm millimeter millimetre 毫米",
+        "km kilometer kilometre 千米 公里", "in inch inche", "ft foot feet", "yd yard", "mi mile",
+        "g gram gm 克", "kg kilogram 千克 公斤", "lb lbs pound", "oz ounce",
+        "l liter litre 升", "ml milliliter millilitre 毫升",
+        "s sec second 秒", "min minute 分钟", "h hr hour 小时", "day 天",
         "yr year 年", "dollar usd buck 美元", "cent ¢ 美分", "yuan rmb 元", "percent % pct percentage", "degree deg 度",
         "mph mi/h", "km/h kmh kph kmph", "m/s mps", "unit units 单位",
     )
@@ -47,7 +49,7 @@ def split_unit(text: str) -> tuple[str, str]:
 
 
 def same_unit(one: str, other: str) -> bool:
-    """Whether two folded units may stand beside the same value: equal, one absent, or one a longer name of the other."""
+    """Whether two folded units may stand beside the same value: equal, one absent, or one a longer name."""
     if not one or not other or one == other:
         return True
     words, others = set(one.split()), set(other.split())

@@ -1,4 +1,4 @@
-"""Plain numbers, exactly and without SymPy: integers, decimals, fractions, mixed numbers, percentages, powers of ten."""
+"""Plain numbers, exactly and without SymPy: integers, decimals, fractions, mixed numbers, powers of ten."""
 
 import re
 from fractions import Fraction

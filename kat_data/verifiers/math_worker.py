@@ -1,8 +1,9 @@
 """The process in which math-verify runs: one comparison at a time, frames of JSON over stdin and stdout.
 
-It is started by path and imports nothing of `kat_data`, so it needs no package on its path. It ends when stdin does. Model text is parsed as LaTeX only;
-`parse_expr`, `sympify` and `eval` never see it. Covers: time (a soft limit of CPU seconds, after which it answers `time`), memory (`RLIMIT_AS`) and an
-orphan's CPU time. Does not cover: one long call into C, for which the parent's SIGKILL is there.
+It is started by path and imports nothing of `kat_data`, so it needs no package on its path. It ends when stdin does.
+Model text is parsed as LaTeX only; `parse_expr`, `sympify` and `eval` never see it. Covers: time (a soft limit of CPU
+seconds, after which it answers `time`), memory (`RLIMIT_AS`) and an orphan's CPU time. Does not cover: one long call
+into C, for which the parent's SIGKILL is there.
 """
 
 import json
@@ -25,7 +26,7 @@ PRECISION = 50
 
 _DEGREES = re.compile(r"(\\(?:sin|cos|tan|cot|sec|csc))\s*[({]?\s*(\d+(?:\.\d+)?)\s*\^\s*\{?\s*\\circ\s*\}?[)}]?")
 _CALCULUS = re.compile(r"\\int|\\frac\s*\{\s*d|\\partial|'")
-_PRODUCT = re.compile(r"(?<![\\A-Za-z{])(?:[a-ce-z]d?|d)[a-z]{1,2}(?![A-Za-z])(?=[^{]|$)(?<=[a-z])")
+_DIFFERENTIAL = re.compile(r"(?<![\\A-Za-z])d(?=[a-z](?![A-Za-z]))")
 _HEADER = struct.Struct(">I")
 
 
@@ -42,7 +43,7 @@ def pack(message: dict[str, Any]) -> bytes:
 
 
 def unpack(data: bytes | bytearray) -> dict[str, Any] | None:
-    """Return the message that `data` holds whole, or none while bytes are missing; `ValueError` if it is none of ours."""
+    """Return the message that `data` holds whole, or none while bytes are missing; `ValueError` for nonsense."""
     if len(data) < _HEADER.size:
         return None
     (length,) = _HEADER.unpack_from(data)
@@ -52,7 +53,7 @@ def unpack(data: bytes | bytearray) -> dict[str, Any] | None:
         return None
     message = json.loads(bytes(data[_HEADER.size : _HEADER.size + length]))
     if not isinstance(message, dict):
-        raise ValueError("the frame is not a message")  # noqa: TRY004
+        raise ValueError("the frame is not a message")
     return message
 
 
@@ -113,7 +114,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def compare(gold: str, answer: str) -> dict[str, Any]:
-    """Compare two LaTeX expressions; tells which of them could be parsed, whether they are equal, and how that was found."""
+    """Compare two LaTeX expressions: which of them could be parsed, whether they are equal, and how that was found."""
     one, other = _parse(gold), _parse(answer)
     if one is None or other is None:
         return {"gold": one is not None, "answer": other is not None, "equal": False, "how": "parse"}
@@ -121,7 +122,7 @@ def compare(gold: str, answer: str) -> dict[str, Any]:
     if equal is None:
         from math_verify import verify
 
-        how, equal = "math-verify", verify(one, other, timeout_seconds=None)
+        how, equal = "math-verify", verify(one, other, timeout_seconds=None, allow_set_relation_comp=True)
     return {"gold": True, "answer": True, "equal": bool(equal), "how": how}
 
 
@@ -135,20 +136,28 @@ def _parse(text: str) -> Any:
     parsed = parse(f"${_readable(text)}$", [target], fallback_mode="no_fallback", parsing_timeout=None)
     if not parsed or isinstance(parsed[0], str):
         return None
-    return parsed[0].subs({symbol: I for symbol in parsed[0].free_symbols if symbol.name == "i"})
+    expression = parsed[0].subs({symbol: I for symbol in parsed[0].free_symbols if symbol.name == "i"})
+    return None if _is_undefined(expression) else expression
+
+
+def _is_undefined(expression: Any) -> bool:
+    """Whether a closed expression is no number at all, such as 0/0."""
+    from sympy import Expr, nan, zoo
+
+    return isinstance(expression, Expr) and not expression.free_symbols and expression.doit() in {nan, zoo}
 
 
 def _readable(text: str) -> str:
-    r"""Spell out what the parser takes for something else: `dc` is no differential outside calculus, `\sin 30^\circ` is in degrees."""
+    r"""Spell out what the parser would misread: `dc` is no differential outside calculus, `\sin 30^\circ` is in degrees."""
     text = _DEGREES.sub(r"\1{(\\frac{\2 \\pi}{180})}", text)
-    return text if _CALCULUS.search(text) else _PRODUCT.sub(lambda match: " ".join(match.group()), text)
+    return text if _CALCULUS.search(text) else _DIFFERENTIAL.sub("(d)", text)
 
 
 def _numeric(one: Any, other: Any) -> bool | None:
-    """Decide on two scalar expressions by their values at a few points, relative to their size; none where that says nothing.
+    """Decide on two scalar expressions by their values at a few points; none where that says nothing.
 
-    Agreement at points of both signs counts as equality: to 1e-9 where one of the two holds a decimal, else to 45 digits. That is faster and stricter
-    than `simplify` and an absolute tolerance.
+    Agreement at points of both signs counts as equality: to 1e-9 where one of the two holds a decimal, else to 45
+    digits. That is faster and stricter than `simplify` and an absolute tolerance.
     """
     import mpmath
     from sympy import Expr, Float
@@ -181,7 +190,7 @@ def _points(names: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _value(expr: Any, point: dict[str, Any]) -> complex | Any | None:
+def _value(expr: Any, point: dict[str, Any]) -> Any:
     """The finite value of an expression at a point, as an mpmath number, or none."""
     import mpmath
 

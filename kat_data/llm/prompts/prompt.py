@@ -36,13 +36,13 @@ class Prompt:
             for name, block in template.blocks.items()
         )
 
-    def over(self, conversation: Sequence[Message], **values: Any) -> tuple[Message, ...]:
-        """Return the prompt's one block, its system text, followed by the conversation, whose own system text joins it."""
-        (system,) = self.messages(**values)
+    def before(self, conversation: Sequence[Message], **values: Any) -> tuple[Message, ...]:
+        """Return the prompt's messages followed by the conversation, whose own system text is joined to the prompt's."""
+        system, *examples = self.messages(**values)
         if conversation and conversation[0].role is Role.SYSTEM:
             system = replace(system, content=f"{system.content}\n\n{conversation[0].content}")
             conversation = conversation[1:]
-        return (system, *conversation)
+        return (system, *examples, *conversation)
 
 
 @cache

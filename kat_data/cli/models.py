@@ -1,0 +1,52 @@
+"""`kat models`: check the endpoints of a recipe before a run spends on them."""
+
+import asyncio
+import os
+from dataclasses import asdict
+
+import click
+
+from kat_data.cli.output import json_option, print_json, print_table, say
+from kat_data.errors import EndpointDown
+from kat_data.llm.check import Check, check_model
+from kat_data.pipeline.recipe import Recipe, load_recipe
+
+
+@click.group()
+def models() -> None:
+    """Check the endpoints of a recipe."""
+
+
+@models.command()
+@click.argument("recipe")
+@json_option
+def check(recipe: str, as_json: bool) -> None:
+    """Ask every model of RECIPE a tiny question: reachable, JSON Schema, logprobs, context length; exits with 3 where one fails."""
+    checks = asyncio.run(_check_all(load_recipe(recipe)))
+    if as_json:
+        print_json([asdict(found) for found in checks])
+    else:
+        columns = ("endpoint", "model", "reachable", "seconds", "listed", "json_schema", "logprobs", "context_length")
+        rows = [[_word(getattr(found, name)) for name in columns] + [found.problem] for found in checks]
+        print_table([*columns, "problem"], rows)
+    unreachable = [found.model for found in checks if found.seconds is None]
+    if unreachable:
+        raise EndpointDown(f"{len(unreachable)} of {len(checks)} models cannot be used: {', '.join(unreachable)}")
+
+
+async def _check_all(recipe: Recipe) -> list[Check]:
+    found = []
+    for spec in recipe.models.values():
+        endpoint = recipe.endpoints[spec.endpoint]
+        if endpoint.url is None:
+            found.append(
+                Check(endpoint=spec.endpoint, model=spec.model, reachable=True, seconds=1e-9, problem="recorded")
+            )
+            continue
+        key = os.environ.get(endpoint.key_env) if endpoint.key_env else None
+        found.append(await check_model(spec.endpoint, endpoint.url, spec.model, api_key=key))
+    return found
+
+
+def _word(value: object) -> object:
+    return {True: "yes", False: "no", None: "?"}.get(value, value) if isinstance(value, bool | None) else value

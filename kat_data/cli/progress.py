@@ -1,0 +1,66 @@
+"""Progress of a run in the terminal: a bar for items, with calls, money and faults beside it; plain lines where there is no terminal."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable
+
+from kat_data.cli.output import say, usd
+from kat_data.executors.local import Progress, execute_run
+from kat_data.pipeline.wiring import MakeClient, make_client
+from kat_data.registry.runs import RunRow
+from kat_data.registry.session import Registry
+
+
+def work_on(registry: Registry, run: RunRow, ended: int, *, client: MakeClient = make_client) -> RunRow:
+    """Work on a run with a progress bar; `ended` items of it had ended before. Ctrl-C stops after the calls in flight."""
+    return asyncio.run(_work_on(registry, run, ended, client))
+
+
+async def _work_on(registry: Registry, run: RunRow, ended: int, client: MakeClient) -> RunRow:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _ask_to_stop, stop)
+    seen: list[Progress] = []
+    async with _bar(run, ended, seen):
+        return await execute_run(registry, run, stop=stop, client=client, observe=seen.append)
+
+
+def _ask_to_stop(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        raise KeyboardInterrupt
+    say("stopping after the calls in flight; Ctrl-C again leaves them")
+    stop.set()
+
+
+@contextlib.asynccontextmanager
+async def _bar(run: RunRow, ended: int, seen: list[Progress]) -> AsyncIterator[None]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"run {run.id} ({run.name})", total=run.queries, completed=ended, note="")
+
+        def show() -> None:
+            if seen:
+                ends = sum(seen[0].items[name] for name in ("accepted", "dropped", "dead"))
+                bar.update(task, completed=ended + ends, note=_note(seen[0]))
+
+        watcher = asyncio.create_task(_watch(show))
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            show()
+
+
+async def _watch(show: Callable[[], None]) -> None:
+    while True:
+        show()
+        await asyncio.sleep(0.2)
+
+
+def _note(progress: Progress) -> str:
+    calls = progress.calls
+    note = f"{calls.calls} calls, {calls.reused} from the ledger, {usd(calls.usd)}"
+    return note + (f", {calls.retries} retries" if calls.retries else "")

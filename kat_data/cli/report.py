@@ -1,0 +1,75 @@
+"""What a run came to: the funnel with every drop, the composition, the cost; one document or three tables."""
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection
+
+from kat_data.cli.output import print_table, say, usd
+from kat_data.domain.drop import DropReason
+from kat_data.domain.states import RunState
+from kat_data.registry import queries, runs
+
+_SENTENCES = {reason.value: reason.sentence for reason in DropReason}
+
+
+def report(connection: Connection, run: int) -> dict[str, Any]:
+    """Return a run's state, funnel, composition, models and cost as plain values."""
+    row = runs.get_run(connection, run)
+    funnel = sorted(runs.funnel(connection, run), key=lambda f: (f.state, -f.items, f.stage))
+    return {
+        "run": row.id,
+        "recipe": row.name,
+        "state": row.state.value,
+        "reason": row.reason,
+        "queries": row.queries,
+        "accepted": sum(f.items for f in funnel if f.state == "accepted"),
+        "funnel": [asdict(f) for f in funnel],
+        "composition": queries.composition(connection, run),
+        "models": queries.models_of(connection, run),
+        "cost": asdict(queries.run_cost(connection, run)),
+    }
+
+
+def print_report(found: dict[str, Any]) -> None:
+    """Print a report as tables."""
+    _print_funnel(found)
+    rows = [[c["category"], c["queries"], c["think_on"], c["think_off"]] for c in found["composition"]]
+    total = ["all", *(sum(row[index] for row in rows) for index in (1, 2, 3))]
+    print_table(
+        ["category", "queries", "think_on", "think_off"], [*rows, total], title="composition of what was accepted"
+    )
+    _print_cost(found)
+    if found["state"] == RunState.STOPPED:
+        say(f"run {found['run']} is stopped: {found['reason']}; go on with `kat runs resume {found['run']}`")
+
+
+def _print_funnel(found: dict[str, Any]) -> None:
+    rows = [[found["queries"], "queries", "", ""]]
+    for entry in found["funnel"]:
+        why = _SENTENCES.get(entry["reason"] or "", entry["reason"] or "")
+        rows.append([entry["items"], entry["state"], entry["stage"], why])
+    adds_up = sum(entry["items"] for entry in found["funnel"]) == found["queries"]
+    title = f"funnel of run {found['run']} ({found['recipe']}), {found['state']}"
+    print_table(["items", "state", "at stage", "why"], rows, title=title + ("" if adds_up else ": DOES NOT ADD UP"))
+
+
+def _print_cost(found: dict[str, Any]) -> None:
+    rows = [
+        [m["model"], m["calls"], m["prompt_tokens"], m["completion_tokens"], usd(m["usd"])] for m in found["models"]
+    ]
+    print_table(["model", "calls", "prompt tokens", "completion tokens", "price"], rows, title="calls behind this run")
+    cost, accepted = found["cost"], found["accepted"]
+    verb = "would have cost" if cost["recorded"] else "cost"
+    each = f", {usd(cost['usd_used'] / accepted)} per accepted sample" if accepted else ""
+    print_table(
+        ["cost", "amount"],
+        [
+            [f"{cost['made']} calls paid by this run {verb}", usd(cost["usd"])],
+            [
+                f"{cost['reused']} calls were in the ledger already; all calls behind the run {verb}",
+                usd(cost["usd_used"]) + each,
+            ],
+            *([["charged for tries without a reply", usd(cost["usd_lost"])]] if cost["usd_lost"] else []),
+        ],
+    )

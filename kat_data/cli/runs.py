@@ -1,0 +1,69 @@
+"""`kat runs`: list, show, resume and cancel."""
+
+import click
+
+from kat_data.cli.output import json_option, print_json, print_table, say
+from kat_data.cli.registry import open_registry, transaction
+from kat_data.cli.report import print_report, report
+from kat_data.cli.run import finish_run
+from kat_data.domain.states import RunState
+from kat_data.registry import runs as stored
+
+
+@click.group()
+def runs() -> None:
+    """List, show, resume and cancel runs."""
+
+
+@runs.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List all runs, the newest first."""
+    with transaction() as connection:
+        rows = stored.list_runs(connection)
+    if as_json:
+        print_json([{"run": r.id, "recipe": r.name, "state": r.state, "queries": r.queries} for r in rows])
+        return
+    cells = [[r.id, r.name, r.state.value, r.queries, r.created_at, r.reason or ""] for r in rows]
+    print_table(["run", "recipe", "state", "queries", "opened", "why"], cells)
+
+
+@runs.command()
+@click.argument("run", type=int)
+@json_option
+def show(run: int, as_json: bool) -> None:
+    """Show a run's funnel, composition and cost."""
+    with transaction() as connection:
+        found = report(connection, run)
+    if as_json:
+        print_json(found)
+    else:
+        print_report(found)
+
+
+@runs.command()
+@click.argument("run", type=int)
+@click.option("--dead", is_flag=True, help="Try the dead items again, too.")
+@json_option
+def resume(run: int, dead: bool, as_json: bool) -> None:
+    """Go on with a run that was stopped, cancelled or killed; nothing is paid or done twice."""
+    with open_registry() as registry:
+        with registry.engine.begin() as connection:
+            row = stored.get_run(connection, run)
+            revived = stored.revive_dead(connection, run) if dead else 0
+            if revived:
+                stored.set_state(connection, run, RunState.OPEN)
+        found = finish_run(registry, row)
+    if as_json:
+        print_json(found)
+    else:
+        print_report(found)
+
+
+@runs.command()
+@click.argument("run", type=int)
+def cancel(run: int) -> None:
+    """Cancel a run: a process that works on it ends after its calls in flight; `kat runs resume` takes it up again."""
+    with transaction() as connection:
+        stored.set_state(connection, run, RunState.CANCELLED, "cancelled by `kat runs cancel`")
+    say(f"run {run} is cancelled; what it accepted stays")

@@ -1,0 +1,134 @@
+"""`kat snapshots`: create, list, show, verify and export."""
+
+from pathlib import Path
+
+import click
+import orjson
+
+from kat_data.cli.output import json_option, print_json, print_table, say
+from kat_data.cli.registry import open_registry
+from kat_data.clock import SystemClock
+from kat_data.errors import SnapshotError
+from kat_data.pipeline.publish import publish_run
+from kat_data.settings import Settings
+from kat_data.snapshots import read
+from kat_data.snapshots.composition import totals
+from kat_data.snapshots.export import ExportFormat
+from kat_data.snapshots.export import export as write_export
+from kat_data.snapshots.verify import verify as verify_folder
+
+
+@click.group()
+def snapshots() -> None:
+    """Create, list, verify and export snapshots."""
+
+
+root_option = click.option(
+    "--root", type=click.Path(path_type=Path), help="Folder of the snapshots; default: snapshots in KAT_HOME."
+)
+
+
+def root_folder(root: Path | None) -> Path:
+    """Return the folder of the snapshots."""
+    return root or Settings.load().home / "snapshots"
+
+
+@snapshots.command()
+@click.option("--run", type=int, required=True, help="The run whose accepted samples go in.")
+@click.option("--name", help="Name of the snapshot; default: what the recipe says.")
+@click.option("--partial", is_flag=True, help="Also from a run that is not finished.")
+@root_option
+@json_option
+def create(run: int, name: str | None, partial: bool, root: Path | None, as_json: bool) -> None:
+    """Write the accepted samples of a run as the next version; unchanged content returns its existing version."""
+    with open_registry() as registry:
+        written = publish_run(registry, root_folder(root), run, name=name, partial=partial, clock=SystemClock())
+    facts = {
+        "snapshot": written.label,
+        "path": str(written.path),
+        "rows": written.manifest.hashed.rows,
+        "content_hash": written.manifest.hashed.content_hash,
+        "existed": written.existed,
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        note = " (unchanged, so nothing was written)" if written.existed else ""
+        click.echo(f"{written.label}: {facts['rows']} rows in {written.path}{note}")
+
+
+@snapshots.command("list")
+@root_option
+@json_option
+def list_(root: Path | None, as_json: bool) -> None:
+    """List the snapshots of a folder."""
+    folder = root_folder(root)
+    rows = []
+    for name in read.names(folder):
+        for version in read.versions(folder, name):
+            manifest = read.open_snapshot(folder / name / str(version)).manifest
+            hashed = manifest.hashed
+            rows.append([f"{name}@{version}", hashed.stage.value, hashed.rows, manifest.unhashed.built_at])
+    columns = ("snapshot", "stage", "rows", "built_at")
+    if as_json:
+        print_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        print_table(columns, rows)
+
+
+@snapshots.command()
+@click.argument("label")
+@root_option
+@json_option
+def show(label: str, root: Path | None, as_json: bool) -> None:
+    """Show what a snapshot (NAME, NAME@latest or NAME@3) holds."""
+    snapshot = read.open_snapshot(read.find(root_folder(root), label))
+    if as_json:
+        print_json(orjson.loads(snapshot.manifest.to_bytes()))
+        return
+    hashed = snapshot.manifest.hashed
+    facts = [
+        ["folder", str(snapshot.path)],
+        ["stage", hashed.stage.value],
+        ["rows", str(hashed.rows)],
+        ["content hash", hashed.content_hash],
+        ["built at", snapshot.manifest.unhashed.built_at],
+    ]
+    print_table(["fact", "value"], facts, title=label)
+    counts = totals(hashed.composition, "category", "mode")
+    print_table(["category", "mode", "rows"], [[*key, count] for key, count in sorted(counts.items())])
+
+
+@snapshots.command()
+@click.argument("label")
+@root_option
+@json_option
+def verify(label: str, root: Path | None, as_json: bool) -> None:
+    """Recompute every hash and check every row of a snapshot; exits with 6 where anything is wrong."""
+    path = read.find(root_folder(root), label)
+    report = verify_folder(path)
+    if as_json:
+        print_json({"snapshot": label, "ok": report.ok, "rows": report.rows, "problems": report.problems})
+    for problem in report.problems if not as_json else ():
+        say(problem)
+    if not report.ok:
+        raise SnapshotError(f"{label} in {path} is damaged: {len(report.problems)} problems; build it again")
+    if not as_json:
+        click.echo(f"{label}: {report.rows} rows, every hash and every row is right")
+
+
+@snapshots.command()
+@click.argument("label")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice([form.value for form in ExportFormat]), default="jsonl")
+@root_option
+@json_option
+def export(label: str, target: Path, form: str, root: Path | None, as_json: bool) -> None:
+    """Write a snapshot's rows into the folder TARGET."""
+    snapshot = read.open_snapshot(read.find(root_folder(root), label))
+    files = write_export(snapshot, ExportFormat(form), target)
+    if as_json:
+        print_json({"snapshot": label, "files": [str(file) for file in files]})
+    else:
+        for file in files:
+            click.echo(file)

@@ -1,0 +1,117 @@
+"""Check an endpoint before a run spends on it: does it answer, know the model, follow a schema, give logprobs, and how long may a text be."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+
+_SCHEMA = {
+    "type": "object",
+    "properties": {"sum": {"type": "integer"}},
+    "required": ["sum"],
+    "additionalProperties": False,
+}
+_CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "n_ctx", "n_ctx_train")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What one endpoint says of one model; none means that it does not tell. `problem` is one line, empty when all is well."""
+
+    endpoint: str
+    model: str
+    reachable: bool
+    seconds: float | None = None
+    listed: bool | None = None
+    json_schema: bool | None = None
+    logprobs: bool | None = None
+    context_length: int | None = None
+    problem: str = ""
+
+
+async def check_model(endpoint: str, url: str, model: str, *, api_key: str | None, timeout: float = 60.0) -> Check:
+    """Ask the endpoint for a few tokens of `model`, in three small calls; never raises for what the endpoint does."""
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    limit = aiohttp.ClientTimeout(total=timeout)
+    async with aiohttp.ClientSession(headers=headers, timeout=limit) as session:
+        base = url.rstrip("/")
+        start = time.monotonic()
+        status, answer = await _post(session, base, {**_question(model), "logprobs": True})
+        seconds = time.monotonic() - start
+        if status in (400, 422):  # some endpoints refuse logprobs instead of leaving them out
+            status, answer = await _post(session, base, _question(model))
+        if status != 200:
+            return Check(endpoint=endpoint, model=model, reachable=status > 0, problem=_problem(url, status, answer))
+        follows = await _follows_schema(session, base, model)
+        card = await _model_card(session, base, model)
+    return Check(
+        endpoint=endpoint,
+        model=model,
+        reachable=True,
+        seconds=round(seconds, 3),
+        listed=card is not None,
+        json_schema=follows,
+        logprobs=bool((answer["choices"][0].get("logprobs") or {}).get("content")),
+        context_length=_context_length(card or {}),
+        problem="" if follows else "does not follow a JSON Schema: structured stages will rely on repair",
+    )
+
+
+def _question(model: str) -> dict[str, Any]:
+    message = {"role": "user", "content": "Answer with the sum of 2 and 3 as JSON."}
+    return {"model": model, "messages": [message], "max_tokens": 32, "temperature": 0}
+
+
+async def _follows_schema(session: aiohttp.ClientSession, base: str, model: str) -> bool:
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": _SCHEMA}}
+    status, answer = await _post(session, base, {**_question(model), "response_format": form})
+    if status != 200:
+        return False
+    try:
+        return isinstance(orjson.loads(answer["choices"][0]["message"]["content"])["sum"], int)
+    except (KeyError, IndexError, TypeError, ValueError):
+        return False
+
+
+async def _model_card(session: aiohttp.ClientSession, base: str, model: str) -> dict[str, Any] | None:
+    try:
+        async with session.get(f"{base}/models") as response:
+            listed = orjson.loads(await response.read())["data"]
+    except (aiohttp.ClientError, asyncio.TimeoutError, KeyError, TypeError, ValueError):
+        return None
+    return next((card for card in listed if isinstance(card, dict) and card.get("id") == model), None)
+
+
+def _context_length(card: dict[str, Any]) -> int | None:
+    places = (card, card.get("meta") or {})
+    found = (place.get(name) for place in places for name in _CONTEXT_FIELDS)
+    return next((int(value) for value in found if isinstance(value, int) and value > 0), None)
+
+
+async def _post(session: aiohttp.ClientSession, base: str, body: dict[str, Any]) -> tuple[int, Any]:
+    """Return status and decoded answer; status 0 and the reason where no usable answer came."""
+    try:
+        async with session.post(f"{base}/chat/completions", json=body) as response:
+            data = await response.read()
+            if response.status != 200:
+                return response.status, data[:200].decode("utf-8", "replace")
+            answer = orjson.loads(data)
+            answer["choices"][0]["message"]
+            return 200, answer
+    except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+        return 0, str(error) or type(error).__name__
+    except (KeyError, IndexError, TypeError, ValueError):
+        return -1, "its answer is not a chat completion"
+
+
+def _problem(url: str, status: int, answer: Any) -> str:
+    if status == 0:
+        return f"{url} does not answer ({answer}): start it or correct the URL"
+    if status in (401, 403):
+        return f"{url} refuses the key ({status}): set the variable that `key_env` names"
+    if status == 404:
+        return f"{url} knows no such model or path (404): {' '.join(str(answer).split())}"
+    return f"{url} answers {status}: {' '.join(str(answer).split())}"

@@ -1,0 +1,98 @@
+"""From a run to a snapshot: its accepted samples, written once and noted in the registry."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, text
+
+from kat_data.clock import Clock
+from kat_data.domain.category import Category
+from kat_data.domain.codec import from_python
+from kat_data.domain.query import VerifierSpec
+from kat_data.domain.sample import Sample
+from kat_data.domain.states import RunState
+from kat_data.errors import UserError
+from kat_data.pipeline.recipe import Recipe, parse_recipe
+from kat_data.registry import queries, runs
+from kat_data.registry.session import Registry
+from kat_data.snapshots.record import Row, TrainingStage
+from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
+from kat_data.verifiers.labelled import error_rates
+
+
+def publish_run(registry: Registry, root: Path, run: int, *, name: str | None, partial: bool, clock: Clock) -> Written:
+    """Write the snapshot of a finished run (of any run, when `partial`), or return the version that holds the same rows."""
+    with registry.engine.connect() as connection:
+        row = runs.get_run(connection, run)
+        if row.state is not RunState.FINISHED and not partial:
+            raise UserError(
+                f"run {run} is {row.state.value}: finish it with `kat runs resume {run}`, or pass --partial"
+            )
+        recipe = parse_recipe(row.recipe, f"run {run}")
+        plan = _plan(connection, row, recipe, name or recipe.snapshot.name or recipe.name, clock)
+        ids: list[int] = []
+        written = write_snapshot(root, plan, {"train": _rows(queries.snapshot_inputs(connection, run), ids)})
+    with registry.engine.begin() as connection:
+        _note(connection, written, ids)
+    return written
+
+
+def _plan(connection: Connection, row: runs.RunRow, recipe: Recipe, name: str, clock: Clock) -> SnapshotSpec:
+    cost = queries.run_cost(connection, row.id)
+    return SnapshotSpec(
+        name=name,
+        stage=TrainingStage(recipe.snapshot.stage),
+        seed=recipe.seed,
+        recipe=recipe.identity(),
+        models={
+            role: [recipe.models[member.model].model for member in members] for role, members in recipe.roles.items()
+        },
+        verifiers=[asdict(rate) for rate in error_rates().values()],
+        built_at=clock.now(),
+        funnel=[asdict(entry) for entry in runs.funnel(connection, row.id)],
+        money={"currency": "USD", **asdict(cost)},
+    )
+
+
+def _rows(inputs: Iterable[dict[str, Any]], ids: list[int]) -> Iterator[Row]:
+    for found in inputs:
+        ids.append(found["id"])
+        yield Row(
+            sample=from_python(Sample, found["sample"]),
+            query=found["query_hash"].hex(),
+            lineage=found["lineage"].hex(),
+            category=Category(found["category"]),
+            source=found["source"],
+            licence=found["licence"],
+            domain=found["domain"] or "",
+            difficulty=found["difficulty"],
+            reference=found["reference"],
+            verifier=from_python(VerifierSpec, found["verifier"]) if found["verifier"] else None,
+        )
+
+
+def _note(connection: Connection, written: Written, samples: list[int]) -> None:
+    hashed, unhashed = written.manifest.hashed, written.manifest.unhashed
+    made = connection.execute(
+        text("""
+            INSERT INTO snapshots (name, version, hash, stage, path, manifest)
+            VALUES (:name, :version, :hash, :stage, :path, :manifest)
+            ON CONFLICT DO NOTHING RETURNING id
+        """),
+        {
+            "name": hashed.name,
+            "version": unhashed.version,
+            "hash": bytes.fromhex(hashed.content_hash),
+            "stage": hashed.stage.value,
+            "path": str(written.path.resolve()),
+            "manifest": orjson.dumps(written.manifest).decode(),
+        },
+    ).scalar()
+    if made is not None:
+        connection.execute(
+            text("INSERT INTO snapshot_rows (snapshot_id, sample_id) SELECT :snapshot, unnest((:samples)::bigint[])"),
+            {"snapshot": made, "samples": samples},
+        )

@@ -1,0 +1,21 @@
+"""Opening runs: the same resolved recipe over the same queries is the same run."""
+
+from kat_data.pipeline.plan import Plan
+from kat_data.pipeline.recipe import Recipe
+from kat_data.registry import runs
+from kat_data.registry.session import Registry
+
+
+def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
+    """Return the run of this recipe over the registry's queries, and whether it is new."""
+    with registry.engine.begin() as connection:
+        return runs.open_run(
+            connection,
+            name=recipe.name,
+            recipe=recipe.resolved(),
+            identity=recipe.identity(),
+            first_stage=Plan(recipe.stages).first,
+            sources=recipe.queries.sources,
+            categories=[category.value for category in recipe.queries.categories],
+            limit=recipe.queries.limit,
+        )

@@ -1,0 +1,268 @@
+"""Import of queries: bulk, exactly once, and resumable after any kill.
+
+A chunk of rows, the totals and how far the file is read are committed together. Rows go by COPY into a temporary table and
+from there, sorted by hash, into `queries`; a hash that is there already is a duplicate, and is counted instead of stored.
+One thread prepares a chunk while another stores the one before.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from operator import itemgetter
+from typing import Any
+
+import orjson
+import psycopg
+
+from kat_data.domain.bad_line import BadLine
+from kat_data.domain.codec import to_json
+from kat_data.domain.query import Message, Query
+from kat_data.domain.text import normalise
+from kat_data.errors import InputError, RegistryError
+from kat_data.hashing import content_hash
+from kat_data.registry.session import Registry
+
+CHUNK_ROWS = 5000
+BAD_LINES_KEPT = 100
+
+Item = tuple[int, Query] | BadLine
+_Row = tuple[bytes, int, int, str, str, str, str | None, str | None]
+_HASH = itemgetter(0)
+
+_INCOMING = """
+create temporary table incoming (
+    hash bytea, line bigint, raw_fingerprint bigint, category text, messages text, tools text, reference text, verifier text
+) on commit delete rows
+"""
+_COPY = "copy incoming from stdin (format binary)"
+_COPY_TYPES = ("bytea", "int8", "int8", "text", "text", "text", "text", "text")
+
+_INSERT = """
+with new as (
+    insert into queries (hash, line, raw_fingerprint, category, messages, tools, reference, verifier, source_id)
+    select hash, line, raw_fingerprint, category, messages::json, tools::json, reference, verifier::json, %(source)s
+    from incoming
+    on conflict (hash) do nothing
+    returning line
+)
+select line from incoming where line not in (select line from new)
+"""
+
+_JUDGE_DUPLICATES = """
+with again as (
+    select i.line, i.reference, q.id,
+           q.raw_fingerprint = i.raw_fingerprint as identical,
+           i.reference is not null and q.reference is distinct from i.reference as conflicting
+    from incoming i join queries q using (hash)
+    where i.line = any(%(lines)s)
+), noted as (
+    insert into query_conflicts (query_id, source_id, line, reference)
+    select id, %(source)s, line, reference from again where conflicting
+    on conflict do nothing
+)
+select count(*) filter (where identical), count(*) filter (where conflicting) from again
+"""
+
+_SAVE = """
+update imports
+set rows_done = %(rows)s, imported = %(imported)s, duplicates = %(duplicates)s, identical = %(identical)s,
+    conflicts = %(conflicts)s, bad = %(bad)s, bad_lines = %(bad_lines)s
+where id = %(id)s
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What an import did, over all its attempts; `rows` = imported + duplicates + bad.
+
+    `identical` duplicates equal the stored query byte for byte, the others differ in white space or Unicode form.
+    `conflicts` are duplicates that give another reference. `bad_lines` holds the first hundred. `seconds` are this attempt's.
+    `finished_before` says that the same file was imported earlier and nothing was done now.
+    """
+
+    rows: int
+    imported: int
+    duplicates: int
+    identical: int
+    conflicts: int
+    bad: int
+    bad_lines: tuple[BadLine, ...]
+    seconds: float
+    finished_before: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class _Progress:
+    """Where an import stands: one row of `imports`."""
+
+    id: int
+    finished: bool
+    rows: int
+    imported: int
+    duplicates: int
+    identical: int
+    conflicts: int
+    bad: int
+    bad_lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def report(self, seconds: float, *, finished_before: bool) -> ImportReport:
+        return ImportReport(
+            rows=self.rows,
+            imported=self.imported,
+            duplicates=self.duplicates,
+            identical=self.identical,
+            conflicts=self.conflicts,
+            bad=self.bad,
+            bad_lines=tuple(BadLine(**line) for line in self.bad_lines),
+            seconds=seconds,
+            finished_before=finished_before,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chunk:
+    items: int
+    rows: list[_Row]
+    bad: list[BadLine]
+
+
+def import_queries(
+    registry: Registry,
+    items: Iterable[Item],
+    *,
+    source: str,
+    licence: str,
+    file_name: str,
+    preset: str,
+    fingerprint: bytes,
+    chunk_rows: int = CHUNK_ROWS,
+    on_progress: Callable[[int], None] | None = None,
+) -> ImportReport:
+    """Store the queries of one file and report on it; the same `fingerprint` goes on where it was stopped.
+
+    `items` is the whole file in order, also when resuming. `on_progress` is given the rows stored so far, after each chunk.
+    Raises `InputError` where the source is known with another licence, `RegistryError` where the file is being imported.
+    """
+    started = time.monotonic()
+    with registry.connection(autocommit=True) as connection:
+        _guard(connection, fingerprint, file_name)
+        source_id = _source(connection, source, licence)
+        progress = _open(connection, source_id, file_name, preset, fingerprint)
+        if progress.finished:
+            return progress.report(time.monotonic() - started, finished_before=True)
+        connection.execute(_INCOMING)
+        chunks = _chunks(islice(items, progress.rows, None), chunk_rows)
+        _store_all(connection, chunks, progress, source_id, on_progress)
+        connection.execute("update imports set finished_at = now() where id = %s", [progress.id])
+        if progress.imported:
+            connection.execute("analyze queries")  # plans made for an empty table take minutes on a full one
+        return progress.report(time.monotonic() - started, finished_before=False)
+
+
+def _guard(connection: "psycopg.Connection[Any]", fingerprint: bytes, file_name: str) -> None:
+    key = int.from_bytes(fingerprint[:8], "big", signed=True)
+    if connection.execute("select pg_try_advisory_lock(%s)", [key]).fetchone() != (True,):
+        raise RegistryError(f"{file_name} is being imported by another process: wait for it.")
+
+
+def _source(connection: "psycopg.Connection[Any]", name: str, licence: str) -> int:
+    values = {"name": name, "licence": licence}
+    insert = "insert into sources (name, licence) values (%(name)s, %(licence)s) on conflict (name) do nothing"
+    connection.execute(insert, values)
+    found = connection.execute("select id, licence from sources where name = %(name)s", values).fetchone()
+    assert found is not None
+    if found[1] != licence:
+        raise InputError(f"Source {name} has licence {found[1]}, not {licence}: give the file another source name.")
+    return int(found[0])
+
+
+def _open(
+    connection: "psycopg.Connection[Any]", source_id: int, file_name: str, preset: str, fingerprint: bytes
+) -> _Progress:
+    connection.execute(
+        "insert into imports (source_id, fingerprint, file_name, preset) values (%s, %s, %s, %s) on conflict do nothing",
+        [source_id, fingerprint, file_name, preset],
+    )
+    row = connection.execute(
+        "select id, finished_at is not null, rows_done, imported, duplicates, identical, conflicts, bad, bad_lines"
+        " from imports where fingerprint = %s",
+        [fingerprint],
+    ).fetchone()
+    assert row is not None
+    names = ("id", "finished", "rows", "imported", "duplicates", "identical", "conflicts", "bad", "bad_lines")
+    return _Progress(**dict(zip(names, row, strict=True)))
+
+
+def _chunks(items: Iterator[Item], size: int) -> Iterator[_Chunk]:
+    while batch := list(islice(items, size)):
+        rows = [_row(*item) for item in batch if type(item) is tuple]
+        rows.sort(key=_HASH)  # neighbours in the index together, and one order for concurrent imports
+        yield _Chunk(items=len(batch), rows=rows, bad=[item for item in batch if isinstance(item, BadLine)])
+
+
+def _row(number: int, query: Query) -> _Row:
+    messages = query.messages
+    return (
+        query.hash,
+        number,
+        _raw_fingerprint(messages),
+        query.category.value,
+        orjson.dumps([{"role": m.role, "content": normalise(m.content)} for m in messages]).decode(),
+        orjson.dumps(query.tools).decode() if query.tools else "[]",
+        None if query.reference is None else query.reference.replace("\0", ""),
+        None if query.verifier is None else to_json(query.verifier).decode(),
+    )
+
+
+def _raw_fingerprint(messages: tuple[Message, ...]) -> int:
+    return int.from_bytes(content_hash([(m.role, m.content) for m in messages])[:8], "big", signed=True)
+
+
+def _store_all(
+    connection: "psycopg.Connection[Any]",
+    chunks: Iterator[_Chunk],
+    progress: _Progress,
+    source_id: int,
+    on_progress: Callable[[int], None] | None,
+) -> None:
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        storing: Future[None] | None = None
+        for chunk in chunks:
+            if storing is not None:
+                storing.result()
+                if on_progress:
+                    on_progress(progress.rows)
+            storing = thread.submit(_store, connection, chunk, progress, source_id)
+        if storing is not None:
+            storing.result()
+            if on_progress:
+                on_progress(progress.rows)
+
+
+def _store(connection: "psycopg.Connection[Any]", chunk: _Chunk, progress: _Progress, source_id: int) -> None:
+    with connection.transaction(), connection.cursor() as cursor:
+        with cursor.copy(_COPY) as copy:
+            copy.set_types(_COPY_TYPES)
+            for row in chunk.rows:
+                copy.write_row(row)
+        duplicates = [line for (line,) in cursor.execute(_INSERT, {"source": source_id})]
+        if duplicates:
+            judged = cursor.execute(_JUDGE_DUPLICATES, {"lines": duplicates, "source": source_id}).fetchone()
+            assert judged is not None
+            progress.identical += judged[0]
+            progress.conflicts += judged[1]
+        progress.rows += chunk.items
+        progress.duplicates += len(duplicates)
+        progress.imported += len(chunk.rows) - len(duplicates)
+        progress.bad += len(chunk.bad)
+        room = BAD_LINES_KEPT - len(progress.bad_lines)
+        progress.bad_lines += [{"number": line.number, "reason": line.reason} for line in chunk.bad[:room]]
+        _save(cursor, progress)
+
+
+def _save(cursor: "psycopg.Cursor[Any]", progress: _Progress) -> None:
+    names = ("id", "rows", "imported", "duplicates", "identical", "conflicts", "bad")
+    values = {name: getattr(progress, name) for name in names}
+    cursor.execute(_SAVE, {**values, "bad_lines": orjson.dumps(progress.bad_lines).decode()})

@@ -1,0 +1,94 @@
+"""Preset `bfcl`: function calling, with answers from a second file that are joined by id."""
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from kat_data.domain.bad_line import BadLine
+from kat_data.domain.category import Category
+from kat_data.domain.query import VerifierKind, VerifierSpec
+from kat_data.errors import InputError
+from kat_data.sources.conversation import read_messages
+from kat_data.sources.fields import Fields, UnfitRow
+from kat_data.sources.preset import Answers, Task
+from kat_data.sources.read import read_rows
+
+# BFCL names types as Python, Java and JavaScript do; none stands for "any", which JSON Schema says by silence.
+_TYPES = {
+    "dict": "object",
+    "hashmap": "object",
+    "float": "number",
+    "double": "number",
+    "long": "integer",
+    "tuple": "array",
+    "arraylist": "array",
+    "char": "string",
+    "any": None,
+    "": None,
+}
+_JSON_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
+
+
+def bfcl(fields: Fields, answers: Answers | None) -> Task:
+    """BFCL: `question` (turns of messages), `function` (its function docs), and `ground_truth` of the answers file."""
+    turns = fields.list("messages", "question")
+    messages = [message for turn in turns for message in (turn if isinstance(turn, list) else [turn])]
+    tools = tuple(_tool(function) for function in fields.list("tools", "function"))
+    possible = _possible(fields, answers)
+    return Task(
+        messages=read_messages(messages),
+        category=Category.TOOL_USE,
+        tools=tools,
+        reference=orjson.dumps(possible).decode() if possible is not None else None,
+        verifier=VerifierSpec(kind=VerifierKind.TOOL_CALL, options={"possible": possible})
+        if possible is not None
+        else None,
+    )
+
+
+def read_answers(path: Path) -> dict[str, Any]:
+    """Read BFCL's `possible_answer` file: id to list of possible calls; raises `InputError` where a line is bad."""
+    answers = {}
+    for item in read_rows(path):
+        if isinstance(item, BadLine):
+            raise InputError(f"{path}, line {item.number}: {item.reason}.")
+        number, row = item
+        if not isinstance(row.get("id"), str) or not isinstance(row.get("ground_truth"), list):
+            raise InputError(f"{path}, line {number}: an answer needs the fields id and ground_truth.")
+        answers[row["id"]] = row["ground_truth"]
+    return answers
+
+
+def json_schema(schema: Any) -> Any:
+    """Return a BFCL parameter description as JSON Schema."""
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: value for name, value in schema.items() if name not in ("type", "properties", "items")}
+    kind = schema.get("type")
+    if isinstance(kind, str):
+        lowered = kind.lower()
+        known = _TYPES.get(lowered, lowered if lowered in _JSON_TYPES else None)
+        made |= {"type": known} if known else {}
+    if isinstance(schema.get("properties"), dict):
+        made["properties"] = {name: json_schema(value) for name, value in schema["properties"].items()}
+    if "items" in schema:
+        made["items"] = json_schema(schema["items"])
+    return made
+
+
+def _tool(function: Any) -> dict[str, Any]:
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise UnfitRow("a function has no name")
+    parameters = json_schema(function.get("parameters") or {"type": "object", "properties": {}})
+    described = {"name": function["name"], "description": function.get("description", ""), "parameters": parameters}
+    return {"type": "function", "function": described}
+
+
+def _possible(fields: Fields, answers: Answers | None) -> Any:
+    if answers is None:
+        return fields.find("reference", "ground_truth")
+    name = fields.row.get("id")
+    if name not in answers:
+        raise UnfitRow(f"the answers file has no answer for id {name!r}")
+    return answers[name]

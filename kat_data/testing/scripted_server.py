@@ -1,0 +1,215 @@
+"""An OpenAI-compatible server whose answers a function writes: real HTTP on loopback, with faults on demand."""
+
+import argparse
+import asyncio
+import hashlib
+import signal
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+import orjson
+from aiohttp import web
+
+from kat_data.domain.call import FinishReason, Reply
+from kat_data.testing.obedient import obedient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One answer gone wrong: an HTTP status, a body that is no JSON, a connection dropped, or silence without end."""
+
+    kind: Literal["status", "malformed", "drop", "hang"] = "status"
+    status: int = 500
+    text: str = "scripted fault"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+ServerScript = Callable[[dict[str, Any]], Reply | str | Fault]
+"""Answers a request's decoded body with a reply, with the text of a finished one, or with a fault."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Statistics:
+    """What the server has seen; `duplicates` counts requests whose body, byte for byte, had come before."""
+
+    requests: int = 0
+    answered: int = 0
+    duplicates: int = 0
+    in_flight: int = 0
+    peak: int = 0
+
+
+class ScriptedServer:
+    """Serves POST /v1/chat/completions, GET /v1/models and GET /stats while it is entered.
+
+    `latency` is in seconds. With `api_key`, requests without it get 401. Faults queued by `fail` meet the next requests
+    before the script is asked. `counts` has a number for every distinct body, by its SHA-256.
+    """
+
+    def __init__(
+        self,
+        script: ServerScript = obedient,
+        *,
+        latency: float = 0.0,
+        api_key: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.statistics = Statistics()
+        self.counts: Counter[bytes] = Counter()
+        self.bodies: list[dict[str, Any]] = []
+        self.keep_bodies = True
+        self._script = script
+        self._latency = latency
+        self._api_key = api_key
+        self._host = host
+        self._port = port
+        self._faults: deque[Fault] = deque()
+        self._closing = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """The base URL, as endpoints in recipes have it."""
+        return f"http://{self._host}:{self._port}/v1"
+
+    def fail(self, *faults: Fault) -> None:
+        """Meet the next requests with `faults`, one each."""
+        self._faults.extend(faults)
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=2**26)
+        app.router.add_post("/v1/chat/completions", self._complete)
+        app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/stats", self._stats)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port, backlog=4096)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._closing.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        self._count(raw)
+        try:
+            if self._api_key and request.headers.get("Authorization") != f"Bearer {self._api_key}":
+                return _error(401, "Incorrect API key provided", {})
+            body = orjson.loads(raw)
+            if self.keep_bodies:
+                self.bodies.append(body)
+            if self._latency:
+                await asyncio.sleep(self._latency)
+            answer = self._faults.popleft() if self._faults else self._script(body)
+            if isinstance(answer, Fault):
+                return await self._misbehave(request, answer)
+            self.statistics.answered += 1
+            return await _respond(request, body, answer)
+        finally:
+            self.statistics.in_flight -= 1
+
+    def _count(self, raw: bytes) -> None:
+        seen = self.statistics
+        seen.requests += 1
+        seen.in_flight += 1
+        seen.peak = max(seen.peak, seen.in_flight)
+        digest = hashlib.sha256(raw).digest()
+        self.counts[digest] += 1
+        seen.duplicates += self.counts[digest] > 1
+
+    async def _misbehave(self, request: web.Request, fault: Fault) -> web.StreamResponse:
+        if fault.kind == "malformed":
+            return web.Response(body=b'{"choices": [{"message": ', content_type="application/json")
+        if fault.kind == "hang":
+            await self._closing.wait()
+        if fault.kind in {"hang", "drop"} and request.transport is not None:
+            request.transport.abort()
+        return _error(fault.status, fault.text, fault.headers)
+
+    async def _models(self, request: web.Request) -> web.Response:
+        return _json({"object": "list", "data": [{"id": "scripted", "object": "model"}]})
+
+    async def _stats(self, request: web.Request) -> web.Response:
+        return _json(asdict(self.statistics))
+
+
+async def _respond(request: web.Request, body: dict[str, Any], answer: Reply | str) -> web.StreamResponse:
+    reply = Reply(text=answer, finish_reason=FinishReason.STOP) if isinstance(answer, str) else answer
+    message: dict[str, Any] = {"role": "assistant", "content": reply.text}
+    if reply.reasoning:
+        message["reasoning_content"] = reply.reasoning
+    if reply.tool_calls:
+        message["tool_calls"] = [_tool_call(index, call) for index, call in enumerate(reply.tool_calls)]
+    usage = {
+        "prompt_tokens": reply.usage.prompt_tokens,
+        "completion_tokens": reply.usage.completion_tokens,
+        "total_tokens": reply.usage.total,
+    }
+    if body.get("stream"):
+        return await _stream(request, message, reply.finish_reason.value, usage)
+    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason.value}
+    return _json({"object": "chat.completion", "model": body.get("model"), "choices": [choice], "usage": usage})
+
+
+def _tool_call(index: int, call: Any) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()}
+    return {"index": index, "id": f"call_{index}", "type": "function", "function": function}
+
+
+async def _stream(
+    request: web.Request, message: dict[str, Any], finish_reason: str, usage: dict[str, int]
+) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    middle = len(message["content"]) // 2
+    deltas = (message | {"content": message["content"][:middle]}, {"content": message["content"][middle:]})
+    events: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
+    ]
+    events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]})
+    events.append({"choices": [], "usage": usage})
+    for event in events:
+        await response.write(b"data: " + orjson.dumps(event) + b"\n\n")
+    await response.write(b"data: [DONE]\n\n")
+    return response
+
+
+def _error(status: int, text: str, headers: Mapping[str, str]) -> web.Response:
+    return _json({"error": {"message": text, "type": "scripted"}}, status=status, headers=headers)
+
+
+def _json(document: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.Response(body=orjson.dumps(document), status=status, headers=headers, content_type="application/json")
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    server = ScriptedServer(latency=arguments.latency, api_key=arguments.api_key, port=arguments.port)
+    server.keep_bodies = False
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with server:
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
+        await stop.wait()
+
+
+def main() -> None:
+    """Serve the obedient script until SIGTERM; the first line on stdout is the base URL."""
+    parser = argparse.ArgumentParser(prog="python -m kat_data.testing.scripted_server", description=main.__doc__)
+    parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before every answer")
+    parser.add_argument("--api-key", help="refuse requests without it")
+    asyncio.run(_serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

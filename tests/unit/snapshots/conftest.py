@@ -1,0 +1,71 @@
+"""Rows of every kind, and a specification to build them by."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from kat_data.domain.candidate import ToolCall
+from kat_data.domain.category import Category
+from kat_data.domain.mode import Mode
+from kat_data.domain.query import VerifierKind, VerifierSpec
+from kat_data.domain.sample import Sample, Turn
+from kat_data.hashing import content_hash
+from kat_data.snapshots.record import Row, TrainingStage
+from kat_data.snapshots.write import SnapshotSpec
+
+TOOLS = ({"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}},)
+
+
+def make_turn(number: int) -> Turn:
+    on = number % 3 == 0
+    return Turn(
+        user=f"How much is {number} + 1? 请回答",
+        judge_analysis="A small sum.",
+        mode=Mode.ON if on else Mode.OFF,
+        thinking=f"{number} and one" if on else "",
+        answer=str(number + 1),
+        tool_calls=(ToolCall(name="add", arguments={"b": 1, "a": number}),) if number % 5 == 0 else (),
+    )
+
+
+def make_row(number: int) -> Row:
+    turns = (make_turn(number), make_turn(number + 1)) if number % 4 == 0 else (make_turn(number),)
+    sample = Sample(system="Be brief." if number % 2 else None, tools=TOOLS if number % 5 == 0 else (), turns=turns)
+    return Row(
+        sample=sample,
+        query=content_hash(["query", number]).hex(),
+        lineage=content_hash(["lineage", number]).hex(),
+        category=list(Category)[number % 6],
+        source="made-up",
+        licence="MIT" if number % 7 else "Apache-2.0",
+        domain="arithmetic" if number % 2 else "",
+        difficulty=None if number % 9 == 0 else 1 + number % 10,
+        reference=str(number + 1),
+        verifier=VerifierSpec(kind=VerifierKind.MATH) if number % 2 else None,
+        pass_rate=0.25 * (number % 5),
+    )
+
+
+@pytest.fixture
+def rows() -> list[Row]:
+    return [make_row(number) for number in range(1, 41)]
+
+
+@pytest.fixture
+def make_spec() -> Callable[..., SnapshotSpec]:
+    def make(**changes: object) -> SnapshotSpec:
+        values: dict[str, object] = {
+            "name": "demo",
+            "stage": TrainingStage.STAGE2,
+            "seed": 7,
+            "recipe": {"name": "demo", "stages": ["tag", "sample_off"]},
+            "models": {"voters": ["small", "smaller"]},
+            "verifiers": [{"verifier": "math", "cases": 120, "false accepts": 0.0, "sha256": "ab" * 32}],
+            "built_at": datetime(2026, 1, 1, tzinfo=UTC),
+            "funnel": [{"outcome": "accepted", "queries": 40}, {"outcome": "wrong_answer", "queries": 8}],
+            "money": {"usd": 0.125, "calls": 400},
+        }
+        return SnapshotSpec(**{**values, **changes})  # type: ignore[arg-type]
+
+    return make

@@ -1,0 +1,92 @@
+"""The card: front matter that the Hub reads, and tables that add up."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kat_data.domain.mode import Mode
+from kat_data.snapshots.card import card
+from kat_data.snapshots.record import Row
+from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
+
+MakeSpec = Callable[..., SnapshotSpec]
+
+
+@pytest.fixture
+def written(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> Written:
+    return write_snapshot(tmp_path, make_spec(), {"train": rows[:30], "test": rows[30:]})
+
+
+def front_matter(text: str) -> dict[str, Any]:
+    _, matter, _ = text.split("---\n", 2)
+    return yaml.safe_load(matter)  # type: ignore[no-any-return]
+
+
+def table_after(text: str, title: str) -> list[list[str]]:
+    lines = text.split(f"## {title}\n\n", 1)[1].split("\n\n", 1)[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_the_front_matter_names_licences_size_and_every_split(written: Written) -> None:
+    matter = front_matter((written.path / "README.md").read_text(encoding="utf-8"))
+    assert matter["license"] == ["apache-2.0", "mit"]
+    assert matter["size_categories"] == ["n<1K"]
+    files = matter["configs"][0]["data_files"]
+    assert [file["split"] for file in files] == ["train", "test"]
+    for file in files:
+        assert list(written.path.glob(file["path"]))
+
+
+@pytest.mark.parametrize(
+    ("licences", "expected"),
+    [
+        ({"MIT": 1}, {"license": "mit"}),
+        ({"House rules": 1}, {"license": "other", "license_name": "house rules"}),
+        ({"MIT": 1, "House rules": 1}, {"license": "other", "license_name": "mixed"}),
+    ],
+)
+def test_a_licence_that_the_hub_does_not_know_is_other(
+    written: Written, licences: dict[str, int], expected: dict[str, str]
+) -> None:
+    manifest = replace(written.manifest, hashed=replace(written.manifest.hashed, licences=licences))
+    matter = front_matter(card(manifest))
+    assert {key: matter[key] for key in matter if key.startswith("license")} == expected
+
+
+def test_the_composition_adds_up(written: Written, rows: list[Row]) -> None:
+    header, _, *lines, total = table_after(card(written.manifest), "Composition")
+    columns = list(zip(*([int(cell) for cell in line[1:]] for line in lines), strict=True))
+    assert [sum(column) for column in columns] == [int(cell) for cell in total[1:]]
+    assert total[-1] == str(len(rows))
+    on = [int(cell) for name, cell in zip(header, total, strict=True) if name.startswith(Mode.ON)]
+    assert sum(on) == sum(row.sample.mode is Mode.ON for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("title", "cells"),
+    [
+        ("Funnel", ["wrong_answer", "8"]),
+        ("Models", ["voters", "small, smaller"]),
+        ("Verifiers, measured on labelled cases", ["math", "120", "0", "ab" * 32]),
+        ("Money spent", ["usd", "0.125"]),
+        ("Sources", ["made-up", "40", "100.0%"]),
+    ],
+)
+def test_what_the_caller_knows_stands_in_its_table(written: Written, title: str, cells: list[str]) -> None:
+    assert cells in table_after(card(written.manifest), title)
+
+
+def test_text_of_models_is_inert(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    hostile = replace(rows[0], domain="a|b\n<img src=x> [x](http://x) `c`")
+    text = card(write_snapshot(tmp_path, make_spec(), {"train": [hostile]}).manifest)
+    assert r"a\|b \<img src=x\> \[x\](http://x) \`c\`" in text
+
+
+def test_an_empty_section_is_left_out(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    text = card(write_snapshot(tmp_path, make_spec(funnel=[], verifiers=[]), {"train": rows}).manifest)
+    assert "## Funnel" not in text
+    assert "## Verifiers" not in text

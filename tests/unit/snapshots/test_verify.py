@@ -1,0 +1,138 @@
+"""Verification: a changed byte, a missing file and a false row are all found."""
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kat_data.errors import NotFoundError, SnapshotError
+from kat_data.hashing import sha256
+from kat_data.snapshots.manifest import MANIFEST, from_bytes
+from kat_data.snapshots.read import open_snapshot, parquet_rows
+from kat_data.snapshots.record import Row, TrainingStage, to_record
+from kat_data.snapshots.schema import to_parquet
+from kat_data.snapshots.verify import check_row, verify
+from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
+
+
+@pytest.fixture
+def written(tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec]) -> Written:
+    return write_snapshot(tmp_path, make_spec(), {"train": rows[:30], "test": rows[30:]}, shard_bytes=20_000)
+
+
+def test_a_whole_snapshot_has_no_problems(written: Written) -> None:
+    report = verify(written.path)
+    assert report.ok
+    assert (report.rows, report.shards) == (40, len(written.manifest.hashed.shards))
+
+
+def test_a_flipped_byte_anywhere_is_found(written: Written) -> None:
+    chance = random.Random(5)
+    for path in (p for p in written.path.rglob("*") if p.is_file()):
+        whole = path.read_bytes()
+        for position in {0, len(whole) - 1, *chance.sample(range(len(whole)), 12)}:
+            path.write_bytes(
+                whole[:position] + bytes([whole[position] ^ 1 << chance.randrange(8)]) + whole[position + 1 :]
+            )
+            assert any(path.name in problem for problem in verify(written.path).problems), (path.name, position)
+        path.write_bytes(whole)
+    assert verify(written.path).ok
+
+
+def test_every_byte_of_the_manifest_counts(written: Written) -> None:
+    whole = (written.path / MANIFEST).read_bytes()
+    for position in range(0, len(whole), 3):
+        with pytest.raises(SnapshotError):
+            from_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+
+
+def test_missing_cut_and_foreign_files_are_all_reported(written: Written) -> None:
+    first, second = (written.path / shard.path for shard in written.manifest.hashed.shards[:2])
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:-1])
+    (written.path / "data" / "extra.parquet").write_bytes(b"")
+    text = "\n".join(verify(written.path).problems)
+    assert f"data/{first.name} is missing" in text
+    assert f"data/{second.name} was changed" in text
+    assert "data/extra.parquet does not belong" in text
+
+
+def test_a_folder_without_a_manifest_is_no_snapshot(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="holds no snapshot"):
+        verify(tmp_path)
+
+
+def reseal(written: Written, records: list[dict[str, Any]]) -> None:
+    """Replace the first shard by other rows, with a manifest whose hashes all fit: only the rows can tell."""
+    shard, *others = written.manifest.hashed.shards
+    data = to_parquet(records, TrainingStage.STAGE2)
+    (written.path / shard.path).write_bytes(data)
+    forged = replace(shard, rows=len(records), bytes=len(data), sha256=sha256(data).hex())
+    hashed = replace(written.manifest.hashed, shards=(forged, *others))
+    (written.path / MANIFEST).write_bytes(replace(written.manifest, hashed=hashed).to_bytes())
+
+
+def test_rows_that_hashes_cannot_vouch_for_are_found(written: Written, rows: list[Row]) -> None:
+    foreign = [to_record(row, TrainingStage.STAGE2) for row in rows[:3]]
+    reseal(written, foreign)
+    text = "\n".join(verify(written.path).problems)
+    assert "rows are not the sum of its shards' rows" in text
+    assert "rows can be read, the manifest says 40" in text
+
+
+def test_a_false_order_and_composition_are_found(written: Written) -> None:
+    snapshot = open_snapshot(written.path)
+    shard = snapshot.manifest.hashed.shards[0]
+    records = list(parquet_rows(snapshot.shard_bytes(shard), shard.path))[::-1]
+    records[0] = {**records[0], "domain": "alchemy", "source": "elsewhere"}
+    reseal(written, records)
+    text = "\n".join(verify(written.path).problems)
+    assert "train are not in the order" in text
+    assert "composition" in text
+    assert "count by source" in text
+
+
+def falsify(record: dict[str, Any], path: str, value: object) -> None:
+    *steps, last = path.split(".")
+    target: Any = record
+    for step in steps:
+        target = target[int(step) if step.lstrip("-").isdecimal() else step]
+    target[last] = value
+
+
+@pytest.mark.parametrize(
+    ("stage", "path", "value", "problem"),
+    [
+        (TrainingStage.STAGE2, "id", "x", "id is not a SHA-256"),
+        (TrainingStage.STAGE2, "id", "0" * 64, "the id is not the hash of the content"),
+        (TrainingStage.STAGE2, "lineage", "", "lineage is not a SHA-256"),
+        (TrainingStage.STAGE2, "category", "poetry", "category"),
+        (TrainingStage.STAGE2, "mode", "think_maybe", "neither think_on nor think_off"),
+        (TrainingStage.STAGE2, "mode", "think_on", "last turn's mode"),
+        (TrainingStage.STAGE2, "difficulty", 11.0, "difficulty"),
+        (TrainingStage.STAGE2, "tools", "[", "malformed"),
+        (TrainingStage.STAGE2, "turns", [], "malformed|template"),
+        (TrainingStage.STAGE2, "turns.0.answer", "5", "structured turns differ"),
+        (TrainingStage.STAGE2, "messages.-1.content", "<answer>\n5\n</answer>", "the template refuses it"),
+        (TrainingStage.STAGE2, "messages.-1.content", None, "the template refuses it"),
+        (TrainingStage.STAGE1, "prompt.-1.content", "How much?", "the template refuses it: user"),
+        (TrainingStage.STAGE1, "prompt.-1.content", "How much?\n<think_on>", "the template refuses it: thinking"),
+        (TrainingStage.STAGE1, "prompt.0.content", "a <judge> b", "holds a tag of the template"),
+        (TrainingStage.STAGE1, "completion.0.content", "2", "the template refuses it"),
+        (TrainingStage.STAGE1, "completion", [], "malformed"),
+        (TrainingStage.STAGE1, "mode", "think_on", "trigger is not the row's mode"),
+        (TrainingStage.STAGE3, "prompt.-1.role", "assistant", "does not end with a user message"),
+        (TrainingStage.STAGE3, "prompt.-1.content", "<think_on>", "holds a tag"),
+        (TrainingStage.STAGE3, "pass_rate", 1.5, "pass rate"),
+        (TrainingStage.STAGE3, "verifier.options", "{", "malformed"),
+    ],
+)
+def test_a_false_row_is_found(rows: list[Row], stage: TrainingStage, path: str, value: object, problem: str) -> None:
+    record = to_record(rows[0], stage)
+    assert list(check_row(record, stage)) == []
+    falsify(record, path, value)
+    found = list(check_row(record, stage))
+    assert any(part in line for line in found for part in problem.split("|")), found

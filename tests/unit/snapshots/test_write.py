@@ -1,0 +1,210 @@
+"""Building: the same bytes from the same rows, versions that are never doubled, and nothing half done."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from kat_data.errors import SnapshotError
+from kat_data.snapshots import write
+from kat_data.snapshots.folder import exclusive
+from kat_data.snapshots.read import names, open_snapshot, versions
+from kat_data.snapshots.record import Row, TrainingStage
+from kat_data.snapshots.verify import verify
+from kat_data.snapshots.write import SnapshotSpec, write_snapshot
+
+MakeSpec = Callable[..., SnapshotSpec]
+
+BUILD = """
+import random, sys
+from datetime import UTC, datetime
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from conftest import make_row
+from kat_data.snapshots.record import TrainingStage
+from kat_data.snapshots.write import SnapshotSpec, write_snapshot
+rows = [make_row(number) for number in range(1, 41)]
+random.Random(int(sys.argv[3])).shuffle(rows)
+spec = SnapshotSpec(name="demo", stage=TrainingStage.STAGE2, seed=7, recipe={"b": 1, "a": 2},
+                    built_at=datetime(2026, 1, 1, tzinfo=UTC))
+write_snapshot(Path(sys.argv[2]), spec, {"train": rows[:]}, shard_bytes=8_000)
+"""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        arguments = [str(Path(__file__).parent), str(tmp_path / seed), seed]
+        subprocess.run([sys.executable, "-c", BUILD, *arguments], check=True, env=environment, timeout=60)
+    first, second = (contents(tmp_path / seed) for seed in ("1", "2"))
+    assert first == second
+    assert sum(name.endswith(".parquet") for name in first) > 2
+
+
+@pytest.mark.parametrize("stage", TrainingStage)
+def test_every_stage_is_written_whole(
+    tmp_path: Path, rows: list[Row], make_spec: MakeSpec, stage: TrainingStage
+) -> None:
+    splits = {"train": rows[:30], "test": rows[30:]}
+    written = write_snapshot(tmp_path, make_spec(stage=stage), splits, shard_bytes=10_000)
+    assert written.label == "demo@1"
+    assert verify(written.path).problems == ()
+    snapshot = open_snapshot(written.path)
+    assert snapshot.manifest == written.manifest
+    assert snapshot.manifest.splits == {"train": 30, "test": 10}
+    assert {row["id"] for row in snapshot.rows("test")} == {row.id for row in rows[30:]}
+    assert [shard.path for shard in written.manifest.hashed.shards][:2] == [
+        "data/train-00000.parquet",
+        "data/train-00001.parquet",
+    ]
+
+
+def test_rows_are_not_stored_in_the_order_given(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    one = write_snapshot(tmp_path / "a", make_spec(), {"train": rows})
+    other = write_snapshot(tmp_path / "b", make_spec(seed=8), {"train": rows})
+    orders = [[row["id"] for row in open_snapshot(w.path).rows()] for w in (one, other)]
+    assert sorted(orders[0]) == sorted(orders[1])
+    assert orders[0] != orders[1]
+    assert orders[0] != [row.id for row in rows]
+
+
+def test_an_unchanged_snapshot_returns_its_version(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    first = write_snapshot(tmp_path, make_spec(), {"train": rows})
+    second = write_snapshot(tmp_path, make_spec(), {"train": rows[:-1]})
+    later = make_spec(built_at=datetime(2027, 1, 1, tzinfo=UTC), money={"usd": 9.0}, notes="again", funnel=[])
+    again = write_snapshot(tmp_path, later, {"train": list(reversed(rows))})
+    assert (first.existed, second.existed, again.existed) == (False, False, True)
+    assert (first.label, second.label, again.label) == ("demo@1", "demo@2", "demo@1")
+    assert again.manifest == first.manifest
+    assert versions(tmp_path, "demo") == [1, 2]
+
+
+def test_a_changed_recipe_is_another_snapshot(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    write_snapshot(tmp_path, make_spec(), {"train": rows})
+    assert write_snapshot(tmp_path, make_spec(recipe={"name": "other"}), {"train": rows}).label == "demo@2"
+
+
+def test_the_same_sample_twice_is_stored_once_and_counted(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    doubled = [*rows, replace(rows[0], lineage="0" * 64)]
+    random.Random(3).shuffle(doubled)
+    hashed = write_snapshot(tmp_path / "a", make_spec(), {"train": doubled}).manifest.hashed
+    assert (hashed.rows, hashed.duplicates) == (len(rows), 1)
+    assert write_snapshot(tmp_path / "b", make_spec(), {"train": doubled[::-1]}).manifest.hashed == hashed
+
+
+def test_two_splits_never_share_a_row(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    with pytest.raises(SnapshotError, match="in the splits train and test"):
+        write_snapshot(tmp_path, make_spec(), {"train": rows, "test": rows[:1]})
+
+
+def test_no_rows_is_an_error(tmp_path: Path, make_spec: MakeSpec) -> None:
+    with pytest.raises(SnapshotError, match="no row for demo"):
+        write_snapshot(tmp_path, make_spec(), {"train": []})
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", "Demo", "demo@1", ".hidden"])
+def test_a_name_is_one_safe_word(tmp_path: Path, rows: list[Row], make_spec: MakeSpec, name: str) -> None:
+    with pytest.raises(SnapshotError, match="cannot be a name"):
+        write_snapshot(tmp_path, make_spec(name=name), {"train": rows})
+    with pytest.raises(SnapshotError, match="cannot be a name"):
+        write_snapshot(tmp_path, make_spec(), {name: rows})
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if not mount or not umount:
+        pytest.skip("there is no mount command")
+    made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {made.stderr.strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run([umount, str(disk)], check=True)
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing(
+    tiny_disk: Path, rows: list[Row], make_spec: MakeSpec
+) -> None:
+    noise = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=200_000))
+    turn = replace(rows[0].sample.turns[0], answer=noise)
+    big = replace(rows[0], sample=replace(rows[0].sample, turns=(turn,)))
+    with pytest.raises(
+        SnapshotError, match=r"no space left for .*demo: nothing was written; free some space"
+    ) as caught:
+        write_snapshot(tiny_disk, make_spec(), {"train": [*rows[1:], big]}, shard_bytes=2_000)
+    assert "\n" not in str(caught.value)
+    assert list((tiny_disk / "demo").iterdir()) == []
+    assert write_snapshot(tiny_disk, make_spec(), {"train": rows[:5]}).label == "demo@1"
+
+
+def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(SnapshotError, match="cannot write in "):
+        write_snapshot(tmp_path / "file", make_spec(), {"train": rows})
+
+
+CRASH = BUILD.replace(
+    "rows = [",
+    """
+import os, signal
+from kat_data.snapshots import write
+original = write.write_file
+def dying(path, parts):
+    if path.name == sys.argv[4]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    original(path, parts)
+write.write_file = dying
+rows = [""",
+)
+
+
+@pytest.mark.parametrize("victim", ["train-00001.parquet", "README.md", "manifest.json"])
+def test_a_killed_build_shows_nothing_and_the_next_one_clears_up(
+    tmp_path: Path, rows: list[Row], make_spec: MakeSpec, victim: str
+) -> None:
+    arguments = [str(Path(__file__).parent), str(tmp_path), "1", victim]
+    killed = subprocess.run([sys.executable, "-c", CRASH, *arguments], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert names(tmp_path) == []
+    assert len(list((tmp_path / "demo").iterdir())) == 1
+    assert write_snapshot(tmp_path, make_spec(), {"train": rows}).label == "demo@1"
+    assert [p.name for p in (tmp_path / "demo").iterdir()] == ["1"]
+
+
+def test_an_error_between_shards_leaves_nothing(
+    tmp_path: Path, rows: list[Row], make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = write.to_parquet
+
+    def interrupted(records: list[object], stage: TrainingStage) -> bytes:
+        monkeypatch.setattr(write, "to_parquet", stop)
+        return original(records, stage)  # type: ignore[arg-type]
+
+    def stop(*_: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(write, "to_parquet", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_snapshot(tmp_path, make_spec(), {"train": rows}, shard_bytes=5_000)
+    assert list((tmp_path / "demo").iterdir()) == []
+
+
+def test_two_builders_of_one_name_exclude_each_other(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    with exclusive(tmp_path / "demo"), pytest.raises(SnapshotError, match="another process is writing"):
+        write_snapshot(tmp_path, make_spec(), {"train": rows})
