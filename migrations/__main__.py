@@ -4,9 +4,9 @@ Read what it wrote before you keep it: Alembic sees neither renamed columns nor 
 """
 
 import sys
-from pathlib import Path
 
 from alembic import command
+
 from kat_data.registry import migrate, session
 from kat_data.settings import Settings
 
@@ -15,7 +15,7 @@ def main() -> None:
     with session.connect(Settings.load()) as registry, registry.engine.connect() as connection:
         number = f"{int(migrate.head() or 0) + 1:04}"
         written = command.revision(migrate.config(connection), " ".join(sys.argv[1:]), autogenerate=True, rev_id=number)
-        print(Path(written.path).name)  # type: ignore[union-attr]
+        sys.stdout.write(f"{written.path}\n")  # type: ignore[union-attr]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Calls: requests to models and their replies, with the key that the ledger pays once (architecture §6)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -35,11 +35,16 @@ class CallRequest:
     schema: dict[str, Any] | None = None
     sample: int = 0
     attempt: int = 0
+    _key: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def key(self) -> bytes:
         """The 32-byte ledger key over the whole record."""
-        return content_hash(self)
+        if self._key is None:
+            # Every call is asked for its key several times, and hashing costs more than all else done for it.
+            content = {field.name: getattr(self, field.name) for field in fields(self) if field.compare}
+            object.__setattr__(self, "_key", content_hash(content))
+        return self._key  # type: ignore[return-value]
 
 
 class FinishReason(StrEnum):

@@ -43,7 +43,8 @@ class VerifierSpec:
 
     `options` by kind: choice {"choices": [str]}, code {"tests": [str], "setup": str, "entry": str},
     tool_call {"possible": BFCL's list of {name: {argument: [allowed]}}}, keyword {"keywords": [str], "minimum": float},
-    format {"json": bool, "min_words": int, "max_words": int, "must_include": [str], "language": str}.
+    format {"json": bool, "required_keys": [str], "min_words": int, "max_words": int, "must_include": [str],
+    "must_not_include": [str], "language": "en" or "zh"}.
     """
 
     kind: VerifierKind

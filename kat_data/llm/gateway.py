@@ -93,8 +93,6 @@ class Gateway:
             return outcome
         except KatError as error:
             outcome = error
-            if isinstance(error, RunStopped):
-                self._stop(error)
             raise
         finally:
             # Followers of a cancelled call get nothing, and one of them takes its place.
@@ -123,6 +121,8 @@ class Gateway:
         try:
             reply = await self._send_until_answered(purchase)
         except BaseException as error:
+            if isinstance(error, RunStopped):
+                self._stop(error)
             reason = str(error) or type(error).__name__
             await self._finish(self._ledger.release(purchase.request, reason, charged=purchase.lost > 0))
             raise

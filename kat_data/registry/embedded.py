@@ -9,8 +9,8 @@ The server is not a child of the process that started it, and stays up when that
 command attaches in some 20 ms instead of starting it in a second. `stop` ends it; it also ends by itself, within a
 minute, when its folder is deleted. It listens on a Unix socket only.
 
-Whether it lives is read from the lock on `alive`, which the kernel drops with the last process of the server. A pid file
-is no proof: its pid may be a zombie, belong to another program by now, or count in another container.
+Whether it lives is read from the lock on `alive`, which the kernel drops with the last process of the server. A pid
+file is no proof: its pid may be a zombie, belong to another program by now, or count in another container.
 """
 
 import fcntl
@@ -189,8 +189,8 @@ class _Cluster:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
         _give(fresh)
-        command = [binaries / "initdb", *_INITDB, f"--pgdata={fresh}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, **_process_options())
+        command = [str(binaries / "initdb"), *_INITDB, f"--pgdata={fresh}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **_process_options())  # noqa: S603
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RegistryError(f"The embedded Postgres cannot be created in {self.folder}: {last}")
@@ -215,7 +215,7 @@ class _Cluster:
         settings = {**_SETTINGS, "unix_socket_directories": f'"{folder}"', "port": str(random.randint(20000, 60000))}  # noqa: S311
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
-            subprocess.run(
+            subprocess.run(  # noqa: S603
                 ["/bin/sh", "-c", '"$@" &', "sh", binaries / "postgres", "-D", self.data, *options],
                 check=True,
                 stdin=subprocess.DEVNULL,

@@ -1,13 +1,14 @@
 """Import of queries: bulk, exactly once, and resumable after any kill.
 
-A chunk of rows, the totals and how far the file is read are committed together. Rows go by COPY into a temporary table and
-from there, sorted by hash, into `queries`; a hash that is there already is a duplicate, and is counted instead of stored.
-One thread prepares a chunk while another stores the one before.
+A chunk of rows, the totals and how far the file is read are committed together. Rows go by COPY into a temporary table
+and from there, sorted by hash, into `queries`; a hash that is there already is a duplicate, and is counted instead of
+stored. One thread prepares a chunk while another stores the one before.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import itemgetter
@@ -28,16 +29,17 @@ CHUNK_ROWS = 5000
 BAD_LINES_KEPT = 100
 
 Item = tuple[int, Query] | BadLine
-_Row = tuple[bytes, int, int, str, str, str, str | None, str | None]
 _HASH = itemgetter(0)
+_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\0": None})
+_NULL = r"\N"
 
 _INCOMING = """
 create temporary table incoming (
-    hash bytea, line bigint, raw_fingerprint bigint, category text, messages text, tools text, reference text, verifier text
+    hash bytea, line bigint, raw_fingerprint bigint, category text,
+    messages text, tools text, reference text, verifier text
 ) on commit delete rows
 """
-_COPY = "copy incoming from stdin (format binary)"
-_COPY_TYPES = ("bytea", "int8", "int8", "text", "text", "text", "text", "text")
+_COPY = "copy incoming from stdin"
 
 _INSERT = """
 with new as (
@@ -78,7 +80,8 @@ class ImportReport:
     """What an import did, over all its attempts; `rows` = imported + duplicates + bad.
 
     `identical` duplicates equal the stored query byte for byte, the others differ in white space or Unicode form.
-    `conflicts` are duplicates that give another reference. `bad_lines` holds the first hundred. `seconds` are this attempt's.
+    `conflicts` are duplicates that give another reference. `bad_lines` holds the first hundred. `seconds` are of this
+    attempt alone.
     `finished_before` says that the same file was imported earlier and nothing was done now.
     """
 
@@ -107,7 +110,7 @@ class _Progress:
     bad: int
     bad_lines: list[dict[str, Any]] = field(default_factory=list)
 
-    def report(self, seconds: float, *, finished_before: bool) -> ImportReport:
+    def report(self, seconds: float) -> ImportReport:
         return ImportReport(
             rows=self.rows,
             imported=self.imported,
@@ -117,14 +120,17 @@ class _Progress:
             bad=self.bad,
             bad_lines=tuple(BadLine(**line) for line in self.bad_lines),
             seconds=seconds,
-            finished_before=finished_before,
+            finished_before=self.finished,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Chunk:
+    """Some items of the file: their queries as one block in COPY's text format, and the bad lines."""
+
     items: int
-    rows: list[_Row]
+    queries: int
+    block: str
     bad: list[BadLine]
 
 
@@ -142,29 +148,39 @@ def import_queries(
 ) -> ImportReport:
     """Store the queries of one file and report on it; the same `fingerprint` goes on where it was stopped.
 
-    `items` is the whole file in order, also when resuming. `on_progress` is given the rows stored so far, after each chunk.
-    Raises `InputError` where the source is known with another licence, `RegistryError` where the file is being imported.
+    `items` is the whole file in order, also when resuming. `on_progress` is given the rows stored so far, after each
+    chunk. Raises `InputError` where the source is known with another licence, `RegistryError` where another process is
+    importing the file.
     """
     started = time.monotonic()
-    with registry.connection(autocommit=True) as connection:
-        _guard(connection, fingerprint, file_name)
+    with registry.connection(autocommit=True) as connection, _alone(connection, fingerprint, file_name):
         source_id = _source(connection, source, licence)
         progress = _open(connection, source_id, file_name, preset, fingerprint)
-        if progress.finished:
-            return progress.report(time.monotonic() - started, finished_before=True)
-        connection.execute(_INCOMING)
-        chunks = _chunks(islice(items, progress.rows, None), chunk_rows)
-        _store_all(connection, chunks, progress, source_id, on_progress)
-        connection.execute("update imports set finished_at = now() where id = %s", [progress.id])
-        if progress.imported:
-            connection.execute("analyze queries")  # plans made for an empty table take minutes on a full one
-        return progress.report(time.monotonic() - started, finished_before=False)
+        if not progress.finished:
+            connection.execute(_INCOMING)
+            chunks = _chunks(islice(items, progress.rows, None), chunk_rows)
+            _store_all(connection, chunks, progress, source_id, on_progress)
+            _finish(connection, progress)
+    return progress.report(time.monotonic() - started)
 
 
-def _guard(connection: "psycopg.Connection[Any]", fingerprint: bytes, file_name: str) -> None:
-    key = int.from_bytes(fingerprint[:8], "big", signed=True)
-    if connection.execute("select pg_try_advisory_lock(%s)", [key]).fetchone() != (True,):
+@contextmanager
+def _alone(connection: "psycopg.Connection[Any]", fingerprint: bytes, file_name: str) -> Iterator[None]:
+    """Keep other processes from importing the same file while the block runs."""
+    key = [int.from_bytes(fingerprint[:8], "big", signed=True)]
+    if connection.execute("select pg_try_advisory_lock(%s)", key).fetchone() != (True,):
         raise RegistryError(f"{file_name} is being imported by another process: wait for it.")
+    try:
+        yield
+    finally:
+        if not connection.broken:
+            connection.execute("select pg_advisory_unlock(%s)", key)
+
+
+def _finish(connection: "psycopg.Connection[Any]", progress: _Progress) -> None:
+    connection.execute("update imports set finished_at = now() where id = %s", [progress.id])
+    if progress.imported:
+        connection.execute("analyze queries")  # plans made for an empty table take minutes on a full one
 
 
 def _source(connection: "psycopg.Connection[Any]", name: str, licence: str) -> int:
@@ -182,7 +198,8 @@ def _open(
     connection: "psycopg.Connection[Any]", source_id: int, file_name: str, preset: str, fingerprint: bytes
 ) -> _Progress:
     connection.execute(
-        "insert into imports (source_id, fingerprint, file_name, preset) values (%s, %s, %s, %s) on conflict do nothing",
+        "insert into imports (source_id, fingerprint, file_name, preset) values (%s, %s, %s, %s)"
+        " on conflict (fingerprint) do nothing",
         [source_id, fingerprint, file_name, preset],
     )
     row = connection.execute(
@@ -197,23 +214,27 @@ def _open(
 
 def _chunks(items: Iterator[Item], size: int) -> Iterator[_Chunk]:
     while batch := list(islice(items, size)):
-        rows = [_row(*item) for item in batch if type(item) is tuple]
-        rows.sort(key=_HASH)  # neighbours in the index together, and one order for concurrent imports
-        yield _Chunk(items=len(batch), rows=rows, bad=[item for item in batch if isinstance(item, BadLine)])
+        lines = [(item[1].hash, item) for item in batch if type(item) is tuple]
+        lines.sort(key=_HASH)  # neighbours in the index together, and one order for concurrent imports
+        block = "".join([_copy_line(key, number, query) for key, (number, query) in lines])
+        bad = [item for item in batch if isinstance(item, BadLine)]
+        yield _Chunk(items=len(batch), queries=len(lines), block=block, bad=bad)
 
 
-def _row(number: int, query: Query) -> _Row:
-    messages = query.messages
+def _copy_line(key: bytes, number: int, query: Query) -> str:
+    messages = orjson.dumps([{"role": m.role, "content": normalise(m.content)} for m in query.messages]).decode()
+    tools = orjson.dumps(query.tools).decode() if query.tools else "[]"
+    reference = _NULL if query.reference is None else query.reference.translate(_ESCAPES)
+    verifier = _NULL if query.verifier is None else _escape_json(to_json(query.verifier).decode())
     return (
-        query.hash,
-        number,
-        _raw_fingerprint(messages),
-        query.category.value,
-        orjson.dumps([{"role": m.role, "content": normalise(m.content)} for m in messages]).decode(),
-        orjson.dumps(query.tools).decode() if query.tools else "[]",
-        None if query.reference is None else query.reference.replace("\0", ""),
-        None if query.verifier is None else to_json(query.verifier).decode(),
+        f"\\\\x{key.hex()}\t{number}\t{_raw_fingerprint(query.messages)}\t{query.category.value}\t{_escape_json(messages)}"
+        f"\t{_escape_json(tools)}\t{reference}\t{verifier}\n"
     )
+
+
+def _escape_json(text: str) -> str:
+    """Escape JSON for COPY: of what COPY minds, JSON holds only backslashes unescaped."""
+    return text.replace("\\", "\\\\")
 
 
 def _raw_fingerprint(messages: tuple[Message, ...]) -> int:
@@ -244,9 +265,7 @@ def _store_all(
 def _store(connection: "psycopg.Connection[Any]", chunk: _Chunk, progress: _Progress, source_id: int) -> None:
     with connection.transaction(), connection.cursor() as cursor:
         with cursor.copy(_COPY) as copy:
-            copy.set_types(_COPY_TYPES)
-            for row in chunk.rows:
-                copy.write_row(row)
+            copy.write(chunk.block)
         duplicates = [line for (line,) in cursor.execute(_INSERT, {"source": source_id})]
         if duplicates:
             judged = cursor.execute(_JUDGE_DUPLICATES, {"lines": duplicates, "source": source_id}).fetchone()
@@ -255,7 +274,7 @@ def _store(connection: "psycopg.Connection[Any]", chunk: _Chunk, progress: _Prog
             progress.conflicts += judged[1]
         progress.rows += chunk.items
         progress.duplicates += len(duplicates)
-        progress.imported += len(chunk.rows) - len(duplicates)
+        progress.imported += chunk.queries - len(duplicates)
         progress.bad += len(chunk.bad)
         room = BAD_LINES_KEPT - len(progress.bad_lines)
         progress.bad_lines += [{"number": line.number, "reason": line.reason} for line in chunk.bad[:room]]

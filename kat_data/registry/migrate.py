@@ -51,7 +51,7 @@ def upgrade(url: str, revision: str = "head") -> str:
 
 
 def downgrade(url: str, revision: str) -> str:
-    """Migrate the database down to `revision` (`base`: nothing is left), under a lock; return the revision it has then."""
+    """Migrate the database down to `revision` (`base`: to nothing), under a lock; return the revision it has then."""
     return _migrate(url, "downgrade", revision)
 
 

@@ -20,7 +20,7 @@ def server_account() -> pwd.struct_passwd | None:
         return pwd.getpwnam(_USER)
     create = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _USER]
     with suppress(OSError):
-        subprocess.run(create, capture_output=True, check=False)
+        subprocess.run(create, capture_output=True, check=False)  # noqa: S603
     try:
         return pwd.getpwnam(_USER)
     except KeyError:

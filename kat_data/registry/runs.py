@@ -15,10 +15,10 @@ from kat_data.registry.claims import REVIVE
 
 CHOSEN = """
     SELECT queries.id, queries.hash FROM queries JOIN sources ON sources.id = queries.source_id
-    WHERE (cardinality(:sources) = 0 OR sources.name = ANY(:sources))
-      AND (cardinality(:categories) = 0 OR queries.category = ANY(:categories))
+    WHERE (cardinality((:sources)::text[]) = 0 OR sources.name = ANY(:sources))
+      AND (cardinality((:categories)::text[]) = 0 OR queries.category = ANY(:categories))
     ORDER BY queries.hash
-    LIMIT :limit
+    LIMIT (:limit)::bigint
 """
 
 RUN_COLUMNS = "id, name, recipe, state, reason, queries, created_at, finished_at"

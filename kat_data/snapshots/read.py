@@ -44,7 +44,10 @@ def open_snapshot(path: Path) -> Snapshot:
         data = (path / MANIFEST).read_bytes()
     except OSError as error:
         raise NotFoundError(f"{path} holds no snapshot: there is no {MANIFEST} that can be read") from error
-    return Snapshot(path=path, manifest=from_bytes(data))
+    try:
+        return Snapshot(path=path, manifest=from_bytes(data))
+    except SnapshotError as error:
+        raise SnapshotError(f"{path}: {error}") from error
 
 
 def names(root: Path) -> list[str]:

@@ -159,7 +159,10 @@ def _unhashed(spec: SnapshotSpec, version: int) -> Unhashed:
 
 def _find(parent: Path, existing: Iterable[int], content_hash: str) -> Written | None:
     for version in existing:
-        snapshot = open_snapshot(parent / str(version))
+        try:
+            snapshot = open_snapshot(parent / str(version))
+        except SnapshotError:
+            continue  # A damaged version is `verify`'s to report, and must not stop the next build.
         if snapshot.manifest.hashed.content_hash == content_hash:
             return Written(path=snapshot.path, manifest=snapshot.manifest, existed=True)
     return None

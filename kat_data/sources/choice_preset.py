@@ -5,22 +5,21 @@ import string
 from typing import Any
 
 from kat_data.domain.category import Category
-from kat_data.domain.query import VerifierKind, VerifierSpec
+from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.sources.conversation import user_message
-from kat_data.sources.fields import Fields, UnfitRow, as_text
-from kat_data.sources.preset import Answers, Task
+from kat_data.sources.fields import Answers, Fields, RowError, as_text, decoded
 
 _LETTERED = re.compile(r"\(?([A-Z])[).:]\s*(.*)", re.DOTALL)
 _MATHS = re.compile(r"math|algebra|geometry|calculus|statistics", re.IGNORECASE)
 
 
-def mcq(fields: Fields, _: Answers | None) -> Task:
+def mcq(fields: Fields, _: Answers | None) -> Query:
     """MMLU, AQuA, ARC: `question`, `choices` or `options`, and `answer` or `correct` as index, letter or text."""
     question = fields.text("prompt", "question")
     choices = _choices(fields.find("choices", "choices", "options"))
     letter = _letter(fields.find("answer", "answer", "correct", "answerKey", "target"), choices)
     lines = "\n".join(f"{name}. {text}" for name, text in zip(string.ascii_uppercase, choices, strict=False))
-    return Task(
+    return fields.query(
         messages=user_message(f"{question.strip()}\n\n{lines}"),
         category=_category(fields),
         reference=letter,
@@ -31,8 +30,10 @@ def mcq(fields: Fields, _: Answers | None) -> Task:
 def _choices(value: Any) -> list[str]:
     if isinstance(value, dict):
         value = value["text"] if isinstance(value.get("text"), list) else list(value.values())
+    if isinstance(value, str):
+        value = decoded(value)
     if not isinstance(value, list) or not 2 <= len(value) <= len(string.ascii_uppercase):
-        raise UnfitRow("the choices are not a list of 2 to 26 texts")
+        raise RowError("the choices are not a list of 2 to 26 texts")
     texts = [as_text(item, "a choice").strip() for item in value]
     return _without_letters(texts)
 
@@ -56,7 +57,7 @@ def _letter(answer: Any, choices: list[str]) -> str:
             return bare.upper()
         if choices.count(answer.strip()) == 1:
             return letters[choices.index(answer.strip())]
-    raise UnfitRow(f"the answer {answer!r} names none of the {len(choices)} choices")
+    raise RowError(f"the answer {answer!r} names none of the {len(choices)} choices")
 
 
 def _category(fields: Fields) -> Category:
@@ -67,8 +68,8 @@ def _category(fields: Fields) -> Category:
 
 
 def read_category(name: str) -> Category:
-    """Return the category of that name; raises `UnfitRow` where there is none."""
+    """Return the category of that name; raises `RowError` where there is none."""
     try:
         return Category(name)
     except ValueError:
-        raise UnfitRow(f"{name!r} is no category: {', '.join(Category)}") from None
+        raise RowError(f"{name!r} is no category: {', '.join(Category)}") from None

@@ -6,21 +6,20 @@ import warnings
 from typing import Any
 
 from kat_data.domain.category import Category
-from kat_data.domain.query import VerifierKind, VerifierSpec
+from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.sources.conversation import user_message
-from kat_data.sources.fields import Fields, UnfitRow, as_text
-from kat_data.sources.preset import Answers, Task
+from kat_data.sources.fields import Answers, Fields, RowError, as_text
 
 
-def mbpp(fields: Fields, _: Answers | None) -> Task:
-    """MBPP: `text` or `prompt`, `test_list`, `test_setup_code` or `test_imports`, and the reference program in `code`."""
+def mbpp(fields: Fields, _: Answers | None) -> Query:
+    """MBPP: `text` or `prompt`, `test_list`, `test_setup_code` or `test_imports`, and the reference in `code`."""
     tests = [_source(test, "a test") for test in fields.list("tests", "test_list")]
     if not tests:
-        raise UnfitRow("no tests: looked for test_list")
+        raise RowError("no tests: looked for test_list")
     program = fields.optional_text("reference", "code")
     prompt = fields.text("prompt", "text", "prompt").strip()
     shown = "\n".join(tests)
-    return Task(
+    return fields.query(
         messages=user_message(f"{prompt}\n\nYour code should pass these tests:\n\n```python\n{shown}\n```"),
         category=Category.CODE,
         reference=_source(program, "code") if program else None,
@@ -28,16 +27,16 @@ def mbpp(fields: Fields, _: Answers | None) -> Task:
     )
 
 
-def humaneval(fields: Fields, _: Answers | None) -> Task:
+def humaneval(fields: Fields, _: Answers | None) -> Query:
     """HumanEval: `prompt` (a function's head), `test` with `check`, `entry_point` and `canonical_solution`."""
     head = _source(fields.text("prompt", "prompt"), "prompt")
     entry = fields.text("entry", "entry_point")
     before, found, _rest = head.partition(f"def {entry}(")
     if not found:
-        raise UnfitRow(f"the prompt does not define {entry}")
+        raise RowError(f"the prompt does not define {entry}")
     body = fields.optional_text("reference", "canonical_solution")
     test = f"{_source(fields.text('tests', 'test'), 'test').strip()}\n\ncheck({entry})"
-    return Task(
+    return fields.query(
         messages=user_message(f"Complete this Python function.\n\n```python\n{head.strip()}\n```"),
         category=Category.CODE,
         reference=f"{head}{_source(body, 'reference')}" if body else None,
@@ -65,7 +64,7 @@ def _entry(tests: list[str], program: str | None) -> str:
     defined = _defined(program) if program else set()
     chosen = [name for name in called if name in defined] or [n for n in called if not hasattr(builtins, n)]
     if not chosen:
-        raise UnfitRow("the tests call no function of the program")
+        raise RowError("the tests call no function of the program")
     return chosen[0]
 
 
@@ -77,7 +76,7 @@ def _called(test: str) -> list[str]:
 def _defined(program: str) -> set[str]:
     try:
         tree = _parse(program)
-    except UnfitRow:
+    except RowError:
         return set()
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
@@ -88,4 +87,4 @@ def _parse(source: str) -> ast.Module:
         try:
             return ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise UnfitRow(f"a test is not Python: {error}") from error
+            raise RowError(f"a test is not Python: {error}") from error

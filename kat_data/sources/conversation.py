@@ -4,7 +4,7 @@ from typing import Any
 
 from kat_data.domain.category import Category
 from kat_data.domain.query import Message, Role
-from kat_data.sources.fields import UnfitRow, as_text
+from kat_data.sources.fields import RowError, as_text
 
 _ROLES = {
     "system": Role.SYSTEM,
@@ -26,12 +26,12 @@ def user_message(text: str) -> tuple[Message, ...]:
 
 
 def read_messages(value: Any) -> tuple[Message, ...]:
-    """Read a list of messages; raises `UnfitRow` where one is malformed or none is the user's."""
+    """Read a list of messages; raises `RowError` where one is malformed or none is the user's."""
     if not isinstance(value, list):
-        raise UnfitRow("the messages are not a list")
+        raise RowError("the messages are not a list")
     messages = tuple(_message(item) for item in value)
     if not any(message.role is Role.USER for message in messages):
-        raise UnfitRow("the conversation has no user turn")
+        raise RowError("the conversation has no user turn")
     return messages
 
 
@@ -43,13 +43,13 @@ def category_of(messages: tuple[Message, ...]) -> Category:
 
 def _message(item: Any) -> Message:
     if not isinstance(item, dict):
-        raise UnfitRow("a message is not an object")
+        raise RowError("a message is not an object")
     name = item.get("from", item.get("role"))
     role = _ROLES.get(name) if isinstance(name, str) else None
     if role is None:
-        raise UnfitRow(f"a message has the unknown role {name!r}")
+        raise RowError(f"a message has the unknown role {name!r}")
     value = item.get("value", item.get("content"))
     text = "" if value is None else as_text(value, "a message")
     if role is Role.USER and not text.strip():
-        raise UnfitRow("a user message is empty")
+        raise RowError("a user message is empty")
     return Message(role=role, content=text)

@@ -4,7 +4,13 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
+
+from kat_data.domain.category import Category
+from kat_data.domain.query import Message, Query, VerifierSpec
 from kat_data.errors import ConfigError
+
+Answers = Mapping[str, Any]
 
 FIELDS = (
     "messages",
@@ -22,18 +28,20 @@ FIELDS = (
 )
 
 
-class UnfitRow(ValueError):
+class RowError(ValueError):
     """A row does not hold what its preset reads; the text says what is missing or wrong."""
 
 
 class Fields:
     """One row, read through a mapping of field to path; a path `=text` stands for the text itself."""
 
-    __slots__ = ("_mapping", "row")
+    __slots__ = ("_licence", "_mapping", "_source", "row")
 
-    def __init__(self, row: Mapping[str, Any], mapping: Mapping[str, str]) -> None:
+    def __init__(self, row: Mapping[str, Any], mapping: Mapping[str, str], source: str, licence: str) -> None:
         self.row = row
         self._mapping = mapping
+        self._source = source
+        self._licence = licence
 
     def find(self, field: str, *names: str) -> Any:
         """Return the value of `field`: where the mapping says, else the first of `names` that holds one, else none."""
@@ -44,11 +52,31 @@ class Fields:
                 return value
         return None
 
+    def query(
+        self,
+        *,
+        messages: tuple[Message, ...],
+        category: Category,
+        reference: str | None = None,
+        verifier: VerifierSpec | None = None,
+        tools: tuple[dict[str, Any], ...] = (),
+    ) -> Query:
+        """Return the query that a preset read from this row, with the file's source and licence."""
+        return Query(
+            messages=messages,
+            category=category,
+            source=self._source,
+            licence=self._licence,
+            tools=tools,
+            reference=reference,
+            verifier=verifier,
+        )
+
     def text(self, field: str, *names: str) -> str:
-        """Return the text of `field`; raises `UnfitRow` where there is none."""
+        """Return the text of `field`; raises `RowError` where there is none."""
         text = self.optional_text(field, *names)
-        if not text:
-            raise UnfitRow(f"no {field}: looked for {self._mapping.get(field) or ', '.join(names)}")
+        if not text or text.isspace():
+            raise RowError(f"no {field}: looked for {self._mapping.get(field) or ', '.join(names)}")
         return text
 
     def optional_text(self, field: str, *names: str) -> str | None:
@@ -57,12 +85,14 @@ class Fields:
         return None if value is None else as_text(value, field)
 
     def list(self, field: str, *names: str) -> "list[Any]":
-        """Return the list of `field`, empty where there is none; raises `UnfitRow` where it is something else."""
+        """Return the list of `field`, empty where there is none; raises `RowError` where it is something else."""
         value = self.find(field, *names)
         if value is None:
             return []
+        if isinstance(value, str):
+            value = decoded(value)
         if not isinstance(value, list):
-            raise UnfitRow(f"{field} is not a list")
+            raise RowError(f"{field} is not a list")
         return value
 
 
@@ -76,7 +106,7 @@ def as_text(value: Any, field: str) -> str:
         return str(int(value))
     if isinstance(value, int | float) and value == value:
         return str(value)
-    raise UnfitRow(f"{field} is not text but {type(value).__name__}")
+    raise RowError(f"{field} is not text but {type(value).__name__}")
 
 
 def parse_mapping(pairs: Iterable[str]) -> dict[str, str]:
@@ -93,6 +123,14 @@ def parse_mapping(pairs: Iterable[str]) -> dict[str, str]:
             )
         mapping[field] = path
     return mapping
+
+
+def decoded(cell: str) -> Any:
+    """Read the JSON that a CSV cell holds in place of a list; other text stays text."""
+    try:
+        return orjson.loads(cell)
+    except orjson.JSONDecodeError:
+        return cell
 
 
 def _follow(value: Any, path: str) -> Any:

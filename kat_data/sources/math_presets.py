@@ -3,29 +3,30 @@
 import re
 
 from kat_data.domain.category import Category
-from kat_data.domain.query import VerifierKind, VerifierSpec
+from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.sources.conversation import user_message
-from kat_data.sources.fields import Fields, UnfitRow
-from kat_data.sources.preset import Answers, Task
+from kat_data.sources.fields import Answers, Fields, RowError
 
 _MATH = VerifierSpec(kind=VerifierKind.MATH)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 
-def gsm8k(fields: Fields, _: Answers | None) -> Task:
+def gsm8k(fields: Fields, _: Answers | None) -> Query:
     """GSM8K: `question`, and `answer` with the result behind `####`."""
     question = fields.text("prompt", "question")
-    _, mark, result = fields.text("answer", "answer").rpartition("####")
+    _before, mark, result = fields.text("answer", "answer").rpartition("####")
     reference = result.strip().replace(",", "")
     if not mark or not reference:
-        raise UnfitRow("the answer has no result behind ####")
-    return _task(question, reference)
+        raise RowError("the answer has no result behind ####")
+    return _query(fields, question, reference)
 
 
-def math(fields: Fields, _: Answers | None) -> Task:
-    r"""MATH, SVAMP, MAWPS, CMATH: `problem`, `question`, `Body` and `Question`, or `input`; the last `\boxed` of `solution`,
-    or `answer`, `Answer` or `target`."""
+def math(fields: Fields, _: Answers | None) -> Query:
+    r"""MATH, SVAMP, MAWPS, CMATH: `problem`, `question`, `Body` and `Question`, or `input`.
+
+    The reference is the last `\boxed` of `solution`, or `answer`, `Answer` or `target`.
+    """
     problem = fields.text("prompt", "problem", "question", "Question", "input")
     body = fields.row.get("Body")
     if isinstance(body, str) and fields.find("prompt", "problem", "question") is None:
@@ -33,7 +34,7 @@ def math(fields: Fields, _: Answers | None) -> Task:
     reference = (
         fields.optional_text("reference") or _solution(fields) or fields.text("answer", "answer", "Answer", "target")
     )
-    return _task(problem, reference)
+    return _query(fields, problem, reference)
 
 
 def last_boxed(text: str) -> str | None:
@@ -57,5 +58,7 @@ def _solution(fields: Fields) -> str | None:
     return last_boxed(solution) if isinstance(solution, str) else None
 
 
-def _task(problem: str, reference: str) -> Task:
-    return Task(messages=user_message(problem), category=Category.MATH, reference=reference.strip(), verifier=_MATH)
+def _query(fields: Fields, problem: str, reference: str) -> Query:
+    return fields.query(
+        messages=user_message(problem), category=Category.MATH, reference=reference.strip(), verifier=_MATH
+    )

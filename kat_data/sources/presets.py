@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ from kat_data.errors import ConfigError, InputError
 from kat_data.hashing import content_hash
 from kat_data.sources.choice_preset import mcq
 from kat_data.sources.code_presets import humaneval, mbpp
-from kat_data.sources.fields import Fields, UnfitRow
+from kat_data.sources.fields import Answers, Fields, RowError
 from kat_data.sources.general_presets import plain, self_instruct, sharegpt
 from kat_data.sources.math_presets import gsm8k, math
-from kat_data.sources.preset import Preset
 from kat_data.sources.read import read_rows
 from kat_data.sources.tool_preset import bfcl
 
+Preset = Callable[[Fields, Answers | None], Query]
 PRESETS: Mapping[str, Preset] = {
     "gsm8k": gsm8k,
     "math": math,
@@ -39,7 +39,7 @@ def read_queries(
     source: str,
     licence: str,
     mapping: Mapping[str, str] | None = None,
-    answers: Mapping[str, Any] | None = None,
+    answers: Answers | None = None,
 ) -> Iterator[tuple[int, Query] | BadLine]:
     """Yield (number, query) for each row of the file, and a `BadLine` for each that does not fit the preset.
 
@@ -66,7 +66,7 @@ def fingerprint(
     preset: str,
     source: str,
     mapping: Mapping[str, str] | None = None,
-    answers: Mapping[str, Any] | None = None,
+    answers: Answers | None = None,
 ) -> bytes:
     """Return 32 bytes that are the same for the same file content, preset, options and source."""
     try:
@@ -82,7 +82,7 @@ def _queries(
     rows: Iterator[tuple[int, dict[str, Any]] | BadLine],
     read: Preset,
     mapping: Mapping[str, str],
-    answers: Mapping[str, Any] | None,
+    answers: Answers | None,
     source: str,
     licence: str,
 ) -> Iterator[tuple[int, Query] | BadLine]:
@@ -92,19 +92,8 @@ def _queries(
             continue
         number, row = item
         try:
-            task = read(Fields(row, mapping), answers)
-        except UnfitRow as unfit:
+            query = read(Fields(row, mapping, source, licence), answers)
+        except RowError as unfit:
             yield BadLine(number=number, reason=str(unfit))
-            continue
-        yield (
-            number,
-            Query(
-                messages=task.messages,
-                category=task.category,
-                source=source,
-                licence=licence,
-                tools=task.tools,
-                reference=task.reference,
-                verifier=task.verifier,
-            ),
-        )
+        else:
+            yield number, query

@@ -7,11 +7,10 @@ import orjson
 
 from kat_data.domain.bad_line import BadLine
 from kat_data.domain.category import Category
-from kat_data.domain.query import VerifierKind, VerifierSpec
+from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.errors import InputError
 from kat_data.sources.conversation import read_messages
-from kat_data.sources.fields import Fields, UnfitRow
-from kat_data.sources.preset import Answers, Task
+from kat_data.sources.fields import Answers, Fields, RowError
 from kat_data.sources.read import read_rows
 
 # BFCL names types as Python, Java and JavaScript do; none stands for "any", which JSON Schema says by silence.
@@ -30,13 +29,13 @@ _TYPES = {
 _JSON_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 
 
-def bfcl(fields: Fields, answers: Answers | None) -> Task:
+def bfcl(fields: Fields, answers: Answers | None) -> Query:
     """BFCL: `question` (turns of messages), `function` (its function docs), and `ground_truth` of the answers file."""
     turns = fields.list("messages", "question")
     messages = [message for turn in turns for message in (turn if isinstance(turn, list) else [turn])]
     tools = tuple(_tool(function) for function in fields.list("tools", "function"))
     possible = _possible(fields, answers)
-    return Task(
+    return fields.query(
         messages=read_messages(messages),
         category=Category.TOOL_USE,
         tools=tools,
@@ -79,7 +78,7 @@ def json_schema(schema: Any) -> Any:
 
 def _tool(function: Any) -> dict[str, Any]:
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise UnfitRow("a function has no name")
+        raise RowError("a function has no name")
     parameters = json_schema(function.get("parameters") or {"type": "object", "properties": {}})
     described = {"name": function["name"], "description": function.get("description", ""), "parameters": parameters}
     return {"type": "function", "function": described}
@@ -89,6 +88,6 @@ def _possible(fields: Fields, answers: Answers | None) -> Any:
     if answers is None:
         return fields.find("reference", "ground_truth")
     name = fields.row.get("id")
-    if name not in answers:
-        raise UnfitRow(f"the answers file has no answer for id {name!r}")
+    if not isinstance(name, str) or name not in answers:
+        raise RowError(f"the answers file has no answer for id {name!r}")
     return answers[name]

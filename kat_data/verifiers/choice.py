@@ -6,7 +6,7 @@ from typing import Any
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.query import Query
 from kat_data.domain.verdict import Outcome, Status, Verdict
-from kat_data.verifiers.math_extract import boxes
+from kat_data.verifiers.math_extract import TAIL, boxes, collapse
 from kat_data.verifiers.math_text import normalise
 
 _LETTERS = "ABCDEFGHIJ"
@@ -51,7 +51,7 @@ class ChoiceVerifier:
 
 def chosen_letters(reply: str, choices: list[str]) -> frozenset[str]:
     """Return the letters on which a reply settles: one if it is clear, several if it hedges, none if it names none."""
-    text = normalise(reply).rsplit("</think>", 1)[-1].strip()
+    text = collapse(normalise(reply).rsplit("</think>", 1)[-1])[-TAIL:]
     allowed = _LETTERS[: len(choices)] if choices else _LETTERS
     for read in (_boxed, _whole, _stated, _last_line):
         letters = read(text)

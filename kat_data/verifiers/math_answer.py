@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from kat_data.verifiers.math_extract import boxes
+from kat_data.verifiers.math_extract import boxes, collapse
 from kat_data.verifiers.math_text import power_signs
 from kat_data.verifiers.math_units import split_unit
 
@@ -18,12 +18,13 @@ _UPRIGHT = re.compile(
 )
 _BARE_FRACTION = re.compile(r"\\frac\s*(\d)\s*(\d)(?!\d)")
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\{\\,\}|,\s*\\!|\\,)(?=\d{3}(?!\d))")
+_BOX_DEPTH = 4
 _PLAIN_SET = re.compile(r"^\{([^{}]*,[^{}]*)\}$")
 _APPROXIMATELY = re.compile(r"^(.*\S)\s*(?:\\approx|\\simeq|\\doteq)\b.*$", re.DOTALL)
 _MEMBERSHIP = re.compile(r"^[A-Za-z]\w*\s*\\in(?![a-z])\s*")
 _EQUALS = re.compile(r"(?<![<>!:\\])=(?!=)")
 _NAME = re.compile(
-    r"(?:[A-Za-z](?:_\{?\w+\}?|_\{?\\?[a-z]+\}?|')*|\\[a-z]+(?:_\{?\w+\}?)?|[A-Z]{2,4}|\|[A-Z]{2}\||\\angle\s*[A-Z]{1,3}"
+    r"(?:[A-Za-z](?:_\{?\\?[A-Za-z0-9]+\}?|')*|\\[a-z]+(?:_\{?[A-Za-z0-9]+\}?)?|[A-Z]{2,4}|\|[A-Z]{2}\||\\angle\s*[A-Z]{1,3}"
     r"|[A-Za-z]\s*\(\s*[A-Za-z\d]\s*\)|\(\s*[A-Za-z](?:\s*,\s*[A-Za-z])+\s*\))"
 )
 _SEPARATOR = re.compile(
@@ -105,11 +106,10 @@ def make_answer(expression: str) -> Answer:
 
 def clean(text: str) -> str:
     """Return an expression without delimiters, boxes, spacing commands and closing punctuation."""
-    while found := boxes(text):
-        start, end, content = found[-1]
-        text = text[:start] + content + text[end:]
-        if len(found) == 1 and "\\box" not in content:
-            break
+    text = collapse(text)
+    for _ in range(_BOX_DEPTH):
+        for start, end, content in reversed(boxes(text)):
+            text = text[:start] + content + text[end:]
     text = _DELIMITERS.sub(" ", _THOUSANDS.sub(",", text))
     text = _SPACING.sub(" ", text.replace(r"\!", "").replace("{,}", ","))
     text = _BARE_FRACTION.sub(r"\\frac{\1}{\2}", _FRACTIONS.sub(r"\\frac", power_signs(text)))

@@ -1,11 +1,13 @@
 r"""The final answer of a full reply, taken once: the last `\boxed{}`, `#### x` or stated answer, else the last value.
 
 A statement after the last box wins over the box if it states a value: models correct themselves towards the end.
-Every search runs in time linear in the reply's length.
+Only the last 20,000 characters are read, and every pattern is bounded on them.
 """
 
 import re
 from dataclasses import dataclass
+
+TAIL = 20_000
 
 _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
 _BETWEEN_BOXES = re.compile(
@@ -18,7 +20,9 @@ _STATED = re.compile(
     re.IGNORECASE,
 )
 _MATH = re.compile(
-    r"\$\$(?P<a>[^$]+)\$\$|(?<![\\\d])\$(?P<b>(?! )(?:\\\$|[^$\n])+?(?<![ \\])|[ ](?:\\\$|[^$\n])+?[ ])\$(?!\d)|\\\[(?P<c>.+?)\\\]|\\\((?P<d>.+?)\\\)",
+    r"\$\$(?P<a>[^$]+)\$\$"
+    r"|(?<![\\\d])\$(?P<b>(?! )(?:\\\$|[^$\n])+?(?<![ \\])|[ ](?:\\\$|[^$\n])+?[ ])\$(?!\d)"  # "$5 and $6" is money
+    r"|\\\[(?P<c>.{1,2000}?)\\\]|\\\((?P<d>.{1,2000}?)\\\)",
     re.DOTALL,
 )
 _JOINED = re.compile(r"\s*,?\s*(?:and|or|和|或|,|;)\s*")
@@ -65,8 +69,15 @@ def is_code(text: str) -> bool:
     return bool(_CODE.search(text))
 
 
+def collapse(text: str) -> str:
+    """Return `text` with runs of white space as one space or one line end: patterns stay linear on it."""
+    return re.sub(r" ?\n\s*", "\n", re.sub(r"[^\S\n]+", " ", text)).strip()
+
+
 def _final_part(reply: str) -> str:
-    reply = reply.rsplit("</think>", 1)[-1]
+    if len(reply) > TAIL:
+        reply = reply[-TAIL:].partition(" ")[2]
+    reply = collapse(reply.rsplit("</think>", 1)[-1])
     if "<answer>" in reply:
         reply = reply.rsplit("<answer>", 1)[-1].split("</answer>", 1)[0]
     return reply.split("<|im_start|>", 1)[0].strip()

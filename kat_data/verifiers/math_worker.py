@@ -148,7 +148,7 @@ def _is_undefined(expression: Any) -> bool:
 
 
 def _readable(text: str) -> str:
-    r"""Spell out what the parser would misread: `dc` is no differential outside calculus, `\sin 30^\circ` is in degrees."""
+    r"""Spell out what the parser would misread: outside calculus `dc` is a product, `\sin 30^\circ` has degrees."""
     text = _DEGREES.sub(r"\1{(\\frac{\2 \\pi}{180})}", text)
     return text if _CALCULUS.search(text) else _DIFFERENTIAL.sub("(d)", text)
 
@@ -159,7 +159,7 @@ def _numeric(one: Any, other: Any) -> bool | None:
     Agreement at points of both signs counts as equality: to 1e-9 where one of the two holds a decimal, else to 45
     digits. That is faster and stricter than `simplify` and an absolute tolerance.
     """
-    import mpmath
+    import mpmath  # type: ignore[import-untyped]
     from sympy import Expr, Float
 
     if not (isinstance(one, Expr) and isinstance(other, Expr)) or one.is_Matrix or other.is_Matrix:

@@ -33,7 +33,7 @@ class Verifiers:
         self._threads: ThreadPoolExecutor | None = None
 
     def verify(self, query: Query, candidate: Candidate) -> Verdict | None:
-        """Return the verdict, or none where the query has no verifier; may block for seconds or raise `VerifierFault`."""
+        """Return the verdict, or none where the query has no verifier; may block for seconds, or raise as they do."""
         return self._verifier(query.verifier.kind).verify(query, candidate) if query.verifier else None
 
     async def __call__(self, query: Query, candidate: Candidate) -> Verdict | None:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 GROUND = {"errors", "hashing", "clock", "settings", "__version__"}
 BELOW_PIPELINE = {"domain", "llm", "verifiers", "sources", "sandbox", "snapshots", "registry", "stages"}
 BELOW_SHELL = BELOW_PIPELINE | {"curation", "pipeline", "executors", "recipes", "testing"}
-# For each package, what it may import of kat_data beside the ground floor and itself; a dotted name allows that module alone.
+# What each package may import of kat_data beside the ground floor and itself; a dotted name allows one module alone.
 ARROWS = {
     "kat_data": set(),
     "kat_data/domain": set(),

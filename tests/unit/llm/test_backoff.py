@@ -13,4 +13,6 @@ def test_delays_stay_below_a_doubling_bound_and_use_all_of_it():
 
 def test_the_same_seed_draws_the_same_delays():
     backoff = Backoff()
-    assert [backoff.delay(n, random.Random(3)) for n in range(4)] == [backoff.delay(n, random.Random(3)) for n in range(4)]
+    assert [backoff.delay(n, random.Random(3)) for n in range(4)] == [
+        backoff.delay(n, random.Random(3)) for n in range(4)
+    ]

@@ -53,7 +53,7 @@ async def test_a_bad_reply_is_asked_for_again_under_the_next_attempt(bad):
 @pytest.mark.parametrize(("bad", "error"), [(CUT, ReplyCut), (EMPTY, ReplyEmpty), (GARBLED, ReplyMalformed)])
 async def test_after_the_attempts_the_fault_carries_every_call(bad, error):
     told = Told(bad, bad, bad)
-    with pytest.raises(error, match="scripted: .* in each of 3 attempts") as raised:
+    with pytest.raises(error, match=r"scripted: .* in each of 3 attempts") as raised:
         await a_model(told, attempts=3).chat(HELLO)
     assert raised.value.calls == tuple(request.key.hex() for request in told.requests)
     assert len(raised.value.calls) == 3

@@ -243,7 +243,7 @@ async def test_a_hundred_concurrent_callers_never_pass_the_budget():
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     stopped = [outcome for outcome in outcomes if isinstance(outcome, BudgetExhausted)]
     assert highest <= cap + 1e-9
-    # The cap leaves room for one bound beside twenty real prices: callers wait for each other, and none is refused early.
+    # Room for one bound beside twenty real prices: callers wait for each other, and none is refused early.
     assert len(outcomes) - len(stopped) == 21 == len(bench.client.requests)
     assert bench.budget.spent.usd == pytest.approx(21 * CENTS)
     assert bench.ledger.charged.usd == pytest.approx(21 * CENTS)

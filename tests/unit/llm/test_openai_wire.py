@@ -127,7 +127,9 @@ def test_a_cut_tool_call_is_cut_and_not_malformed():
     assert read_reply(document(message, "length"), a_request()).finish_reason is FinishReason.LENGTH
 
 
-@pytest.mark.parametrize("body", [{}, {"choices": []}, {"choices": [{}]}, {"choices": [{"message": None}]}, [], "x", None])
+@pytest.mark.parametrize(
+    "body", [{}, {"choices": []}, {"choices": [{}]}, {"choices": [{"message": None}]}, [], "x", None]
+)
 def test_a_body_that_is_no_completion_is_refused(body):
     with pytest.raises(ValueError, match="no chat completion"):
         read_reply(body, a_request())

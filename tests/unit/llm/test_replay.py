@@ -4,7 +4,7 @@ import pytest
 
 from kat_data.domain.candidate import ToolCall
 from kat_data.errors import InputError, RecordingMiss
-from kat_data.llm.replay import RecordingClient, Recording, ReplayClient
+from kat_data.llm.replay import Recording, RecordingClient, ReplayClient
 from kat_data.testing import ScriptedClient, a_reply, a_request
 
 REQUESTS = [a_request(f"question {n}", sample=n) for n in range(5)]
@@ -60,12 +60,12 @@ def test_keep_forgets_the_rest():
 def test_a_file_that_is_no_recording_is_refused_by_name(tmp_path, content):
     path = tmp_path / "calls.gz"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="calls.gz"):
+    with pytest.raises(InputError, match=r"calls\.gz"):
         Recording.load(path)
 
 
 def test_a_missing_file_is_refused_by_name(tmp_path):
-    with pytest.raises(InputError, match="nothing.gz"):
+    with pytest.raises(InputError, match=r"nothing\.gz"):
         Recording.load(tmp_path / "nothing.gz")
 
 

@@ -91,6 +91,14 @@ def test_an_unchanged_snapshot_returns_its_version(tmp_path: Path, rows: list[Ro
     assert versions(tmp_path, "demo") == [1, 2]
 
 
+def test_a_damaged_version_does_not_stop_the_next_build(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    first = write_snapshot(tmp_path, make_spec(), {"train": rows})
+    (first.path / "manifest.json").write_text("{}")
+    with pytest.raises(SnapshotError, match=r"demo/1: manifest\.json cannot be read"):
+        open_snapshot(first.path)
+    assert write_snapshot(tmp_path, make_spec(), {"train": rows}).label == "demo@2"
+
+
 def test_a_changed_recipe_is_another_snapshot(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
     write_snapshot(tmp_path, make_spec(), {"train": rows})
     assert write_snapshot(tmp_path, make_spec(recipe={"name": "other"}), {"train": rows}).label == "demo@2"

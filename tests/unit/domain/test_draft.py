@@ -1,0 +1,163 @@
+"""Drafts: turns are finished one by one, and a model sees answers but never thinking."""
+
+from dataclasses import replace
+
+import pytest
+
+from kat_data.domain.candidate import Candidate, ToolCall
+from kat_data.domain.category import Category
+from kat_data.domain.draft import Draft
+from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
+from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
+from kat_data.domain.sample import Turn
+from kat_data.domain.verdict import Outcome, Status, Verdict
+
+
+def verdict(outcome: Outcome) -> Verdict:
+    return Verdict(outcome=outcome, status=Status.CORRECT, verifier="test")
+
+
+def candidate(position: int, *outcomes: Outcome) -> Candidate:
+    return Candidate(
+        position=position,
+        mode=Mode.ON,
+        model="m",
+        answer=f"answer {position}",
+        thinking=f"thinking {position}",
+        calls=("c",),
+        tool_calls=(ToolCall(name="f", arguments={"x": position}),),
+        verdicts=tuple(verdict(outcome) for outcome in outcomes),
+    )
+
+
+@pytest.fixture
+def draft() -> Draft:
+    query = Query(
+        messages=(
+            Message(role=Role.SYSTEM, content="Be kind."),
+            Message(role=Role.USER, content="First?"),
+            Message(role=Role.ASSISTANT, content="The source's own answer."),
+            Message(role=Role.USER, content="Second?"),
+        ),
+        category=Category.MULTI_TURN,
+        source="made-up",
+        licence="MIT",
+        reference="2",
+        verifier=VerifierSpec(kind=VerifierKind.MATH),
+    )
+    return Draft(query=query)
+
+
+def decided(draft: Draft, accepted: int) -> Draft:
+    return replace(
+        draft,
+        choice=ModeChoice(mode=Mode.ON, origin=ModeOrigin.MAJORITY, margin=1.0),
+        candidates=(candidate(0, Outcome.INCORRECT), candidate(4, Outcome.CORRECT)),
+        accepted=accepted,
+        judge_analysis="Because.",
+    )
+
+
+def test_a_new_draft_is_at_the_first_turn(draft: Draft) -> None:
+    assert (draft.user_text, draft.is_last_turn, draft.verifiable) == ("First?", False, False)
+    assert [m.content for m in draft.conversation] == ["Be kind.", "First?"]
+
+
+def test_finish_turn_moves_the_accepted_candidate_and_blanks_the_rest(draft: Draft) -> None:
+    finished = decided(draft, 4).finish_turn()
+    assert finished == Draft(
+        query=draft.query,
+        lineages=finished.lineages,
+        turns=(
+            Turn(
+                user="First?",
+                judge_analysis="Because.",
+                mode=Mode.ON,
+                thinking="thinking 4",
+                answer="answer 4",
+                tool_calls=(ToolCall(name="f", arguments={"x": 4}),),
+            ),
+        ),
+    )
+
+
+def test_the_next_turn_sees_our_answer_not_the_source_s_and_no_thinking(draft: Draft) -> None:
+    second = decided(draft, 4).finish_turn()
+    assert (second.user_text, second.is_last_turn, second.verifiable) == ("Second?", True, True)
+    assert [(m.role, m.content) for m in second.conversation] == [
+        (Role.SYSTEM, "Be kind."),
+        (Role.USER, "First?"),
+        (Role.ASSISTANT, "answer 4"),
+        (Role.USER, "Second?"),
+    ]
+
+
+def test_the_sample_needs_every_turn(draft: Draft) -> None:
+    with pytest.raises(ValueError, match="turns are missing"):
+        draft.sample()
+    one = decided(draft, 4).finish_turn()
+    with pytest.raises(ValueError, match="turns are missing"):
+        one.sample()
+    sample = decided(one, 0).finish_turn().sample()
+    assert (sample.system, [turn.answer for turn in sample.turns]) == ("Be kind.", ["answer 4", "answer 0"])
+    assert sample.mode is Mode.ON
+
+
+@pytest.mark.parametrize("blank", [{"accepted": None}, {"accepted": 9}, {"choice": None}])
+def test_an_unfinished_turn_cannot_be_finished(draft: Draft, blank: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="no accepted candidate or no mode"):
+        replace(decided(draft, 4), **blank).finish_turn()  # type: ignore[arg-type]
+
+
+def test_a_turn_without_judge_analysis_has_an_empty_one(draft: Draft) -> None:
+    (turn,) = replace(decided(draft, 4), judge_analysis=None).finish_turn().turns
+    assert turn.judge_analysis == ""
+
+
+def test_the_lineage_tells_histories_apart(draft: Draft) -> None:
+    full = decided(draft, 4)
+    vote = Vote(model="m", mode=Mode.ON, reason="r", call="c")
+    paid_again = replace(full.candidates[1], calls=("c", "d"))
+    histories = [
+        full,
+        replace(full, accepted=0),
+        replace(full, votes=(vote,)),
+        replace(full, judge_analysis="Since."),
+        replace(full, candidates=(full.candidates[0], paid_again)),
+        replace(full, query=replace(draft.query, tools=({"type": "function"},))),
+    ]
+    lineages = {history.finish_turn().lineage for history in histories}
+    assert len(lineages) == len(histories)
+    assert decided(draft, 4).finish_turn().lineage in lineages
+
+
+def test_a_query_without_verifier_is_never_verifiable(draft: Draft) -> None:
+    second = decided(draft, 4).finish_turn()
+    assert not replace(second, query=replace(draft.query, verifier=None)).verifiable
+
+
+def test_the_first_correct_candidate_is_found_by_its_verdict(draft: Draft) -> None:
+    full = decided(draft, 0)
+    assert full.first_correct is full.candidates[1]
+    assert full.accepted_candidate is full.candidates[0]
+    assert replace(full, candidates=full.candidates[:1]).first_correct is None
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "last_definite"),
+    [
+        ((), Outcome.UNDECIDED),
+        ((Outcome.UNDECIDED,), Outcome.UNDECIDED),
+        ((Outcome.CORRECT, Outcome.UNDECIDED), Outcome.CORRECT),
+        ((Outcome.CORRECT, Outcome.INCORRECT), Outcome.INCORRECT),
+    ],
+)
+def test_the_last_definite_verdict_holds(outcomes: tuple[Outcome, ...], last_definite: Outcome) -> None:
+    assert candidate(0, *outcomes).outcome is last_definite
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reward"), [(Outcome.CORRECT, 1.0), (Outcome.INCORRECT, 0.0), (Outcome.UNDECIDED, None)]
+)
+def test_a_reward_follows_from_the_outcome(outcome: Outcome, reward: float | None) -> None:
+    assert verdict(outcome).reward == reward

@@ -1,0 +1,42 @@
+import pytest
+
+from kat_data.domain.query import VerifierKind
+from kat_data.hashing import sha256
+from kat_data.verifiers.labelled import KINDS, _file, cases, error_rates
+from kat_data.verifiers.verifiers import Verifiers
+
+KNOWN_ERRORS = {
+    VerifierKind.MATH: {"math-interval-03", "math-hard-03", "math-hard-04", "math-hard-05", "math-hard-06"},
+    VerifierKind.CHOICE: {"choice-hard-01"},
+    VerifierKind.KEYWORD: {"keyword-hard-01", "keyword-hard-02"},
+    VerifierKind.FORMAT: {"format-hard-01"},
+    VerifierKind.TOOL_CALL: {"tool_call-hard-01"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_labelled_case_but_the_known_errors_is_decided_as_labelled(
+    kind: VerifierKind, verifiers: Verifiers
+) -> None:
+    verdicts = {case.id: verifiers.verify(case.query(kind), case.candidate()) for case in cases(kind)}
+    wrong = {case.id for case in cases(kind) if verdicts[case.id].outcome is not case.expected}
+    assert wrong == KNOWN_ERRORS[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_case_files_have_unique_ids_and_both_outcomes(kind: VerifierKind) -> None:
+    found = cases(kind)
+    assert len({case.id for case in found}) == len(found) >= (40 if kind is VerifierKind.MATH else 15)
+    assert {"correct", "incorrect"} <= {case.expected for case in found}
+
+
+def test_error_rates_count_what_is_wrong_and_name_the_case_file(verifiers: Verifiers) -> None:
+    rates = error_rates(verifiers)
+    assert set(rates) == {kind.value for kind in KINDS}
+    for kind in KINDS:
+        rate = rates[kind.value]
+        assert (rate.cases, rate.wrong) == (len(cases(kind)), len(KNOWN_ERRORS[kind]))
+        assert rate.wrong == rate.false_correct + rate.false_incorrect + rate.undecided
+        assert rate.sha256 == sha256(_file(kind)).hex()
+    assert rates["math"].false_correct == 0
+    assert rates["math"].verifier == "math/1"

@@ -1,0 +1,89 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from kat_data.errors import VerifierFault
+from kat_data.verifiers import math_pool
+from kat_data.verifiers.math_pool import MathPool, Worker
+from kat_data.verifiers.math_worker import FRAME_LIMIT, pack, unpack
+
+ENDLESS = r"\int_0^1 x^x \sin(x^3) e^{x^2} dx"
+
+
+def test_a_hanging_expression_ends_at_the_deadline_and_the_next_call_works() -> None:
+    pool = MathPool(size=1, deadline=0.5)
+    with pytest.raises(TimeoutError):
+        pool.compare(ENDLESS, "5")
+    assert pool.pids() == ()
+    pool._deadline = 20.0
+    assert pool.compare("x+x", "2x")["equal"]
+    pool.close()
+
+
+def test_a_worker_that_was_killed_from_outside_is_replaced() -> None:
+    pool = MathPool(size=1, deadline=20.0)
+    assert not pool.compare("x+x", "3x")["equal"]
+    (killed,) = pool.pids()
+    os.kill(killed, signal.SIGKILL)
+    assert pool.compare("x+x", "2x")["equal"]
+    assert pool.pids() != (killed,)
+    pool.close()
+
+
+def test_workers_that_die_twice_in_a_row_are_a_fault_and_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(math_pool.sys, "executable", shutil.which("false"))
+    with pytest.raises(VerifierFault, match="twice in a row"):
+        MathPool(size=1).compare("1", "2")
+
+
+def test_eight_threads_share_two_workers(pool: MathPool) -> None:
+    pairs = [(f"x^2-{n * n}", f"(x-{n})(x+{n + n % 2})") for n in range(2, 34)]
+    with ThreadPoolExecutor(8) as threads:
+        equal = list(threads.map(lambda pair: pool.compare(*pair)["equal"], pairs))
+    assert equal == [n % 2 == 0 for n in range(2, 34)]
+    assert 1 <= len(pool.pids()) <= 2
+
+
+def test_a_worker_ends_when_its_parent_is_gone() -> None:
+    worker = Worker()
+    worker._process.stdin.close()
+    assert worker._process.wait(timeout=10) == 0
+    worker.kill()
+
+
+def test_workers_do_not_inherit_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-of-the-parent")
+    worker = Worker()
+    try:
+        with open(f"/proc/{worker.pid}/environ", "rb") as environment:  # noqa: PTH123
+            assert b"secret-of-the-parent" not in environment.read()
+    except FileNotFoundError:
+        pytest.skip("this system has no /proc")
+    finally:
+        worker.kill()
+
+
+def test_importing_the_verifiers_does_not_import_sympy() -> None:
+    code = "import sys, kat_data.verifiers.labelled; sys.exit('sympy' in sys.modules or 'math_verify' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+def test_frames_come_back_whole_or_not_at_all() -> None:
+    frame = pack({"gold": "π"})
+    assert unpack(frame) == {"gold": "π"}
+    assert all(unpack(frame[:size]) is None for size in range(len(frame)))
+
+
+def test_frames_that_are_too_long_or_no_messages_are_refused() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        pack({"gold": "x" * FRAME_LIMIT})
+    with pytest.raises(ValueError, match="too long"):
+        unpack(b"\xff\xff\xff\xff")
+    with pytest.raises(ValueError, match="not a message"):
+        unpack(b"\x00\x00\x00\x02[]")
