@@ -1,8 +1,9 @@
-"""What one model call costs through the whole path (stage, gateway, ledger, budget, registry), against bare aiohttp in the same run.
+"""What one model call costs through the whole path, from claim to commit, against bare aiohttp in the same run.
 
     python benchmarks/gateway.py [--calls 4000] [--latency 0.2] [--in-flight 64 256 1024] [--json]
 
-CPU seconds count this process and every process of the embedded Postgres; the model server is its own process and is not counted.
+CPU seconds count this process and every process of the embedded Postgres; the model server is its own process and is
+not counted.
 """
 
 import argparse
@@ -126,7 +127,8 @@ def _store_queries(connection: Any, calls: int, salt: int) -> None:
         text("""
             INSERT INTO queries (hash, raw_fingerprint, category, messages, source_id)
             SELECT sha256((:salt || '/' || n)::bytea), n, 'math',
-                json_build_array(json_build_object('role', 'user', 'content', :salt || ' ' || replace(:question, '{n}', n::text))),
+                json_build_array(json_build_object(
+                    'role', 'user', 'content', :salt || ' ' || replace(:question, '{n}', n::text))),
                 :source
             FROM generate_series(1, :calls) AS n
         """),
@@ -194,7 +196,9 @@ def main() -> None:
                 postgres = postgres_of(home)
                 for salt, in_flight in enumerate(options.in_flight):
                     calls = max(options.calls, 4 * in_flight)
-                    rows.append(_row("bare aiohttp", in_flight, measure(lambda: bare(url, calls, in_flight), calls, [])))  # noqa: B023
+                    rows.append(
+                        _row("bare aiohttp", in_flight, measure(lambda: bare(url, calls, in_flight), calls, []))
+                    )
                     work = lambda: whole(url, calls, in_flight, registry, salt)  # noqa: B023, E731
                     rows.append(_row("whole path", in_flight, measure(work, calls, postgres)))
         finally:
@@ -208,7 +212,11 @@ def _row(path: str, in_flight: int, figures: dict[str, float]) -> dict[str, Any]
 
 
 def _table(rows: list[dict[str, Any]], latency: float) -> str:
-    head = "| path | in flight | calls/s | CPU-s per 1,000 | client | Postgres | p95 / latency | RSS MB |\n" + "|---" * 8 + "|"
+    head = (
+        "| path | in flight | calls/s | CPU-s per 1,000 | client | Postgres | p95 / latency | RSS MB |\n"
+        + "|---" * 8
+        + "|"
+    )
     lines = [
         f"| {r['path']} | {r['in_flight']:,} | {r['calls_per_second']:,.0f} | {r['cpu_per_1000']:.2f} "
         f"| {r['client_cpu_per_1000']:.2f} | {r['postgres_cpu_per_1000']:.2f} | {r['p95_seconds'] / latency:.2f} "

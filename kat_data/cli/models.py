@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from kat_data.cli.output import json_option, print_json, print_table, say
+from kat_data.cli.output import json_option, print_json, print_table
 from kat_data.errors import EndpointDown
 from kat_data.llm.check import Check, check_model
 from kat_data.pipeline.recipe import Recipe, load_recipe
@@ -21,7 +21,10 @@ def models() -> None:
 @click.argument("recipe")
 @json_option
 def check(recipe: str, as_json: bool) -> None:
-    """Ask every model of RECIPE a tiny question: reachable, JSON Schema, logprobs, context length; exits with 3 where one fails."""
+    """Ask every model of RECIPE a tiny question: reachable, JSON Schema, logprobs, context length.
+
+    Exits with 3 where one fails.
+    """
     checks = asyncio.run(_check_all(load_recipe(recipe)))
     if as_json:
         print_json([asdict(found) for found in checks])

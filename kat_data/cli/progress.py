@@ -1,4 +1,7 @@
-"""Progress of a run in the terminal: a bar for items, with calls, money and faults beside it; plain lines where there is no terminal."""
+"""Progress of a run in the terminal: a bar for items, with calls, money and faults beside it.
+
+Plain lines where there is no terminal.
+"""
 
 import asyncio
 import contextlib
@@ -13,7 +16,10 @@ from kat_data.registry.session import Registry
 
 
 def work_on(registry: Registry, run: RunRow, ended: int, *, client: MakeClient = make_client) -> RunRow:
-    """Work on a run with a progress bar; `ended` items of it had ended before. Ctrl-C stops after the calls in flight."""
+    """Work on a run with a progress bar; `ended` items of it had ended before.
+
+    Ctrl-C stops after the calls in flight.
+    """
     return asyncio.run(_work_on(registry, run, ended, client))
 
 

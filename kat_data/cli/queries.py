@@ -45,7 +45,10 @@ def import_(
     strict: bool,
     as_json: bool,
 ) -> None:
-    """Import FILES (JSON, JSON Lines, CSV, Parquet; the content decides) into the registry; again does nothing twice."""
+    """Import FILES (JSON, JSON Lines, CSV, Parquet; the content decides) into the registry.
+
+    Again does nothing twice.
+    """
     find_preset(preset)
     options = {"mapping": parse_mapping(mapping), "answers": read_answers(answers) if answers else None}
     with open_registry() as registry:

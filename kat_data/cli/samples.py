@@ -38,7 +38,10 @@ def list_(run: int | None, limit: int, as_json: bool) -> None:
 @click.argument("ident")
 @json_option
 def show(ident: str, as_json: bool) -> None:
-    """Show one sample with all that led to it: IDENT is its id, the start of its hash, or RUN/QUERY for a dropped item."""
+    """Show one sample with all that led to it.
+
+    IDENT is its id, the start of its hash, or RUN/QUERY for a dropped item.
+    """
     with transaction() as connection:
         lineage = queries.sample_lineage(connection, ident)
     messages = render_messages(from_python(Sample, lineage["sample"]["sample"])) if lineage["sample"] else None

@@ -11,7 +11,10 @@ from kat_data.hashing import content_hash
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """Sampling parameters as endpoints take them; `seed` is the base to which the sample index is added (none sends no seed)."""
+    """Sampling parameters as endpoints take them.
+
+    `seed` is the base to which the sample index is added (none sends no seed).
+    """
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -23,8 +26,8 @@ class Sampling:
 class CallRequest:
     """One request to one model: everything that decides the reply, and nothing of where the model is served.
 
-    `schema` is a JSON Schema that the reply must follow, `sample` the index of the draw, `attempt` counts up after a bad reply.
-    `revision` names the checkpoint of a model that changes under one name.
+    `schema` is a JSON Schema that the reply must follow, `sample` the index of the draw, `attempt` counts up after a
+    bad reply. `revision` names the checkpoint of a model that changes under one name.
     """
 
     model: str

@@ -17,7 +17,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """One step of multi-agent reasoning (§3.2): who spoke (`solver`, `thinker`, `critic`, `writer`), what, and the critic's findings."""
+    """One step of multi-agent reasoning (§3.2).
+
+    Who spoke (`solver`, `thinker`, `critic`, `writer`), what, and the critic's findings.
+    """
 
     role: str
     model: str
@@ -31,8 +34,9 @@ class Round:
 class Candidate:
     """One answer to one turn; `thinking` is empty in think-off mode; `calls` are ledger keys, hex.
 
-    `fault` tells why a reply could not be read as an answer (`reply_cut`, `reply_empty`, `reply_malformed`); such a candidate has no verdict and
-    is kept because it was paid for. `verdicts` are in the order in which they were given; the last definite one holds.
+    `fault` tells why a reply could not be read as an answer (`reply_cut`, `reply_empty`, `reply_malformed`); such a
+    candidate has no verdict and is kept because it was paid for. `verdicts` are in the order in which they were
+    given; the last definite one holds.
     """
 
     position: int

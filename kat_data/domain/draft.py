@@ -46,7 +46,10 @@ class Draft:
 
     @property
     def conversation(self) -> tuple[Message, ...]:
-        """The messages a model sees for the turn under work: system, finished turns (answers only), the user's message."""
+        """The messages a model sees for the turn under work.
+
+        System, finished turns (answers only), the user's message.
+        """
         messages = [Message(role=Role.SYSTEM, content=self.query.system)] if self.query.system else []
         for turn in self.turns:
             messages.append(Message(role=Role.USER, content=turn.user))
@@ -63,7 +66,9 @@ class Draft:
         return next((c for c in self.candidates if c.outcome is Outcome.CORRECT), None)
 
     def finish_turn(self) -> "Draft":
-        """Return the draft with the turn under work moved to `turns` and the next one blank; needs a mode and an acceptance.
+        """Return the draft with the turn under work moved to `turns` and the next one blank.
+
+        Needs a mode and an acceptance.
 
         A recipe without `judge_mode` leaves the judge analysis empty.
         """
@@ -87,7 +92,10 @@ class Draft:
         )
 
     def _turn_lineage(self) -> str:
-        """Hash what led to the turn: votes, choice, candidates with their calls and outcomes, acceptance, judge analysis."""
+        """Hash what led to the turn.
+
+        Votes, choice, candidates with their calls and outcomes, acceptance, judge analysis.
+        """
         candidates = [
             (c.position, c.calls, c.fault, [(v.verifier, v.outcome, v.status) for v in c.verdicts])
             for c in self.candidates

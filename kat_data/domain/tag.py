@@ -16,7 +16,10 @@ class Tag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagSummary:
-    """What several models' tags say together: median difficulty, majority domain; `spread` is max - min of difficulty."""
+    """What several models' tags say together: median difficulty, majority domain.
+
+    `spread` is max - min of difficulty.
+    """
 
     difficulty: float
     spread: int

@@ -24,7 +24,10 @@ def normalise(text: str) -> str:
 
 def fold(text: str) -> str:
     """Return the normalised text with every run of white space as one space: the form that is compared and hashed."""
-    return " ".join(normalise(text).split())
+    text = normalise(text)
+    if text.isascii() and text.isprintable() and "  " not in text:
+        return text  # its only white space is single spaces
+    return " ".join(text.split())
 
 
 def _clean(text: str) -> str:

@@ -34,8 +34,9 @@ class Status(StrEnum):
 class Verdict:
     """A verifier's word on one candidate.
 
-    `reward` is 1.0 for correct, 0.0 for incorrect and none for undecided, by construction. `verifier` names who decided,
-    `evidence` holds what a curator needs in order to check it: extracted answers, the deciding layer, versions.
+    `reward` is 1.0 for correct, 0.0 for incorrect and none for undecided, by construction. `verifier` names who
+    decided, `evidence` holds what a curator needs in order to check it: extracted answers, the deciding layer,
+    versions.
     """
 
     outcome: Outcome

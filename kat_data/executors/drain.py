@@ -21,8 +21,8 @@ class Job(Protocol):
 async def drain(job: Job, *, in_flight: int, clock: Clock, stop: asyncio.Event | None = None) -> None:
     """Work until the job has no unfinished item, or `stop` is set.
 
-    A claim tops itself up as items finish. After a `RunStopped`, or `stop`, nothing new is claimed; calls in flight are paid for, so they are
-    awaited and stored. Then the first error is raised.
+    A claim tops itself up as items finish. After a `RunStopped`, or `stop`, nothing new is claimed; calls in flight
+    are paid for, so they are awaited and stored. Then the first error is raised.
     """
     stop = stop or asyncio.Event()
     active: set[asyncio.Task[None]] = set()

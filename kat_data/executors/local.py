@@ -1,4 +1,7 @@
-"""The local executor: a run in this process; wire it, work until it is done or has to stop, and leave its state behind."""
+"""The local executor: a run in this process.
+
+Wire it, work until it is done or has to stop, and leave its state behind.
+"""
 
 import asyncio
 from collections import Counter
@@ -41,8 +44,8 @@ async def execute_run(
 ) -> runs.RunRow:
     """Work on a run until every item has ended, or `stop` is set; returns the run as it stands then.
 
-    Raises `RunStopped` (endpoint, budget) after what was in flight is stored; the run can be resumed. Raises `RunBusy` where another
-    process works on it.
+    Raises `RunStopped` (endpoint, budget) after what was in flight is stored; the run can be resumed. Raises
+    `RunBusy` where another process works on it.
     """
     clock = clock or SystemClock()
     recipe = parse_recipe(run.recipe, f"run {run.id}")

@@ -1,6 +1,8 @@
-"""Check an endpoint before a run spends on it: does it answer, know the model, follow a schema, give logprobs, and how long may a text be."""
+"""Check an endpoint before a run spends on it.
 
-import asyncio
+Does it answer, know the model, follow a schema, give logprobs, and how long may a text be.
+"""
+
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +21,10 @@ _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "n_ctx",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What one endpoint says of one model; none means that it does not tell. `problem` is one line, empty when all is well."""
+    """What one endpoint says of one model; none means that it does not tell.
+
+    `problem` is one line, empty when all is well.
+    """
 
     endpoint: str
     model: str
@@ -32,10 +37,10 @@ class Check:
     problem: str = ""
 
 
-async def check_model(endpoint: str, url: str, model: str, *, api_key: str | None, timeout: float = 60.0) -> Check:
+async def check_model(endpoint: str, url: str, model: str, *, api_key: str | None, patience: float = 60.0) -> Check:
     """Ask the endpoint for a few tokens of `model`, in three small calls; never raises for what the endpoint does."""
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    limit = aiohttp.ClientTimeout(total=timeout)
+    limit = aiohttp.ClientTimeout(total=patience)
     async with aiohttp.ClientSession(headers=headers, timeout=limit) as session:
         base = url.rstrip("/")
         start = time.monotonic()
@@ -80,7 +85,7 @@ async def _model_card(session: aiohttp.ClientSession, base: str, model: str) -> 
     try:
         async with session.get(f"{base}/models") as response:
             listed = orjson.loads(await response.read())["data"]
-    except (aiohttp.ClientError, asyncio.TimeoutError, KeyError, TypeError, ValueError):
+    except (TimeoutError, aiohttp.ClientError, KeyError, TypeError, ValueError):
         return None
     return next((card for card in listed if isinstance(card, dict) and card.get("id") == model), None)
 
@@ -101,7 +106,7 @@ async def _post(session: aiohttp.ClientSession, base: str, body: dict[str, Any])
             answer = orjson.loads(data)
             answer["choices"][0]["message"]
             return 200, answer
-    except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+    except (TimeoutError, aiohttp.ClientError) as error:
         return 0, str(error) or type(error).__name__
     except (KeyError, IndexError, TypeError, ValueError):
         return -1, "its answer is not a chat completion"

@@ -9,8 +9,9 @@ from kat_data.domain.call import CallRequest, Charge, Reply
 class Ledger(Protocol):
     """Pays every key once, over all runs and workers.
 
-    `reserve` returns the stored reply of a key that was answered before, or none: then the caller owns the key and must `settle` or `release` it.
-    While another live worker owns the key, `reserve` waits. A reservation whose worker died goes to the next caller, its estimate stays charged.
+    `reserve` returns the stored reply of a key that was answered before, or none: then the caller owns the key and
+    must `settle` or `release` it. While another live worker owns the key, `reserve` waits. A reservation whose worker
+    died goes to the next caller, its estimate stays charged.
     """
 
     async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | None: ...

@@ -1,7 +1,6 @@
 """How many calls may be in flight at one endpoint: additive increase, multiplicative decrease (AIMD)."""
 
 import asyncio
-import contextlib
 from collections import deque
 
 from kat_data.clock import Clock
@@ -44,9 +43,6 @@ class AdaptiveLimit:
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():
                 self.release()
-            else:
-                with contextlib.suppress(ValueError):
-                    self._waiting.remove(place)
             raise
         return self._generation
 

@@ -31,7 +31,8 @@ class Structured(Generic[Structure]):
 class Model(Protocol):
     """One member of a role: a model with its sampling, whose calls go through the gateway.
 
-    Both methods raise `ReplyCut`, `ReplyEmpty` or `ReplyMalformed` after the recipe's attempts; the exception's `calls` holds the ledger keys.
+    Both methods raise `ReplyCut`, `ReplyEmpty` or `ReplyMalformed` after the recipe's attempts; the exception's
+    `calls` holds the ledger keys.
     """
 
     @property

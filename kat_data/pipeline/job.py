@@ -51,7 +51,10 @@ class RunJob:
         return await self._worker.waiting(self._run)
 
     async def work(self, claim: Claim) -> None:
-        """Take one item as far as it goes; raises `RunStopped` where the whole run cannot go on, and `RegistryError`."""
+        """Take one item as far as it goes.
+
+        Raises `RunStopped` where the whole run cannot go on, and `RegistryError`.
+        """
         try:
             current: Claim | None = claim
             while current is not None:

@@ -190,7 +190,10 @@ def _stage(entry: Any) -> Stage:
 
 
 def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """Read a recipe from a path, or a shipped one by its name; raises `RecipeError` with one line that says where and what."""
+    """Read a recipe from a path, or a shipped one by its name.
+
+    Raises `RecipeError` with one line that says where and what.
+    """
     text, origin = _read(str(name))
     try:
         plain = yaml.safe_load(text)

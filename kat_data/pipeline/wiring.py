@@ -1,4 +1,7 @@
-"""From a recipe to working parts: endpoints, gateway, role members. Keys come from the environment, and go nowhere else."""
+"""From a recipe to working parts: endpoints, gateway, role members.
+
+Keys come from the environment, and go nowhere else.
+"""
 
 import os
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
 """The work queue's statements: claim, renew, move, give back, revive. All guarded by the item's lease token.
 
-A worker lives as long as its session holds the advisory lock of its id; what a dead worker held is free at once. `available_at` is the one
-time that decides who may claim: the end of a backoff, or of a lease.
+A worker lives as long as its session holds the advisory lock of its id; what a dead worker held is free at once.
+`available_at` is the one time that decides who may claim: the end of a backoff, or of a lease.
 """
 
 WORKER_LOCK = 0x4B41  # the class of the workers' advisory locks

@@ -1,4 +1,7 @@
-"""Group commit: what arrives while one transaction runs goes together into the next, so that many writers share one fsync."""
+"""Group commit.
+
+What arrives while one transaction runs goes together into the next, so that many writers share one fsync.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,7 +14,9 @@ Result = TypeVar("Result")
 
 
 class GroupCommit(Generic[Operation, Result]):
-    """Hands operations to `flush` in groups of at most `limit`, one group at a time; `flush` returns one result for each, in order.
+    """Hands operations to `flush` in groups of at most `limit`, one group at a time.
+
+    `flush` returns one result for each, in order.
 
     A group that Postgres refuses for its data is done again one by one, so that one bad record fails alone.
     """

@@ -1,4 +1,7 @@
-"""The ledger in Postgres: reserve a key before its call is sent, store the reply before anyone uses it (architecture §6)."""
+"""The ledger in Postgres.
+
+Reserve a key before its call is sent, store the reply before anyone uses it (architecture §6).
+"""
 
 import asyncio
 from collections.abc import Sequence

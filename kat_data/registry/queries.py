@@ -19,8 +19,9 @@ RUN_CALLS = """
 class RunCost:
     """What a run's calls cost, in US dollars and tokens.
 
-    `made` and the money are of calls that this run paid; `reused` were in the ledger before; `usd_used` is the price of every call behind the run,
-    whoever paid; `recorded` of the made ones came from a recorded ledger, so their money is what they would have cost.
+    `made` and the money are of calls that this run paid; `reused` were in the ledger before; `usd_used` is the price
+    of every call behind the run, whoever paid; `recorded` of the made ones came from a recorded ledger, so their
+    money is what they would have cost.
     """
 
     made: int

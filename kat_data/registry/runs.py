@@ -61,7 +61,10 @@ def open_run(
     categories: Sequence[str],
     limit: int | None,
 ) -> tuple[RunRow, bool]:
-    """Return the run of this recipe over the chosen queries, and whether it is new; an existing one takes the recipe's new budget."""
+    """Return the run of this recipe over the chosen queries, and whether it is new.
+
+    An existing one takes the recipe's new budget.
+    """
     chosen = {"sources": list(sources), "categories": list(categories), "limit": limit}
     digest, count = connection.execute(
         text(f"SELECT sha256(string_agg(hash, ''::bytea ORDER BY hash)), count(*) FROM ({CHOSEN}) AS chosen"), chosen

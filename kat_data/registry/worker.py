@@ -1,4 +1,7 @@
-"""A worker's life in the registry: it registers, claims items, commits what stages made of them, and gives back the rest."""
+"""A worker's life in the registry.
+
+It registers, claims items, commits what stages made of them, and gives back the rest.
+"""
 
 import asyncio
 import os
@@ -61,7 +64,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """Where an item goes after an attempt; `keep` holds the lease for the next stage, `delay` is a backoff in seconds."""
+    """Where an item goes after an attempt.
+
+    `keep` holds the lease for the next stage, `delay` is a backoff in seconds.
+    """
 
     stage: str
     turn: int
@@ -75,7 +81,10 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One attempt's outputs and the item's move, to be committed together; `sample` is the row of an accepted sample."""
+    """One attempt's outputs and the item's move, to be committed together.
+
+    `sample` is the row of an accepted sample.
+    """
 
     claim: Claim
     attempt: Attempt
@@ -85,7 +94,10 @@ class Step:
 
 
 class Worker:
-    """One process at work. `async with await Worker.start(registry, clock)`; leaving it gives back what it still holds."""
+    """One process at work. `async with await Worker.start(registry, clock)`.
+
+    Leaving it gives back what it still holds.
+    """
 
     def __init__(self, registry: Registry, clock: Clock) -> None:
         self._registry = registry
@@ -144,7 +156,10 @@ class Worker:
         ]
 
     async def commit(self, step: Step) -> None:
-        """Write the step's outputs and move its item, both or neither; raises `LeaseLost` where another worker has it."""
+        """Write the step's outputs and move its item, both or neither.
+
+        Raises `LeaseLost` where another worker has it.
+        """
         if not await self._steps.submit(step):
             raise LeaseLost(f"query {step.claim.query} of run {step.claim.run} went to another worker")
 

@@ -23,7 +23,8 @@ _PARQUET_BATCH = 1024
 def read_rows(path: Path) -> Iterator[Row | BadLine]:
     """Yield (number, row) for each row of the file.
 
-    Numbers count from 1: lines in JSON Lines and CSV, rows in JSON and Parquet. Memory stays flat for JSON Lines, CSV and Parquet; a JSON document is read whole.
+    Numbers count from 1: lines in JSON Lines and CSV, rows in JSON and Parquet.
+    Memory stays flat for JSON Lines, CSV and Parquet; a JSON document is read whole.
     Raises `InputError` where the file as a whole cannot be read.
     """
     kind = sniff(path)

@@ -17,7 +17,10 @@ from kat_data.llm.model import Model
 
 
 class Verify(Protocol):
-    """Verify a candidate by the query's own verifier, off the event loop; none where no verifier of that kind is at hand."""
+    """Verify a candidate by the query's own verifier, off the event loop.
+
+    None where no verifier of that kind is at hand.
+    """
 
     async def __call__(self, query: Query, candidate: Candidate) -> Verdict | None: ...
 
@@ -34,14 +37,16 @@ class Tools:
 class Stage(BaseModel, ABC):
     """One transformation: a draft in, a fuller draft or a `Dropped` out.
 
-    Subclasses are frozen records of their options. `roles` are the recipe's roles that the stage calls; `per_turn` says that it runs again for every
-    assistant turn; `only` restricts it to some categories.
+    Subclasses are frozen records of their options. `roles` are the recipe's roles that the stage calls, `prompts` the
+    names of the prompts it may send; `per_turn` says that it runs again for every assistant turn; `only` restricts it
+    to some categories.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
     roles: ClassVar[tuple[str, ...]] = ()
+    prompts: ClassVar[tuple[str, ...]] = ()
     per_turn: ClassVar[bool] = True
 
     only: tuple[Category, ...] = ()

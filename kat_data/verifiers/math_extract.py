@@ -27,7 +27,7 @@ _MATH = re.compile(
 )
 _JOINED = re.compile(r"\s*,?\s*(?:and|or|和|或|,|;)\s*")
 _TRAILING = re.compile(
-    r"\s*(?:\\?%|percent(?:age)?\b|pct\b)|\s+(?:[a-z]{2,12}|[\u4e00-\u9fff]{1,3})(?=[.,;!。]?\s*$)", re.IGNORECASE
+    r"\s*(?:\\?%|percent(?:age)?\b|pct\b)|\s+(?:[a-z]{2,12}|[\u4e00-\u9fff]{1,6})(?=[.,;!。]?\s*$)", re.IGNORECASE
 )
 _SENTENCE_END = re.compile(r"(?<!\d)\.(?=\s|$)|\.(?=\s+[A-Z])|\.$|。|!(?=\s)|<\|")
 _REASONS = re.compile(r",?\s+(?:because|since|as required|so that|which)\b|,?(?:因为|所以)", re.IGNORECASE)
@@ -208,5 +208,5 @@ def _number_in(text: str) -> str:
     if _NEGATION.search(text[max(0, last.start() - 25) : last.start()]):
         return text
     pair = re.search(r"\([^()]*\d[^()]*,[^()]*\)\s*\.?$", text)
-    unit = re.match(r"\s*(?:[A-Za-z]{2,12}|[\u4e00-\u9fff]{1,3})(?=[.。]?$)", text[last.end() :])
+    unit = re.match(r"\s*(?:[A-Za-z]{2,12}|[\u4e00-\u9fff]{1,6})(?=[.。]?$)", text[last.end() :])
     return pair.group().rstrip(".") if pair else last.group() + (unit.group() if unit else "")

@@ -12,7 +12,7 @@ _DIGIT_RUN = re.compile(rf"\d{{{DIGITS + 1}}}")
 _NUMBER = re.compile(r"\d+")
 _FACTORIAL = re.compile(r"(?:(\d+)|([)}\]!]))\s*!")
 _BIG_OPERATOR = re.compile(r"\\(?:sum|prod|int|binom|bigcup|bigcap)\b|\\[dt]binom\b|\^\{?\s*\\?circ\\?\s*\d")
-_TOWER = re.compile(r"\^\s*\{?\s*[-+]?\(?\s*[\d.]+\s*\)?\s*\}?\s*\^")
+_TOWER = re.compile(r"\^\s*(?:[-+]?[\d.]+|\{[^{}^]*\})\s*\^")
 
 
 def over_limit(text: str) -> str | None:

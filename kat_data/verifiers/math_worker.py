@@ -165,6 +165,9 @@ def _numeric(one: Any, other: Any) -> bool | None:
     if not (isinstance(one, Expr) and isinstance(other, Expr)) or one.is_Matrix or other.is_Matrix:
         return None
     names = sorted({symbol.name for expr in (one, other) for symbol in expr.free_symbols})
+    closed = [expr.doit() for expr in (one, other)] if not names else []
+    if closed and all(number.is_Rational for number in closed):
+        return bool(closed[0] == closed[1])
     approximate = one.has(Float) or other.has(Float)
     tolerance = mpmath.mpf(TOLERANCE if approximate else EXACT_TOLERANCE)
     agreements = 0

@@ -10,7 +10,8 @@ from kat_data.domain.verdict import Verdict
 class Verifier(Protocol):
     """Decides on candidates of queries of one kind.
 
-    A wrong answer is a verdict; a broken verifier raises `VerifierFault`. `verify` may block for seconds and is called in a thread.
+    A wrong answer is a verdict; a broken verifier raises `VerifierFault`. `verify` may block for seconds and is
+    called in a thread.
     """
 
     @property

@@ -51,10 +51,10 @@ class Gated:
 class Bench:
     """A gateway over one endpoint, with everything around it at hand."""
 
-    def __init__(self, *answers, client=None, budget=None, concurrency=64, tries=6, ledger=None):
+    def __init__(self, *answers, client=None, budget=None, concurrency=64, tries=6, ledger=None, clock=None):
         left = list(answers)
         self.client = client or ScriptedClient(lambda request: left.pop(0) if left else a_reply())
-        self.clock = ManualClock()
+        self.clock = clock or ManualClock()
         self.ledger = ledger or MemoryLedger()
         self.budget = budget or Budget()
         self.endpoint = Endpoint("a", self.client, concurrency=concurrency, clock=self.clock)
@@ -75,6 +75,14 @@ class Bench:
         assert self.endpoint.limit.in_flight == 0
         assert self.ledger._owned == {}
         assert self.gateway._flights == {}
+
+
+class Asleep(ManualClock):
+    """A clock on which no sleep ever ends."""
+
+    async def sleep(self, seconds):
+        self.slept.append(seconds)
+        await asyncio.Event().wait()
 
 
 async def settle_down():
@@ -263,13 +271,8 @@ async def test_one_stop_ends_every_later_and_waiting_call(error):
 
 
 async def test_a_stop_wakes_calls_that_sleep_before_a_retry():
-    class Forever(ManualClock):
-        async def sleep(self, seconds):
-            self.slept.append(seconds)
-            await asyncio.Event().wait()
-
-    bench = Bench(FAULT, EndpointRefused("wrong key"))
-    bench.gateway._clock = clock = Forever()
+    clock = Asleep()
+    bench = Bench(FAULT, EndpointRefused("wrong key"), clock=clock)
     sleeper = asyncio.create_task(bench.call("sleeper"))
     await settle_down()
     assert len(clock.slept) == 1
@@ -278,6 +281,21 @@ async def test_a_stop_wakes_calls_that_sleep_before_a_retry():
     with pytest.raises(EndpointRefused):
         await asyncio.wait_for(sleeper, 1)
     bench.nothing_is_held()
+
+
+async def test_a_stop_at_one_endpoint_ends_the_waiting_at_another():
+    slow, refusing = Gated(), ScriptedClient(lambda request: EndpointRefused("wrong key"))
+    endpoints = [Endpoint("slow", slow, concurrency=1), Endpoint("refusing", refusing)]
+    gateway = Gateway(endpoints, MemoryLedger())
+    first, *waiting = (asyncio.create_task(gateway.call("slow", a_request(sample=n))) for n in range(6))
+    await settle_down()
+    with pytest.raises(EndpointRefused):
+        await gateway.call("refusing", a_request("refused"))
+    outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 1)
+    assert [type(outcome) for outcome in outcomes] == [EndpointRefused] * 5
+    assert len(slow.requests) == 1
+    slow.open.set()
+    assert await first == a_reply()
 
 
 async def test_calls_in_flight_are_finished_after_a_stop():
@@ -340,6 +358,20 @@ async def test_retry_after_holds_for_every_caller():
     bench.endpoint.limit.pause(7.0)
     await bench.call("second")
     assert sent_at[-1] == 27.0
+
+
+async def test_one_callers_retry_after_keeps_the_others_from_sending():
+    bench = Bench(Transient("HTTP 429", throttled=True, retry_after=20.0), clock=Asleep())
+    told = asyncio.create_task(bench.call("told"))
+    await settle_down()
+    others = [asyncio.create_task(bench.call("other", sample=n)) for n in range(3)]
+    await settle_down()
+    assert len(bench.client.requests) == 1
+    assert bench.clock.slept == [20.0] * 4
+    for call in (told, *others):
+        call.cancel()
+    await asyncio.gather(told, *others, return_exceptions=True)
+    bench.nothing_is_held()
 
 
 async def test_a_pause_beyond_patience_stops_the_run():

@@ -29,7 +29,7 @@ def judge(verifier: MathVerifier, reference: str | None, answer: str) -> Verdict
         ("1, 2", "2, 1", "exact"),
         (r"\sqrt{8}", r"2\sqrt{2}", "numeric"),
         ("[0, 1)", r"x \in [0, 1)", "text"),
-        ("[0, 1)", r"[0, \frac{2}{2})", "math-verify"),
+        ("[0, 1)", r"0 \le x < 1", "math-verify"),
     ],
 )
 def test_the_first_layer_that_can_decide_does(verifier: MathVerifier, reference: str, answer: str, layer: str) -> None:
@@ -98,6 +98,9 @@ def test_an_endless_expression_is_a_timeout_and_the_next_answer_is_decided() -> 
     verdict = judge(verifier, "5", ENDLESS)
     assert (verdict.outcome, verdict.status) == (Outcome.UNDECIDED, Status.TIMEOUT)
     assert verdict.evidence["note"] == "killed at the deadline"
+    assert pool.pids() == ()
+    pool._deadline = 20.0
+    assert judge(verifier, "x+x", "2x").outcome is Outcome.CORRECT
     verifier.close()
 
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -11,18 +12,6 @@ from kat_data.errors import VerifierFault
 from kat_data.verifiers import math_pool
 from kat_data.verifiers.math_pool import MathPool, Worker
 from kat_data.verifiers.math_worker import FRAME_LIMIT, pack, unpack
-
-ENDLESS = r"\int_0^1 x^x \sin(x^3) e^{x^2} dx"
-
-
-def test_a_hanging_expression_ends_at_the_deadline_and_the_next_call_works() -> None:
-    pool = MathPool(size=1, deadline=0.5)
-    with pytest.raises(TimeoutError):
-        pool.compare(ENDLESS, "5")
-    assert pool.pids() == ()
-    pool._deadline = 20.0
-    assert pool.compare("x+x", "2x")["equal"]
-    pool.close()
 
 
 def test_a_worker_that_was_killed_from_outside_is_replaced() -> None:
@@ -49,23 +38,14 @@ def test_eight_threads_share_two_workers(pool: MathPool) -> None:
     assert 1 <= len(pool.pids()) <= 2
 
 
-def test_a_worker_ends_when_its_parent_is_gone() -> None:
+def test_a_worker_gets_no_secrets_and_ends_with_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-of-the-parent")
     worker = Worker()
+    environment = Path(f"/proc/{worker.pid}/environ")
+    assert not environment.exists() or b"secret-of-the-parent" not in environment.read_bytes()
     worker._process.stdin.close()
     assert worker._process.wait(timeout=10) == 0
     worker.kill()
-
-
-def test_workers_do_not_inherit_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "secret-of-the-parent")
-    worker = Worker()
-    try:
-        with open(f"/proc/{worker.pid}/environ", "rb") as environment:  # noqa: PTH123
-            assert b"secret-of-the-parent" not in environment.read()
-    except FileNotFoundError:
-        pytest.skip("this system has no /proc")
-    finally:
-        worker.kill()
 
 
 def test_importing_the_verifiers_does_not_import_sympy() -> None:
