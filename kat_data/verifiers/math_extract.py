@@ -44,6 +44,9 @@ _CODE = re.compile(
     r"|</?(?:script|img|svg|iframe|html)\b|\\(?:input|include|write|def)\b"
 )
 _PROSE = re.compile(r"[A-Za-z]{2,}")
+_SENTENCE = re.compile(
+    r"(?!(?:sin|cos|tan|log|ln|sqrt|exp|arc|max|min|not|no)\b)[A-Za-z]{2,} .*\d", re.IGNORECASE | re.DOTALL
+)
 _CONNECTIVES = re.compile(r"\b(?:and|or)\b|\\[A-Za-z]+|\\text\{[^}]*\}")
 
 
@@ -194,8 +197,11 @@ def _unmarked(text: str) -> Extracted:
 
 
 def _is_prose(text: str) -> bool:
-    return len(_PROSE.findall(_CONNECTIVES.sub(" ", text))) >= 3 or bool(
-        re.search(r"(?:[\u4e00-\u9fff][^\u4e00-\u9fff]*){4}", text)
+    words = len(_PROSE.findall(_CONNECTIVES.sub(" ", text)))
+    return (
+        words >= 3
+        or (words >= 2 and _SENTENCE.match(text) is not None)
+        or bool(re.search(r"(?:[\u4e00-\u9fff][^\u4e00-\u9fff]*){4}", text))
     )
 
 

@@ -38,7 +38,9 @@ def split_unit(text: str) -> tuple[str, str]:
     A single bare letter is a variable (`5m`, `x+3t`); it is a unit only in upright type (`5\\text{ m}`).
     """
     if match := _CURRENCY.match(text):
-        return match["sign"] + match["value"], _MARKS[match["mark"].strip("\\.")]
+        value = _BARE.match(match["value"].strip())
+        amount = value["value"] if value and _is_unit(value["unit"], value["gap"]) else match["value"]
+        return match["sign"] + amount.strip(), _MARKS[match["mark"].strip("\\.")]
     if match := _DEGREES.match(text):
         return match["value"], "degree" + (match["scale"] or "").lower()
     if (match := _WRAPPED.match(text)) and match["unit"].strip().lower() not in _CONNECTIVES:
@@ -73,7 +75,7 @@ def _fold_word(word: str) -> str:
 
 def _is_unit(unit: str, gap: str) -> bool:
     first = unit.split()[0].rstrip(".").lower()
-    if first in _CONNECTIVES or first in {"sin", "cos", "tan", "log", "ln", "pi", "sqrt", "times", "th"}:
+    if first in _CONNECTIVES or first in {"sin", "cos", "tan", "log", "ln", "pi", "sqrt", "th"}:
         return False
     if re.match(r"[\u4e00-\u9fff]", unit) or first in _ABBREVIATIONS:
         return True
