@@ -8,6 +8,7 @@ not counted.
 
 import argparse
 import asyncio
+import functools
 import json
 import resource
 import statistics
@@ -196,11 +197,10 @@ def main() -> None:
                 postgres = postgres_of(home)
                 for salt, in_flight in enumerate(options.in_flight):
                     calls = max(options.calls, 4 * in_flight)
-                    rows.append(
-                        _row("bare aiohttp", in_flight, measure(lambda: bare(url, calls, in_flight), calls, []))
-                    )
-                    work = lambda: whole(url, calls, in_flight, registry, salt)  # noqa: B023, E731
-                    rows.append(_row("whole path", in_flight, measure(work, calls, postgres)))
+                    limit = functools.partial(bare, url, calls, in_flight)
+                    rows.append(_row("bare aiohttp", in_flight, measure(limit, calls, [])))
+                    ours = functools.partial(whole, url, calls, in_flight, registry, salt)
+                    rows.append(_row("whole path", in_flight, measure(ours, calls, postgres)))
         finally:
             server.terminate()
             embedded.stop(home)

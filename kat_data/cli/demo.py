@@ -128,9 +128,8 @@ def _print(found: dict[str, Any], samples: list[dict[str, Any]]) -> None:
                 print_message(message)
     cost, snapshot = found["cost"], found["snapshot"]
     verb = "would have cost" if cost["recorded"] else "cost"
-    say(
-        f"{snapshot['name']}: {snapshot['rows']} verified samples in {snapshot['path']}; the calls {verb} {usd(cost['usd_used'])}"
-    )
+    say(f"{snapshot['name']}: {snapshot['rows']} verified samples in {snapshot['path']}")
+    say(f"the calls {verb} {usd(cost['usd_used'])}")
     print_table(
         ["next", "command"],
         [

@@ -47,7 +47,10 @@ async def drain(job: Job, *, in_flight: int, clock: Clock, stop: asyncio.Event |
 async def _some_end(
     active: set["asyncio.Task[None]"], errors: list[BaseException], *, target: int, idle: bool
 ) -> set["asyncio.Task[None]"]:
-    """Wait until at most `target` tasks are left, one has failed, or (when nothing could be claimed) one has ended or a second has passed."""
+    """Wait until at most `target` tasks are left or one has failed; return the tasks left.
+
+    An idle drain, which could claim nothing, waits only until one has ended or a second has passed.
+    """
     while active:
         done, active = await asyncio.wait(active, timeout=1.0 if idle else None, return_when=asyncio.FIRST_COMPLETED)
         failed = [error for task in done if (error := task.exception())]

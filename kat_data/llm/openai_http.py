@@ -151,7 +151,7 @@ class OpenAIClient:
     @property
     def _key_advice(self) -> str:
         if self._key_variable is None:
-            return "name the environment variable that holds its key in the recipe"
+            return "name the environment variable that holds its key as `key_env` in the recipe"
         return f"set {self._key_variable} to a valid key"
 
 

@@ -24,7 +24,7 @@ from kat_data.verifiers.labelled import error_rates
 
 
 def publish_run(registry: Registry, root: Path, run: int, *, name: str | None, partial: bool, clock: Clock) -> Written:
-    """Write the snapshot of a finished run (of any run, when `partial`), or return the version that holds the same rows."""
+    """Write the snapshot of a finished run, or of any when `partial`; the same rows return their existing version."""
     with registry.engine.connect() as connection:
         row = runs.get_run(connection, run)
         if row.state is not RunState.FINISHED and not partial:

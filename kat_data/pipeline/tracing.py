@@ -1,4 +1,4 @@
-"""Models that note every call made through them, so that an attempt's lineage holds also the calls whose replies were bad."""
+"""Models that note every call made through them, so that lineage holds also the calls whose replies were bad."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

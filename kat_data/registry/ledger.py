@@ -16,7 +16,7 @@ from kat_data.domain.codec import from_python
 from kat_data.registry.claims import ALIVE_WORKERS
 from kat_data.registry.group_commit import GroupCommit
 
-# A failed key, or one whose worker died while it was asked, goes to the next caller; the dead worker's estimate stays charged.
+# A failed key, or one whose worker died over it, goes to the next caller; the dead worker's estimate stays charged.
 RESERVE = f"""
     INSERT INTO calls (key, model, revision, state, request, usd, tokens, recorded, run_id, worker_id)
     SELECT key, model, revision, 'reserved', request, usd, tokens, recorded, run_id, worker_id
@@ -34,7 +34,8 @@ LOOK_UP = "SELECT key, state, reply FROM calls WHERE key = ANY(%(keys)s)"
 
 SETTLE = """
     UPDATE calls SET state = new.state, reply = new.reply, finish_reason = new.finish_reason, usd = new.usd,
-        tokens = new.tokens, lost_usd = calls.lost_usd + new.lost_usd, lost_tokens = calls.lost_tokens + new.lost_tokens,
+        tokens = new.tokens, lost_usd = calls.lost_usd + new.lost_usd,
+        lost_tokens = calls.lost_tokens + new.lost_tokens,
         seconds = new.seconds, error = new.error, settled_at = now()
     FROM json_populate_recordset(NULL::calls, %(rows)s) AS new
     WHERE calls.key = new.key AND calls.state = 'reserved' AND calls.worker_id = new.worker_id

@@ -108,8 +108,8 @@ def list_samples(connection: Connection, run: int | None, limit: int) -> list[Ro
     """Return accepted samples, the newest first."""
     rows = connection.execute(
         text("""
-            SELECT samples.id, encode(samples.hash, 'hex') AS hash, run_id AS run, mode, category, sources.name AS source,
-                difficulty, domain, sample, accepted_at
+            SELECT samples.id, encode(samples.hash, 'hex') AS hash, run_id AS run, mode, category,
+                sources.name AS source, difficulty, domain, sample, accepted_at
             FROM samples JOIN queries ON queries.id = samples.query_id JOIN sources ON sources.id = queries.source_id
             LEFT JOIN tag_summaries USING (run_id, query_id)
             WHERE (:run)::bigint IS NULL OR run_id = :run
