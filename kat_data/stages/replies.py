@@ -4,11 +4,9 @@ Fields stand in the order in which a model should write them: reasons before dec
 schema alone, where they keep small models from rambling; a longer text is no reason to refuse a reply.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
-
-from kat_data.domain.candidate import ToolCall
 
 Brief = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 160})]
 Short = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 300})]
@@ -18,10 +16,19 @@ Findings = Annotated[
 ]
 
 
+def _bare(schema: dict[str, Any]) -> None:
+    """Keep docstrings and titles out of the schema: editing one must not change what a call is."""
+    schema.pop("description", None)
+    schema.pop("title", None)
+    for field in schema["properties"].values():
+        field.pop("title", None)
+    schema["additionalProperties"] = False
+
+
 class ReplyRecord(BaseModel):
     """A reply's fields; the schema forbids others, reading ignores them."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_extra={"additionalProperties": False})
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_extra=_bare)
 
 
 class TagReply(ReplyRecord):
@@ -70,41 +77,32 @@ class JudgeReply(ReplyRecord):
 
 
 class ToolsReply(ReplyRecord):
-    """An explanation to the user, then the calls; `thinking` only where the model is asked for it."""
+    """An explanation to the user, then the calls; `tools_reply` narrows `calls` to the tools at hand."""
 
-    thinking: str = ""
+    thinking: ClassVar[str] = ""
     explanation: Short
     calls: tuple[Any, ...]
 
-    @property
-    def tool_calls(self) -> tuple[ToolCall, ...]:
-        return tuple(ToolCall(name=call.name, arguments=call.arguments) for call in self.calls)
+
+class ReasonedToolsReply(ReplyRecord):
+    """The same with the reasoning first."""
+
+    thinking: str
+    explanation: Short
+    calls: tuple[Any, ...]
 
 
-def tools_reply(tools: tuple[dict[str, Any], ...], *, thinking: bool) -> type[ToolsReply]:
+def tools_reply(tools: tuple[dict[str, Any], ...], *, reasoned: bool) -> type[ToolsReply] | type[ReasonedToolsReply]:
     """Return the reply record for `tools`, whose calls can name no other tool."""
     names = tuple(tool_function(tool)["name"] for tool in tools)
     call = create_model("Call", __base__=ReplyRecord, name=(Literal[names], ...), arguments=(dict[str, Any], ...))
-    calls = Annotated[tuple[call, ...], Field(json_schema_extra={"maxItems": 16})]  # type: ignore[valid-type]
-    if thinking:
-        return create_model(
-            "ReasonedCalls", __base__=ToolsReply, thinking=(str, ...), explanation=(Short, ...), calls=(calls, ...)
-        )
-    return create_model("Calls", __base__=_Unreasoned, calls=(calls, ...))
-
-
-class _Unreasoned(ToolsReply):
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
-        schema: dict[str, Any] = handler(core_schema)
-        handler.resolve_ref_schema(schema)["properties"].pop("thinking")
-        return schema
+    calls = (Annotated[tuple[call, ...], Field(json_schema_extra={"maxItems": 16})], ...)  # type: ignore[valid-type]
+    if reasoned:
+        return create_model("ReasonedCalls", __base__=ReasonedToolsReply, calls=calls)
+    return create_model("Calls", __base__=ToolsReply, calls=calls)
 
 
 def tool_function(tool: dict[str, Any]) -> dict[str, Any]:
-    """Return the function of a tool in OpenAI's fields, whether wrapped as `{"type": "function", "function".
-
-    …}` or bare.
-    """
+    """Return the function of a tool in OpenAI's fields, wrapped as `{"type": "function", "function": …}` or bare."""
     function: dict[str, Any] = tool.get("function", tool)
     return function

@@ -1,0 +1,44 @@
+"""Normalise a query's messages, and refuse queries that no run can answer."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from pydantic import Field
+
+from kat_data.domain.draft import Draft
+from kat_data.domain.drop import Dropped, DropReason
+from kat_data.domain.query import Message, Role
+from kat_data.domain.template import unholdable
+from kat_data.domain.text import normalise
+from kat_data.stages.stage import Stage, Tools
+
+
+class Normalise(Stage):
+    """Bring every message into NFC with clean white space; empty, overlong, tagged or tool-fed conversations are dropped."""
+
+    name: ClassVar[str] = "normalise"
+    per_turn: ClassVar[bool] = False
+
+    max_chars: int = Field(20_000, ge=1, description="The longest query that is kept, in characters over all messages.")
+
+    async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
+        messages = tuple(replace(m, content=normalise(m.content)) for m in draft.query.messages)
+        messages = tuple(m for m in messages if m.content or m.role in {Role.USER, Role.TOOL})
+        if dropped := self._refuse(messages):
+            return dropped
+        return replace(draft, query=replace(draft.query, messages=messages))
+
+    def _refuse(self, messages: Sequence[Message]) -> Dropped | None:
+        users = [m for m in messages if m.role is Role.USER]
+        if not users or not all(m.content for m in users):
+            return Dropped(reason=DropReason.EMPTY_QUERY)
+        if any(m.role is Role.TOOL for m in messages):
+            return Dropped(reason=DropReason.UNSUPPORTED_HISTORY)
+        if (length := sum(len(m.content) for m in messages)) > self.max_chars:
+            detail = f"{length:,} characters, the recipe allows {self.max_chars:,}"
+            return Dropped(reason=DropReason.TOO_LONG, detail=detail)
+        for number, message in enumerate(messages, start=1):
+            if why := unholdable(message.content):
+                return Dropped(reason=DropReason.RESERVED_TAG, detail=f"message {number} {why}")
+        return None
