@@ -95,9 +95,8 @@ async def whole(url: str, calls: int, in_flight: int, registry: Registry, salt: 
             limit=None,
         )
     clock = SystemClock()
-    ledger_connection = await registry.async_connection()
-    async with ledger_connection, await Worker.start(registry, clock) as worker:
-        ledger = PostgresLedger(ledger_connection, run=run.id, worker=worker.id, clock=clock)
+    async with await Worker.start(registry, clock) as worker:
+        ledger = await PostgresLedger.open(registry, run=run.id, worker=worker.id, clock=clock)
         endpoint = Endpoint("server", OpenAIClient("server", url), concurrency=in_flight)
         gateway = Gateway([endpoint], ledger, budget=Budget(usd=1000.0, spent=Charge()))
         model = BoundModel(
@@ -109,7 +108,7 @@ async def whole(url: str, calls: int, in_flight: int, registry: Registry, salt: 
         )
         tools = Tools(models={"responder": (model,)}, verify=_no_verifier, seed=0)
         job = RunJob(run=run.id, worker=worker, plan=Plan([AskOnce()]), tools=tools, attempts=1, clock=clock)
-        await drain(job, in_flight=in_flight + in_flight // 2, clock=clock)
+        await drain(job, in_flight=in_flight, clock=clock)
         await gateway.close()
         await ledger.close()
     assert job.counts["dropped"] == calls, job.counts

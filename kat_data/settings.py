@@ -2,10 +2,10 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 from kat_data.errors import ConfigError
 
@@ -16,6 +16,8 @@ VARIABLES = {
 }
 _TEST_PREFIX = "KAT_TEST_"
 _LOG_LEVELS = ("debug", "info", "warning", "error")
+_IN_CREDENTIALS = re.compile(r"(://[^/?:@]*:)[^/?]*(@)")
+_IN_QUERY = re.compile(r"([?&][^=&]*password=)[^&]*", re.IGNORECASE)
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
@@ -57,17 +59,7 @@ class Settings:
 
 def mask_password(url: str) -> str:
     """Return `url` with every password in it as `***`."""
-    parts = urlsplit(url)
-    credentials, at, place = parts.netloc.rpartition("@")
-    user, colon, _ = credentials.partition(":")
-    netloc = f"{user}:***@{place}" if colon else f"{credentials}{at}{place}"
-    pairs = [_mask_pair(pair) for pair in parts.query.split("&")] if parts.query else []
-    return urlunsplit(parts._replace(netloc=netloc, query="&".join(pairs)))
-
-
-def _mask_pair(pair: str) -> str:
-    name, equals, _ = pair.partition("=")
-    return f"{name}=***" if equals and "password" in name.lower() else pair
+    return _IN_QUERY.sub(r"\1***", _IN_CREDENTIALS.sub(r"\1***\2", url))
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:

@@ -29,6 +29,7 @@ from kat_data.registry import queries
 from kat_data.registry.session import Registry
 
 SOURCE, LICENCE = "demo", "Apache-2.0"
+RECORDING_CONCURRENCY = 4  # what a small server on a laptop bears
 
 
 @click.command()
@@ -88,8 +89,11 @@ def _record(registry: Registry, recipe: Recipe, record: tuple[str, ...]) -> dict
         clients.append(RecordingClient(recording, _ByModel(urls)))
         return clients[-1]
 
+    plain = recipe.resolved()
+    for spec in plain["endpoints"].values():
+        spec["concurrency"] = RECORDING_CONCURRENCY
     try:
-        found = run_recipe(registry, recipe, client=client)
+        found = run_recipe(registry, parse_recipe(plain, "demo --record"), client=client)
         recording.keep(set().union(*(made.asked for made in clients)))
     finally:
         recording.save(path)

@@ -71,9 +71,10 @@ async def _work(
     clock: Clock,
     observe: Callable[[Progress], None],
 ) -> None:
-    connection = await registry.async_connection()
-    async with connection, await Worker.start(registry, clock) as worker:
-        ledger = PostgresLedger(connection, run=run, worker=worker.id, clock=clock, recorded=is_recorded(recipe))
+    async with await Worker.start(registry, clock) as worker:
+        ledger = await PostgresLedger.open(
+            registry, run=run, worker=worker.id, clock=clock, recorded=is_recorded(recipe)
+        )
         gateway = build_gateway(recipe, ledger, await ledger.spent(), clock, client)
         verifiers = Verifiers()
         tools = Tools(models=build_models(recipe, gateway), verify=verifiers, seed=recipe.seed)

@@ -4,6 +4,8 @@ A worker lives as long as its session holds the advisory lock of its id; what a 
 `available_at` is the one time that decides who may claim: the end of a backoff, or of a lease.
 """
 
+from functools import cache
+
 WORKER_LOCK = 0x4B41  # the class of the workers' advisory locks
 LEASE_SECONDS = 120
 
@@ -39,6 +41,7 @@ RENEW = f"""
     WHERE worker_id = %(worker)s AND state = 'ready'
 """
 
+# What a step writes stands behind its move in one statement, so that a lease lost meanwhile writes nothing.
 MOVE = f"""
     UPDATE work_items AS item
     SET turn = new.turn, stage = new.stage, state = new.state, attempts = new.attempts,
@@ -53,6 +56,36 @@ MOVE = f"""
       AND item.lease_token = new.lease_token AND item.state = 'ready'
     RETURNING item.run_id, item.query_id
 """
+
+OUTPUT_COLUMNS = {
+    "stage_attempts": "run_id, query_id, turn, stage, worker_id, started_at, seconds, outcome, error, calls",
+    "tags": "run_id, query_id, position, model, difficulty, domain, verifiable, call",
+    "tag_summaries": "run_id, query_id, difficulty, spread, domain, verifiable",
+    "turns": "run_id, query_id, turn, mode, origin, margin, accepted, judge_analysis",
+    "votes": "run_id, query_id, turn, position, model, mode, reason, call",
+    "candidates": "run_id, query_id, turn, position, mode, model, thinking, answer, tool_calls, rounds, calls, fault",
+    "verdicts": "run_id, query_id, turn, position, number, verifier, outcome, status, reward, evidence",
+    "samples": "hash, run_id, query_id, mode, sample, lineage",
+}
+
+TURN_GOES_ON = """
+    ON CONFLICT (run_id, query_id, turn) DO UPDATE SET mode = excluded.mode, origin = excluded.origin,
+        margin = excluded.margin, accepted = excluded.accepted, judge_analysis = excluded.judge_analysis
+"""
+
+
+@cache
+def commit_statement(tables: frozenset[str]) -> str:
+    """Return the statement that moves items and inserts rows of `tables` for the items that did move."""
+    parts = [f"moved AS ({MOVE})"]
+    for name in sorted(tables):
+        columns = OUTPUT_COLUMNS[name]
+        given = f"json_populate_recordset(NULL::{name}, %({name})s)"
+        rows = f"SELECT {columns} FROM {given} JOIN moved USING (run_id, query_id)"
+        again = TURN_GOES_ON if name == "turns" else ""
+        parts.append(f"{name}_written AS (INSERT INTO {name} ({columns}) {rows} {again})")
+    return f"WITH {', '.join(parts)} SELECT run_id, query_id FROM moved"
+
 
 GIVE_BACK = """
     UPDATE work_items SET worker_id = NULL, available_at = now()

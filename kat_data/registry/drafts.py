@@ -28,15 +28,6 @@ LOAD_QUERIES = """
     WHERE queries.id = ANY(%(ids)s)
 """
 
-INSERT_FACTS = {
-    name: f"INSERT INTO {name} SELECT * FROM json_populate_recordset(NULL::{name}, %(rows)s)" for name in FACT_TABLES
-}
-INSERT_FACTS["turns"] = """
-    INSERT INTO turns SELECT * FROM json_populate_recordset(NULL::turns, %(rows)s)
-    ON CONFLICT (run_id, query_id, turn) DO UPDATE SET mode = excluded.mode, origin = excluded.origin,
-        margin = excluded.margin, accepted = excluded.accepted, judge_analysis = excluded.judge_analysis
-"""
-
 
 def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
     """Return the rows, by table, that `after` holds beyond `before`; both are of the same turn."""

@@ -11,12 +11,14 @@ minute, when its folder is deleted. It listens on a Unix socket only.
 
 Whether it lives is read from the lock on `alive`, which the kernel drops with the last process of the server. A pid
 file is no proof: its pid may be a zombie, belong to another program by now, or count in another container.
+
+The server knows its data as its working directory, never by path: it runs below folders that are closed to its user,
+and when its folder is deleted and made anew, it cannot write into its successor's files.
 """
 
 import fcntl
 import importlib.util
 import os
-import random
 import shutil
 import signal
 import socket
@@ -41,6 +43,7 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.02
 _SOCKET_PREFIX = "kat-socket-"
+_OWN_DIRECTORY = Path("/proc/self/cwd")
 _INITDB = (
     "--username=postgres",
     "--auth=trust",
@@ -52,6 +55,7 @@ _INITDB = (
 )
 _SETTINGS = {
     "listen_addresses": "",
+    "cluster_name": "kat",
     "max_connections": "200",
     "shared_buffers": "128MB",
     "jit": "off",
@@ -97,11 +101,11 @@ class _Postmaster:
 
     pid: int
     port: int
-    socket_dir: str
+    socket_dir: Path
 
     @property
     def url(self) -> str:
-        return f"postgresql://postgres@/postgres?host={quote(self.socket_dir, safe='')}&port={self.port}"
+        return f"postgresql://postgres@/postgres?host={quote(str(self.socket_dir), safe='')}&port={self.port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +123,7 @@ class _Cluster:
     def postmaster(self) -> _Postmaster | None:
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
-            return _Postmaster(pid=int(lines[0]), port=int(lines[3]), socket_dir=lines[4].strip())
+            return _Postmaster(pid=int(lines[0]), port=int(lines[3]), socket_dir=self.data / lines[4].strip())
         except (FileNotFoundError, NotADirectoryError, PermissionError, IndexError, ValueError):
             return None
 
@@ -158,7 +162,7 @@ class _Cluster:
                 with suppress(ProcessLookupError):
                     os.kill(postmaster.pid, kind)
                 if self._await_end():
-                    self._discard_stale()
+                    self._discard(postmaster)
                     return True
         raise self._failure("does not stop")
 
@@ -173,12 +177,12 @@ class _Cluster:
         """Start a server that holds `alive`. Nobody held it, so whatever an earlier server left behind is stale."""
         binaries = _binaries()
         open_to_all(binaries.parent)
-        with passable(self.data, binaries / "postgres"):
+        with passable(binaries):
             try:
                 if not self.data.exists():
                     self._initdb(binaries)
                 self._check_version()
-                self._discard_stale()
+                self._discard(self.postmaster())
                 self._spawn(binaries, alive)
             finally:
                 os.close(alive)
@@ -189,8 +193,8 @@ class _Cluster:
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
         _give(fresh)
-        command = [str(binaries / "initdb"), *_INITDB, f"--pgdata={fresh}"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, **_process_options())  # noqa: S603
+        command = [str(binaries / "initdb"), *_INITDB, "--pgdata", str(_data_name(fresh))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **_process_options(fresh))  # noqa: S603
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RegistryError(f"The embedded Postgres cannot be created in {self.folder}: {last}")
@@ -201,29 +205,27 @@ class _Cluster:
         if found != VERSION:
             raise RegistryError(f"{self.data} was made by Postgres {found}, this is {VERSION}: set another KAT_HOME.")
 
-    def _discard_stale(self) -> None:
-        stale = self.postmaster()
-        if stale and Path(stale.socket_dir).name.startswith(_SOCKET_PREFIX):
-            shutil.rmtree(stale.socket_dir, ignore_errors=True)
+    def _discard(self, ended: _Postmaster | None) -> None:
+        """Remove what a server that has ended may have left behind."""
+        if ended and ended.socket_dir.name.startswith(_SOCKET_PREFIX):
+            shutil.rmtree(ended.socket_dir, ignore_errors=True)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _spawn(self, binaries: Path, alive: int) -> None:
         """Start the postmaster through a shell that leaves it to init, so that it never is a zombie of ours."""
-        folder = str(self._socket_dir()).replace('"', '""')
-        # The port only names the socket's file. It is a new one each time: a server whose data was deleted under it
-        # removes its own socket when it ends, and must not remove its successor's.
-        settings = {**_SETTINGS, "unix_socket_directories": f'"{folder}"', "port": str(random.randint(20000, 60000))}  # noqa: S311
+        # The port only names the socket's file.
+        settings = {**_SETTINGS, "unix_socket_directories": self._socket_dir(), "port": "5432"}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         with self.log.open("ab") as log:
             subprocess.run(  # noqa: S603
-                ["/bin/sh", "-c", '"$@" &', "sh", binaries / "postgres", "-D", self.data, *options],
+                ["/bin/sh", "-c", '"$@" &', "sh", binaries / "postgres", "-D", _data_name(self.data), *options],
                 check=True,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 pass_fds=(alive,),
                 start_new_session=True,
-                **_process_options(),
+                **_process_options(self.data),
             )
 
     def _await_answer(self) -> str:
@@ -242,15 +244,20 @@ class _Cluster:
             time.sleep(_POLL_SECONDS)
         return not self._is_alive()
 
-    def _socket_dir(self) -> Path:
-        """Return the data folder, or a temporary one where a socket there has too long a path or no support."""
+    def _socket_dir(self) -> str:
+        """Return the data folder, as the server calls it; where a socket there cannot be, a temporary one.
+
+        It cannot be where its path would be too long, the file system has no sockets, or a comma would part its path.
+        """
         name = self.data / ".s.PGSQL.probe.lock"  # as long as the longest name that Postgres uses
         with suppress(OSError), socket.socket(socket.AF_UNIX) as attempt:
+            if "," in str(self.data):
+                raise OSError("libpq reads a comma as the end of a host")
             attempt.bind(str(name))
             name.unlink()
-            return self.data
-        folder = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX))
-        _give(folder)
+            return "."
+        folder = tempfile.mkdtemp(prefix=_SOCKET_PREFIX)
+        _give(Path(folder))
         return folder
 
     @contextmanager
@@ -308,10 +315,15 @@ def _give(path: Path) -> None:
         os.chown(path, *account)
 
 
-def _process_options() -> dict[str, Any]:
-    """Run a command as the server's user, without the caller's Postgres variables."""
+def _data_name(data: Path) -> Path:
+    """Return the name under which a process that works in `data` knows it."""
+    return _OWN_DIRECTORY if _OWN_DIRECTORY.exists() else data
+
+
+def _process_options(cwd: Path) -> dict[str, Any]:
+    """Run a command in `cwd` as the server's user, without the caller's Postgres variables."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    options: dict[str, Any] = {"env": environment, "cwd": "/"}
+    options: dict[str, Any] = {"env": environment, "cwd": cwd}
     if account := _account():
         options |= {"user": account[0], "group": account[1], "extra_groups": []}
     return options

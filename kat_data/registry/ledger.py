@@ -15,6 +15,7 @@ from kat_data.domain.call import CallRequest, Charge, Reply
 from kat_data.domain.codec import from_python
 from kat_data.registry.claims import ALIVE_WORKERS
 from kat_data.registry.group_commit import GroupCommit
+from kat_data.registry.session import Registry
 
 # A failed key, or one whose worker died over it, goes to the next caller; the dead worker's estimate stays charged.
 RESERVE = f"""
@@ -54,9 +55,17 @@ class PostgresLedger:
     """
 
     def __init__(
-        self, connection: psycopg.AsyncConnection[Any], *, run: int, worker: int, clock: Clock, recorded: bool = False
+        self,
+        reserving: psycopg.AsyncConnection[Any],
+        settling: psycopg.AsyncConnection[Any],
+        *,
+        run: int,
+        worker: int,
+        clock: Clock,
+        recorded: bool = False,
     ) -> None:
-        self._connection = connection
+        self._reserving = reserving
+        self._settling = settling
         self._run = run
         self._worker = worker
         self._clock = clock
@@ -66,12 +75,22 @@ class PostgresLedger:
         self._reservations: GroupCommit[dict[str, Any], Reply | bool] = GroupCommit(self._reserve)
         self._settlements: GroupCommit[dict[str, Any], None] = GroupCommit(self._settle)
 
+    @classmethod
+    async def open(
+        cls, registry: Registry, *, run: int, worker: int, clock: Clock, recorded: bool = False
+    ) -> "PostgresLedger":
+        """Open the ledger on connections of its own; `close` closes them."""
+        reserving = await registry.async_connection(autocommit=True)
+        # A reservation lost in a crash of the server costs at most the call in flight: no fsync is due.
+        await reserving.execute("SET synchronous_commit = off")
+        settling = await registry.async_connection(autocommit=True)
+        return cls(reserving, settling, run=run, worker=worker, clock=clock, recorded=recorded)
+
     async def spent(self) -> Charge:
         """Return what this run has been charged so far."""
         async with self._lock:
-            cursor = await self._connection.execute(SPENT, {"run": self._run})
+            cursor = await self._reserving.execute(SPENT, {"run": self._run})
             row = await cursor.fetchone()
-            await self._connection.commit()
         assert row is not None
         return Charge(usd=row[0], tokens=row[1])
 
@@ -122,31 +141,29 @@ class PostgresLedger:
         await self._settlements.submit(row)
 
     async def close(self) -> None:
-        """Return when every settlement is committed."""
+        """Wait until every settlement is committed, and close the connections."""
         await self._reservations.drain()
         await self._settlements.drain()
+        await self._reserving.close()
+        await self._settling.close()
 
     def _settled(self, request: CallRequest, state: str) -> dict[str, Any]:
         charge = {"usd": 0.0, "tokens": 0, "lost_usd": 0.0, "lost_tokens": 0}
         return {"key": _hex(request.key), "state": state, "worker_id": self._worker, **charge}
 
     async def _reserve(self, rows: Sequence[dict[str, Any]]) -> list[Reply | bool]:
-        async with self._lock, self._connection.transaction():
-            # A reservation lost in a crash of the server costs at most the call in flight: no fsync is due.
-            await self._connection.execute("SET LOCAL synchronous_commit = off")
-            cursor = await self._connection.execute(RESERVE, {"rows": _json(rows)})
+        keys = [bytes.fromhex(row["key"][2:]) for row in rows]
+        async with self._lock:
+            cursor = await self._reserving.execute(RESERVE, {"rows": _json(rows)})
             granted = {row[0] async for row in cursor}
-            refused = [bytes.fromhex(row["key"][2:]) for row in rows]
-            refused = [key for key in refused if key not in granted]
             known: dict[bytes, Reply] = {}
-            if refused:
-                cursor = await self._connection.execute(LOOK_UP, {"keys": refused})
+            if len(granted) < len(keys):
+                cursor = await self._reserving.execute(LOOK_UP, {"keys": [key for key in keys if key not in granted]})
                 known = {key: from_python(Reply, reply) async for key, state, reply in cursor if state == "done"}
-        return [known.get(key) or key in granted for key in (bytes.fromhex(row["key"][2:]) for row in rows)]
+        return [known.get(key) or key in granted for key in keys]
 
     async def _settle(self, rows: Sequence[dict[str, Any]]) -> list[None]:
-        async with self._lock, self._connection.transaction():
-            await self._connection.execute(SETTLE, {"rows": _json(rows)})
+        await self._settling.execute(SETTLE, {"rows": _json(rows)})
         return [None] * len(rows)
 
 

@@ -29,7 +29,7 @@ def server_account() -> pwd.struct_passwd | None:
 
 @contextmanager
 def passable(*paths: Path) -> Iterator[None]:
-    """Let everybody pass through the folders above `paths` while the block runs; does nothing unless we are root.
+    """Let everybody pass through the folders of `paths` while the block runs; does nothing unless we are root.
 
     The lock on the root folder keeps two starts from closing a folder that the other still needs.
     """
@@ -53,7 +53,7 @@ def passable(*paths: Path) -> Iterator[None]:
 
 
 def _parents(paths: Iterable[Path]) -> list[Path]:
-    folders = {parent for path in paths for parent in (*path.parents, *path.resolve().parents)}
+    folders = {parent for path in paths for parent in (path, *path.parents, *path.resolve().parents)}
     return sorted(folders)
 
 

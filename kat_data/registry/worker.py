@@ -21,20 +21,10 @@ from kat_data.domain.draft import Draft
 from kat_data.domain.states import ItemState
 from kat_data.errors import LeaseLost
 from kat_data.registry import claims
-from kat_data.registry.drafts import INSERT_FACTS, Row, load_drafts
+from kat_data.registry.claims import commit_statement
+from kat_data.registry.drafts import Row, load_drafts
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
-
-INSERT_ATTEMPTS = """
-    INSERT INTO stage_attempts (run_id, query_id, turn, stage, worker_id, started_at, seconds, outcome, error, calls)
-    SELECT run_id, query_id, turn, stage, worker_id, started_at, seconds, outcome, error, calls
-    FROM json_populate_recordset(NULL::stage_attempts, %(rows)s)
-"""
-
-INSERT_SAMPLES = """
-    INSERT INTO samples (hash, run_id, query_id, mode, sample, lineage)
-    SELECT hash, run_id, query_id, mode, sample, lineage FROM json_populate_recordset(NULL::samples, %(rows)s)
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +101,7 @@ class Worker:
         worker = cls(registry, clock)
         worker._session = await registry.async_connection(autocommit=True)
         worker._claims = await registry.async_connection(autocommit=True)
-        worker._writes = await registry.async_connection()
+        worker._writes = await registry.async_connection(autocommit=True)
         named = {"host": socket.gethostname(), "pid": os.getpid()}
         cursor = await worker._session.execute(claims.REGISTER_WORKER, named)
         row = await cursor.fetchone()
@@ -177,25 +167,21 @@ class Worker:
             await self._session.execute(claims.RENEW, {"worker": self.id})
 
     async def _commit(self, steps: Sequence[Step]) -> list[bool]:
-        async with self._writes.transaction():
-            cursor = await self._writes.execute(claims.MOVE, {"moves": _json([_move(step) for step in steps])})
-            moved = {(run, query) async for run, query in cursor}
-            kept = [step for step in steps if (step.claim.run, step.claim.query) in moved]
-            async with self._writes.pipeline():
-                await self._insert(kept)
-        return [(step.claim.run, step.claim.query) in moved for step in steps]
-
-    async def _insert(self, steps: Sequence[Step]) -> None:
-        facts: dict[str, list[Row]] = defaultdict(list)
+        """Move the items and write what belongs to those that were still ours, in one statement and so atomically."""
+        rows: dict[str, list[Row]] = defaultdict(list)
         for step in steps:
-            for table, rows in step.facts.items():
-                facts[table] += rows
-        for table, rows in facts.items():
-            await self._writes.execute(INSERT_FACTS[table], {"rows": _json(rows)})
-        await self._writes.execute(INSERT_ATTEMPTS, {"rows": _json([self._attempt(step) for step in steps])})
-        samples = [step.sample for step in steps if step.sample is not None]
-        if samples:
-            await self._writes.execute(INSERT_SAMPLES, {"rows": _json(samples)})
+            rows["stage_attempts"].append(self._attempt(step))
+            for table, facts in step.facts.items():
+                rows[table] += facts
+            if step.sample is not None:
+                rows["samples"].append(step.sample)
+        statement = commit_statement(frozenset(rows))
+        values = {"moves": _json([_move(step) for step in steps])} | {
+            name: _json(found) for name, found in rows.items()
+        }
+        cursor = await self._writes.execute(statement, values)
+        moved = {(run, query) async for run, query in cursor}
+        return [(step.claim.run, step.claim.query) in moved for step in steps]
 
     def _attempt(self, step: Step) -> Row:
         attempt = step.attempt

@@ -95,11 +95,12 @@ class ReasonedToolsReply(ReplyRecord):
 def tools_reply(tools: tuple[dict[str, Any], ...], *, reasoned: bool) -> type[ToolsReply] | type[ReasonedToolsReply]:
     """Return the reply record for `tools`, whose calls can name no other tool."""
     names = tuple(tool_function(tool)["name"] for tool in tools)
-    call = create_model("Call", __base__=ReplyRecord, name=(Literal[names], ...), arguments=(dict[str, Any], ...))
-    calls = (Annotated[tuple[call, ...], Field(json_schema_extra={"maxItems": 16})], ...)  # type: ignore[valid-type]
+    named: Any = Literal[names]
+    call: Any = create_model("Call", __base__=ReplyRecord, name=(named, ...), arguments=(dict[str, Any], ...))
+    calls: Any = Annotated[tuple[call, ...], Field(json_schema_extra={"maxItems": 16})]
     if reasoned:
-        return create_model("ReasonedCalls", __base__=ReasonedToolsReply, calls=calls)
-    return create_model("Calls", __base__=ToolsReply, calls=calls)
+        return create_model("ReasonedCalls", __base__=ReasonedToolsReply, calls=(calls, ...))
+    return create_model("Calls", __base__=ToolsReply, calls=(calls, ...))
 
 
 def tool_function(tool: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 import re
 
-_PARTS = re.compile(r"^\s*#+\s*(?:thinking|reflection)\b[ :]*", re.IGNORECASE)
-_ANSWER = re.compile(r"^[ \t]*#+[ \t]*(?:final )?answer[ \t]*:?[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_FIRST = re.compile(r"^#+[ \t]*(?:thinking|reflection|思考|反思)[ \t]*[:：]?[ \t]*$", re.IGNORECASE | re.MULTILINE)
+_SECOND = re.compile(
+    r"^[ \t]*#+[ \t]*(?:(?:final |improved )?answer|答案|回答)[ \t]*[:：]?[ \t]*$", re.IGNORECASE | re.MULTILINE
+)
 
 
 def split_tagged(text: str) -> tuple[str, str]:
@@ -16,12 +18,13 @@ def split_tagged(text: str) -> tuple[str, str]:
 
 
 def split_headed(text: str) -> tuple[str, str]:
-    """Return thinking and answer of a reply in two parts under the headings that prompts ask for.
+    """Return thinking and answer of a reply in two parts, under the headings that prompts ask for.
 
-    Where the heading of the answer is missing, the last paragraph is the answer; a single paragraph is an answer without thinking.
+    Without the second heading the answer is the first code block and what follows, else the last paragraph; a single paragraph is an answer without
+    thinking.
     """
-    text = _PARTS.sub("", text.strip())
-    if heading := _ANSWER.search(text):
+    text = _FIRST.sub("", text.strip(), count=1)
+    if heading := _SECOND.search(text):
         return text[: heading.start()].strip(), text[heading.end() :].strip()
-    thinking, _, answer = text.rpartition("\n\n")
-    return thinking.strip(), answer.strip()
+    start = text.find("```") if "```" in text else text.rfind("\n\n")
+    return text[: max(start, 0)].strip(), text[max(start, 0) :].strip()

@@ -1,0 +1,143 @@
+"""Having a model answer the turn under work: which prompt it gets, and how its reply becomes thinking, answer and tool calls."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from kat_data.domain.candidate import Candidate, ToolCall
+from kat_data.domain.category import Category
+from kat_data.domain.draft import Draft
+from kat_data.domain.mode import Mode
+from kat_data.domain.query import Message, VerifierKind
+from kat_data.domain.text import normalise
+from kat_data.errors import BadReply, ReplyMalformed
+from kat_data.llm.model import Answer, Model
+from kat_data.llm.prompts.prompt import load_prompt
+from kat_data.stages.replies import tool_function, tools_reply
+from kat_data.stages.thinking import split_headed, split_tagged
+
+PROMPTS = ("answer.v1", "reason.v1", "call_tools.v1")
+
+_FORMS = {VerifierKind.MATH: "math", VerifierKind.CHOICE: "choice", VerifierKind.CODE: "code"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """One reply read as an answer, all texts normalised; `calls` are ledger keys, hex."""
+
+    model: str
+    answer: str
+    calls: tuple[str, ...]
+    thinking: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+async def answer_turn(draft: Draft, model: Model, mode: Mode, *, position: int, sample: int) -> Candidate:
+    """Return the candidate at `position`; a reply that cannot be read makes one with a `fault`, kept because it was paid for."""
+    try:
+        written = await write_answer(draft, model, reasoned=mode is Mode.ON, sample=sample)
+    except BadReply as error:
+        return unreadable(error, model=model.name, mode=mode, position=position)
+    return Candidate(
+        position=position,
+        mode=mode,
+        model=model.name,
+        answer=written.answer,
+        calls=written.calls,
+        thinking=written.thinking if mode is Mode.ON else "",
+        tool_calls=written.tool_calls,
+    )
+
+
+def unreadable(error: BadReply, *, model: str, mode: Mode, position: int) -> Candidate:
+    """Return the candidate of a reply that cannot be used."""
+    return Candidate(position=position, mode=mode, model=model, answer="", calls=error.calls, fault=error.code)
+
+
+def shown(answer: Written | Candidate) -> str:
+    """Return the answer with its tool calls as text: what judging models see."""
+    lines = [f"{call.name}({orjson.dumps(call.arguments).decode()})" for call in answer.tool_calls]
+    return "\n".join([answer.answer, "Calls:", *lines]) if lines else answer.answer
+
+
+async def write_answer(draft: Draft, model: Model, *, reasoned: bool, sample: int, brief: bool = True) -> Written:
+    """Have `model` answer the turn; `reasoned` asks for thinking too, `brief` for no more than the answer needs.
+
+    Raises `BadReply`, also where the thinking or the answer is missing.
+    """
+    if draft.query.tools and not model.native_tools:
+        written = await _call_by_schema(draft, model, reasoned=reasoned, sample=sample)
+    elif reasoned and not model.native_reasoning:
+        written = await _reason_by_prompt(draft, model, sample)
+    else:
+        written = await _answer_natively(draft, model, brief=brief and not reasoned, sample=sample)
+    return complete(written, reasoned=reasoned)
+
+
+def complete(written: Written, *, reasoned: bool) -> Written:
+    """Return `written` if it holds an answer, and thinking where it is `reasoned`; raises `ReplyMalformed` otherwise."""
+    missing = "answer" if not written.answer else "thinking" if reasoned and not written.thinking else None
+    if missing:
+        raise ReplyMalformed(f"{written.model} gave no {missing}", calls=written.calls)
+    return written
+
+
+def answer_form(draft: Draft) -> dict[str, str]:
+    """Return how prompts ask for the final answer: `form` (math, choice, code, tools, plain) and a program's `entry`."""
+    spec = draft.query.verifier if draft.verifiable else None
+    if draft.query.tools:
+        form = "tools"
+    elif spec:
+        form = _FORMS.get(spec.kind, "plain")
+    else:
+        form = "math" if draft.query.category is Category.MATH else "plain"
+    return {"form": form, "entry": str(spec.options.get("entry") or "") if spec else ""}
+
+
+async def ask_calls(
+    model: Model, messages: tuple[Message, ...], tools: tuple[dict[str, Any], ...], *, reasoned: bool, sample: int
+) -> Written:
+    """Ask a model that takes no `tools` itself for explanation and calls by schema; the explanation is the answer."""
+    reply = await model.ask(messages, tools_reply(tools, reasoned=reasoned), sample=sample)
+    return Written(
+        model=model.name,
+        answer=normalise(reply.value.explanation),
+        calls=reply.calls,
+        thinking=normalise(reply.value.thinking),
+        tool_calls=tuple(ToolCall(name=call.name, arguments=call.arguments) for call in reply.value.calls),
+    )
+
+
+def tool_lines(tools: tuple[dict[str, Any], ...]) -> list[str]:
+    """Return each tool's function as one line of JSON."""
+    return [orjson.dumps(tool_function(tool)).decode() for tool in tools]
+
+
+async def _call_by_schema(draft: Draft, model: Model, *, reasoned: bool, sample: int) -> Written:
+    tools = draft.query.tools
+    messages = load_prompt("call_tools.v1").before(draft.conversation, tools=tool_lines(tools), reasoned=reasoned)
+    return await ask_calls(model, messages, tools, reasoned=reasoned, sample=sample)
+
+
+async def _reason_by_prompt(draft: Draft, model: Model, sample: int) -> Written:
+    messages = load_prompt("reason.v1").before(draft.conversation, **answer_form(draft))
+    reply = await model.chat(messages, sample=sample, tools=draft.query.tools)
+    return _written(model, reply, *split_headed(reply.reply.text))
+
+
+async def _answer_natively(draft: Draft, model: Model, *, brief: bool, sample: int) -> Written:
+    messages = load_prompt("answer.v1").before(draft.conversation, brief=brief, **answer_form(draft))
+    reply = await model.chat(messages, sample=sample, tools=draft.query.tools)
+    tagged, answer = split_tagged(reply.reply.text)
+    return _written(model, reply, reply.reply.reasoning or tagged, answer)
+
+
+def _written(model: Model, reply: Answer, thinking: str, answer: str) -> Written:
+    return Written(
+        model=model.name,
+        answer=normalise(answer),
+        calls=reply.calls,
+        thinking=normalise(thinking),
+        tool_calls=reply.reply.tool_calls,
+    )

@@ -1,0 +1,81 @@
+"""Verdicts on candidates: by the query's verifier, by judging models, and whether the training template can hold them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from kat_data.domain.candidate import Candidate
+from kat_data.domain.draft import Draft
+from kat_data.domain.query import Message
+from kat_data.domain.sample import Sample, Turn
+from kat_data.domain.template import render_messages
+from kat_data.domain.verdict import Outcome, Status, Verdict
+from kat_data.errors import TemplateError
+from kat_data.llm.model import Model
+from kat_data.llm.prompts.prompt import load_prompt
+from kat_data.stages.asking import Opinion, ask_all
+from kat_data.stages.replies import CompareReply, PanelReply
+from kat_data.stages.stage import Verify
+
+PANEL = "panel/1"
+CRITIC = "critic/1"
+COMPARE = "compare/1"
+
+
+def judged(candidate: Candidate, verdict: Verdict) -> Candidate:
+    """Return the candidate with one verdict more."""
+    return replace(candidate, verdicts=(*candidate.verdicts, verdict))
+
+
+async def by_verifier(draft: Draft, candidate: Candidate, verify: Verify) -> Verdict:
+    """Return the query's verifier's verdict; `not_verified` where no such verifier is at hand."""
+    verdict = await verify(draft.query, candidate)
+    if verdict is not None:
+        return verdict
+    kind = draft.query.verifier.kind.value if draft.query.verifier else "none"
+    return Verdict(outcome=Outcome.UNDECIDED, status=Status.NOT_VERIFIED, verifier=kind)
+
+
+async def by_panel(
+    conversation: Sequence[Message], answer: str, panel: Sequence[Model], *, agreement: float
+) -> Verdict:
+    """Have judging models say whether `answer` is good: correct or incorrect where more than `agreement` of them say so, else split."""
+    messages = load_prompt("panel.v1").messages(conversation=conversation, answer=answer)
+    opinions = await ask_all(panel, messages, PanelReply)
+    return _tally(opinions, [o.value.good for o in opinions], PANEL, agreement)
+
+
+async def by_comparison(task: str, reference: str, answer: str, judges: Sequence[Model]) -> Verdict:
+    """Have judging models say whether `answer` states the reference's result, by plain majority; none of them writes answers."""
+    messages = load_prompt("compare.v1").messages(task=task, reference=reference, answer=answer)
+    opinions = await ask_all(judges, messages, CompareReply)
+    return _tally(opinions, [o.value.equivalent for o in opinions], COMPARE, 0.5)
+
+
+def misfit(candidate: Candidate) -> str | None:
+    """Return why the training template cannot hold the candidate, none where it can."""
+    turn = Turn(
+        user="-",
+        judge_analysis="-",
+        mode=candidate.mode,
+        thinking=candidate.thinking,
+        answer=candidate.answer,
+        tool_calls=candidate.tool_calls,
+    )
+    try:
+        render_messages(Sample(system=None, tools=(), turns=(turn,)))
+    except TemplateError as error:
+        return str(error)
+    return None
+
+
+def _tally(opinions: Sequence[Opinion[Any]], ayes: Sequence[bool], verifier: str, agreement: float) -> Verdict:
+    share = sum(ayes) / len(ayes) if ayes else 0.5
+    if ayes and share > agreement:
+        outcome, status = Outcome.CORRECT, Status.CORRECT
+    elif ayes and 1 - share > agreement:
+        outcome, status = Outcome.INCORRECT, Status.INCORRECT
+    else:
+        outcome, status = Outcome.UNDECIDED, Status.SPLIT_PANEL
+    votes = [{"model": o.model, **o.value.model_dump(), "call": o.calls[-1]} for o in opinions]
+    return Verdict(outcome=outcome, status=status, verifier=verifier, evidence={"votes": votes})

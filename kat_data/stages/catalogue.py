@@ -1,0 +1,27 @@
+"""Every stage by the name that recipes use, in the order of the pipeline."""
+
+from kat_data.stages.judge_mode import JudgeMode
+from kat_data.stages.normalise import Normalise
+from kat_data.stages.reason_on import ReasonOn
+from kat_data.stages.route_mode import RouteMode
+from kat_data.stages.sample_off import SampleOff
+from kat_data.stages.sample_on import SampleOn
+from kat_data.stages.stage import Stage
+from kat_data.stages.tag import TagQuery
+from kat_data.stages.verify import VerifyGate
+from kat_data.stages.vote_mode import VoteMode
+
+STAGES: dict[str, type[Stage]] = {
+    stage.name: stage
+    for stage in (
+        Normalise,
+        TagQuery,
+        VoteMode,
+        RouteMode,
+        SampleOff,
+        ReasonOn,
+        SampleOn,
+        VerifyGate,
+        JudgeMode,
+    )
+}

@@ -1,0 +1,44 @@
+"""Think-on answers by solver, thinker and critic (§3.2)."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+from pydantic import Field
+
+from kat_data.domain.draft import Draft
+from kat_data.domain.drop import Dropped
+from kat_data.domain.mode import Mode
+from kat_data.hashing import draw
+from kat_data.llm.model import Model
+from kat_data.stages.answering import PROMPTS
+from kat_data.stages.asking import members
+from kat_data.stages.chain import Cast, Chain
+from kat_data.stages.stage import Stage, Tools
+
+
+class ReasonOn(Stage):
+    """Let the thinker improve the solver's answer under the critic's eye; a verified result becomes one long chain of thought."""
+
+    name: ClassVar[str] = "reason_on"
+    roles: ClassVar[tuple[str, ...]] = ("solver", "thinker", "critic")
+    prompts: ClassVar[tuple[str, ...]] = (*PROMPTS, "improve.v1", "improve_calls.v1", "criticise.v1", "weave.v1")
+
+    rounds: int = Field(3, ge=1, description="The most rounds of improvement and criticism.")
+
+    def applies(self, draft: Draft) -> bool:
+        chosen = draft.choice is not None and draft.choice.mode is Mode.ON
+        return super().applies(draft) and chosen and not draft.candidates
+
+    async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
+        cast = Cast(
+            solver=self._pick(draft, tools, "solver"),
+            thinker=self._pick(draft, tools, "thinker"),
+            critics=members(tools, "critic"),
+        )
+        candidate = await Chain(draft, cast, tools.verify).run(self.rounds)
+        return replace(draft, candidates=(candidate,))
+
+    def _pick(self, draft: Draft, tools: Tools, role: str) -> Model:
+        """Where a role holds several models, each turn gets one of them by the run's seed."""
+        models = members(tools, role)
+        return models[draw(tools.seed, "reason_on", role, draft.query.hash, str(len(draft.turns))) % len(models)]

@@ -1,0 +1,81 @@
+"""The gate (§4.1.2): every candidate has a verdict, and the first correct one that can be a sample is accepted."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+from pydantic import Field
+
+from kat_data.domain.candidate import Candidate
+from kat_data.domain.draft import Draft
+from kat_data.domain.drop import Dropped, DropReason
+from kat_data.domain.query import VerifierKind
+from kat_data.domain.verdict import Outcome, Status
+from kat_data.errors import ReplyCut
+from kat_data.stages.answering import shown
+from kat_data.stages.asking import members
+from kat_data.stages.assessing import CRITIC, PANEL, by_comparison, by_verifier, judged, misfit
+from kat_data.stages.stage import Stage, Tools
+
+
+class VerifyGate(Stage):
+    """Accept the first correct candidate that the training template can hold, or drop the query by its cause.
+
+    With `compare`, models of the role `judge` decide on answers that the verifier could not read.
+    """
+
+    name: ClassVar[str] = "verify"
+    prompts: ClassVar[tuple[str, ...]] = ("compare.v1",)
+
+    compare: bool = Field(
+        False, description="Let the judge compare answers that the verifier cannot read with the reference."
+    )
+
+    def applies(self, draft: Draft) -> bool:
+        return super().applies(draft) and draft.accepted is None
+
+    async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
+        decided = tuple([await self._decide(draft, tools, candidate) for candidate in draft.candidates])
+        draft = replace(draft, candidates=decided)
+        correct = [candidate for candidate in decided if candidate.outcome is Outcome.CORRECT]
+        for candidate in correct:
+            if misfit(candidate) is None:
+                return replace(draft, accepted=candidate.position)
+        if correct:
+            return Dropped(reason=DropReason.NOT_RENDERABLE, detail=misfit(correct[0]) or "", draft=draft)
+        return Dropped(reason=drop_reason(draft), detail=_counts(decided), draft=draft)
+
+    async def _decide(self, draft: Draft, tools: Tools, candidate: Candidate) -> Candidate:
+        if candidate.fault or not draft.verifiable:
+            return candidate
+        if not candidate.verdicts:
+            candidate = judged(candidate, await by_verifier(draft, candidate, tools.verify))
+        reference = draft.query.reference
+        if self.compare and reference and candidate.verdicts[-1].status is Status.UNPARSABLE:
+            judges = members(tools, "judge")
+            return judged(candidate, await by_comparison(draft.user_text, reference, shown(candidate), judges))
+        return candidate
+
+
+def drop_reason(draft: Draft) -> DropReason:
+    """Return why none of the draft's candidates is correct."""
+    readable = [candidate for candidate in draft.candidates if not candidate.fault]
+    if not readable:
+        cut = draft.candidates and all(candidate.fault == ReplyCut.code for candidate in draft.candidates)
+        return DropReason.REPLY_CUT if cut else DropReason.NO_CANDIDATE
+    verdicts = [verdict for candidate in readable for verdict in candidate.verdicts]
+    if any(verdict.verifier == PANEL for verdict in verdicts):
+        return DropReason.PANEL_REJECTED
+    if any(verdict.verifier == CRITIC for verdict in verdicts):
+        return DropReason.CRITIC_REJECTED
+    if any(verdict.outcome is Outcome.INCORRECT for verdict in verdicts):
+        return DropReason.WRONG_ANSWER
+    unverified = any(verdict.status is Status.NOT_VERIFIED for verdict in verdicts)
+    is_code = draft.query.verifier is not None and draft.query.verifier.kind is VerifierKind.CODE
+    return DropReason.NO_SANDBOX if unverified and is_code else DropReason.UNDECIDED
+
+
+def _counts(candidates: Sequence[Candidate]) -> str:
+    """Name how many candidates ended how, such as `2 incorrect, 1 reply_cut`."""
+    words = [candidate.fault or candidate.outcome.value for candidate in candidates]
+    return ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(words))

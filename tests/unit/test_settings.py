@@ -1,0 +1,72 @@
+"""Settings: where each value comes from, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from kat_data.errors import ConfigError
+from kat_data.settings import Settings, mask_password
+
+
+def shown(settings: Settings) -> dict[str, tuple[str, str]]:
+    return {setting.name: (setting.value, setting.origin) for setting in settings.shown()}
+
+
+def test_defaults_to_a_new_folder_where_one_works(tmp_path: Path) -> None:
+    settings = Settings.load({}, tmp_path)
+    assert settings.home == tmp_path / ".kat"
+    assert settings.database_url is None
+    assert shown(settings)["home"][1].startswith("default")
+    assert not (tmp_path / ".kat").exists()
+
+
+def test_the_nearest_home_upward_is_found(tmp_path: Path) -> None:
+    (tmp_path / ".kat").mkdir()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    settings = Settings.load({}, tmp_path / "a" / "b")
+    assert settings.home == tmp_path / ".kat"
+    assert str(tmp_path) in shown(settings)["home"][1]
+
+
+def test_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / ".kat").mkdir()
+    environ = {"KAT_HOME": "elsewhere", "KAT_DATABASE_URL": "postgres://me:secret@db:5432/kat", "KAT_LOG": "DEBUG"}
+    settings = Settings.load(environ, tmp_path)
+    assert settings.home == tmp_path / "elsewhere"
+    assert settings.database_url == "postgresql://me:secret@db:5432/kat"
+    assert settings.log == "debug"
+    assert {origin for _, origin in shown(settings).values()} == {"KAT_HOME", "KAT_DATABASE_URL", "KAT_LOG"}
+    assert "secret" not in str(settings.shown())
+
+
+def test_an_unknown_variable_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="KAT_DATABASE_URI: did you mean KAT_DATABASE_URL"):
+        Settings.load({"KAT_DATABASE_URI": "x"}, Path("/"))
+    with pytest.raises(ConfigError, match="the known ones are KAT_HOME"):
+        Settings.load({"KAT_QQQQQQQQQQQQ": "x"}, Path("/"))
+
+
+def test_variables_of_others_and_of_tests_are_left_alone(tmp_path: Path) -> None:
+    assert Settings.load({"PATH": "x", "KAT_TEST_DATA": "x", "KATANA": "x"}, tmp_path).log == "warning"
+
+
+@pytest.mark.parametrize(
+    "environ", [{"KAT_DATABASE_URL": "sqlite:///x"}, {"KAT_DATABASE_URL": "db"}, {"KAT_LOG": "loud"}]
+)
+def test_malformed_values_are_refused(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(environ))):
+        Settings.load(environ, Path("/"))
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("postgresql://me:pa%40ss@db/kat", "postgresql://me:***@db/kat"),
+        ("postgresql://me:p:a@ss@db/kat", "postgresql://me:***@db/kat"),
+        ("postgresql://me@db:1/kat?sslmode=require", "postgresql://me@db:1/kat?sslmode=require"),
+        ("postgresql:///kat?user=me&password=pass", "postgresql:///kat?user=me&password=***"),
+        ("postgresql://db/kat?sslpassword=pass", "postgresql://db/kat?sslpassword=***"),
+    ],
+)
+def test_passwords_are_masked(url: str, masked: str) -> None:
+    assert mask_password(url) == masked
