@@ -8,6 +8,7 @@ not counted.
 
 import argparse
 import asyncio
+import contextlib
 import functools
 import json
 import resource
@@ -143,8 +144,9 @@ def cpu_seconds(postgres: list[psutil.Process]) -> tuple[float, float]:
     server = 0.0
     for root in postgres:
         for process in [root, *root.children(recursive=True)]:
-            times = process.cpu_times()
-            server += times.user + times.system
+            with contextlib.suppress(psutil.NoSuchProcess):  # a backend that ends now counts among the ended ones
+                times = process.cpu_times()
+                server += times.user + times.system
         ended = root.cpu_times()
         server += ended.children_user + ended.children_system
     return own.ru_utime + own.ru_stime, server

@@ -50,7 +50,7 @@ def demo(
         recipe = _live(recipe, url, model, key_env)
     elif url or model or key_env:
         raise ConfigError("--endpoint, --model and --key-env go with --live")
-    else:
+    elif not record:
         say("The answers come from a recorded ledger: real completions of two small models, shipped with KAT Data.")
         say("No model is asked and nothing is paid; `kat demo --live --endpoint URL --model NAME` asks a real one.")
     with open_registry() as registry:

@@ -123,6 +123,8 @@ class _Cluster:
     def postmaster(self) -> _Postmaster | None:
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
+            if not lines[4].strip():
+                return None  # it does not listen yet
             return _Postmaster(pid=int(lines[0]), port=int(lines[3]), socket_dir=self.data / lines[4].strip())
         except (FileNotFoundError, NotADirectoryError, PermissionError, IndexError, ValueError):
             return None
@@ -206,10 +208,11 @@ class _Cluster:
             raise RegistryError(f"{self.data} was made by Postgres {found}, this is {VERSION}: set another KAT_HOME.")
 
     def _discard(self, ended: _Postmaster | None) -> None:
-        """Remove what a server that has ended may have left behind."""
+        """Remove what a server that has ended may have left behind: its pids may seem to live."""
         if ended and ended.socket_dir.name.startswith(_SOCKET_PREFIX):
             shutil.rmtree(ended.socket_dir, ignore_errors=True)
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        for left in (self.data / "postmaster.pid", *self.data.glob(".s.PGSQL.*")):
+            left.unlink(missing_ok=True)
 
     def _spawn(self, binaries: Path, alive: int) -> None:
         """Start the postmaster through a shell that leaves it to init, so that it never is a zombie of ours."""

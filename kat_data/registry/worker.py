@@ -8,6 +8,7 @@ import os
 import socket
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -126,7 +127,8 @@ class Worker:
     ) -> None:
         self._heartbeat.cancel()
         await self._steps.drain()
-        await self._session.execute(claims.GIVE_BACK, {"worker": self.id})
+        with suppress(psycopg.OperationalError):  # with the session, a lost server ends the hold on the items, too
+            await self._session.execute(claims.GIVE_BACK, {"worker": self.id})
         for connection in (self._writes, self._claims, self._session):
             await connection.close()
 
@@ -154,17 +156,19 @@ class Worker:
             raise LeaseLost(f"query {step.claim.query} of run {step.claim.run} went to another worker")
 
     async def waiting(self, run: int) -> tuple[int, float]:
-        """Return how many items of the run are not finished, and in how many seconds the next can be claimed."""
+        """Free what dead workers held; return how many items are unfinished, and in how many seconds one is free."""
         async with self._claiming:
+            await self._claims.execute(claims.FREE_DEAD)
             cursor = await self._claims.execute(claims.NEXT_AVAILABLE, {"run": run})
             row = await cursor.fetchone()
         assert row is not None
         return row[0], row[1] or 0.0
 
     async def _renew(self) -> None:
-        while True:
-            await self._clock.sleep(claims.LEASE_SECONDS / 4)
-            await self._session.execute(claims.RENEW, {"worker": self.id})
+        with suppress(psycopg.OperationalError):  # whoever commits next tells of it
+            while True:
+                await self._clock.sleep(claims.LEASE_SECONDS / 4)
+                await self._session.execute(claims.RENEW, {"worker": self.id})
 
     async def _commit(self, steps: Sequence[Step]) -> list[bool]:
         """Move the items and write what belongs to those that were still ours, in one statement and so atomically."""

@@ -1,0 +1,56 @@
+"""Queries in the registry, and runs over them."""
+
+from collections.abc import Callable
+
+import pytest
+
+from kat_data.domain.query import Query
+from kat_data.hashing import content_hash
+from kat_data.registry import runs
+from kat_data.registry.imports import import_queries
+from kat_data.registry.runs import RunRow
+from kat_data.registry.session import Registry
+from kat_data.testing import a_query
+
+AddQueries = Callable[..., None]
+OpenRun = Callable[..., RunRow]
+
+
+@pytest.fixture
+def add_queries(registry: Registry) -> AddQueries:
+    """Store queries as an import does."""
+
+    def add(*queries: Query) -> None:
+        import_queries(
+            registry,
+            list(enumerate(queries, 1)),
+            source="test",
+            licence="Apache-2.0",
+            file_name="test.jsonl",
+            preset="plain",
+            fingerprint=content_hash([query.hash.hex() for query in queries]),
+        )
+
+    return add
+
+
+@pytest.fixture
+def open_run(registry: Registry, add_queries: AddQueries) -> OpenRun:
+    """Open a run over queries of the test's own, or over some sums; its first stage is `first`."""
+
+    def open_(*queries: Query, sums: int = 3, identity: str = "recipe") -> RunRow:
+        add_queries(*(queries or (a_query(f"What is {n} + 1?", reference=str(n + 1)) for n in range(sums))))
+        with registry.engine.begin() as connection:
+            row, _ = runs.open_run(
+                connection,
+                name="test",
+                recipe={"name": "test"},
+                identity={"recipe": identity},
+                first_stage="first",
+                sources=(),
+                categories=(),
+                limit=None,
+            )
+        return row
+
+    return open_
