@@ -3,15 +3,27 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from kat_data.registry.session import Registry, connect
 from kat_data.settings import Settings
 
 
-def open_registry() -> Registry:
-    """Open the registry that the environment names; the embedded one starts where none runs."""
-    return connect(Settings.load())
+@contextmanager
+def open_registry() -> Iterator[Registry]:
+    """Open the registry that the environment names; the embedded one starts where none runs.
+
+    A connection lost on the way becomes a `RegistryError` of one line.
+    """
+    with connect(Settings.load()) as registry:
+        try:
+            yield registry
+        except psycopg.OperationalError as error:
+            raise registry.unreachable(error) from error
+        except OperationalError as error:
+            raise registry.unreachable(psycopg.OperationalError(str(error.orig))) from error
 
 
 @contextmanager

@@ -69,7 +69,7 @@ class Budget:
         )
         return (
             f"the budget of {cap} is reached: {spent} spent, and the next call can cost {more}; "
-            "raise the budget in the recipe, then `kat runs resume`"
+            "raise the budget in the recipe and run it again"
         )
 
 

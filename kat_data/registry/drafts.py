@@ -80,22 +80,23 @@ def _bytea(call: str) -> str:
 
 
 async def load_drafts(
-    connection: psycopg.AsyncConnection[Any], run: int, fresh: Iterable[int], begun: Iterable[int]
+    connection: psycopg.AsyncConnection[Any], run: int, fresh: Iterable[int], begun: Mapping[int, int]
 ) -> dict[int, Draft]:
-    """Return drafts by query id: blank ones for the `fresh` ids, with everything stored so far for the `begun` ones."""
-    fresh, begun = list(fresh), list(begun)
+    """Return drafts by query id: blank ones for the `fresh`, stored ones for the `begun`, each at its given turn."""
+    fresh, ids = list(fresh), list(begun)
     async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(LOAD_QUERIES, {"ids": fresh + begun})
+        await cursor.execute(LOAD_QUERIES, {"ids": fresh + ids})
         queries = {row["id"]: _query(row) async for row in cursor}
         facts: dict[str, dict[int, list[Row]]] = {}
         for table in FACT_TABLES if begun else ():
             await cursor.execute(
-                f"SELECT * FROM {table} WHERE run_id = %(run)s AND query_id = ANY(%(ids)s)", {"run": run, "ids": begun}
+                f"SELECT * FROM {table} WHERE run_id = %(run)s AND query_id = ANY(%(ids)s)", {"run": run, "ids": ids}
             )
             facts[table] = _by_query([row async for row in cursor])
     drafts = {query_id: Draft(query=queries[query_id]) for query_id in fresh}
-    for query_id in begun:
-        drafts[query_id] = _draft(queries[query_id], {table: rows.get(query_id, []) for table, rows in facts.items()})
+    for query_id, turn in begun.items():
+        mine = {table: rows.get(query_id, []) for table, rows in facts.items()}
+        drafts[query_id] = _draft(queries[query_id], turn, mine)
     return drafts
 
 
@@ -111,36 +112,35 @@ def _by_query(rows: Sequence[Row]) -> dict[int, list[Row]]:
     return groups
 
 
-def _draft(query: Query, facts: Mapping[str, list[Row]]) -> Draft:
-    tags = sorted(facts["tags"], key=lambda row: row["position"])
+def _draft(query: Query, turn: int, facts: Mapping[str, list[Row]]) -> Draft:
     summary = facts["tag_summaries"]
     draft = Draft(
         query=query,
-        tags=tuple(from_python(Tag, _fields(Tag, row, call=row["call"].hex())) for row in tags),
+        tags=tuple(from_python(Tag, _fields(Tag, row, call=row["call"].hex())) for row in _in_order(facts["tags"])),
         summary=from_python(TagSummary, _fields(TagSummary, summary[0])) if summary else None,
     )
-    for row in sorted(facts["turns"], key=lambda row: row["turn"]):
-        draft = _with_turn(draft, row, facts)
-    return draft
+    for finished in range(turn):
+        draft = _with_turn(draft, finished, facts).finish_turn()
+    return _with_turn(draft, turn, facts)
 
 
-def _with_turn(draft: Draft, state: Row, facts: Mapping[str, list[Row]]) -> Draft:
-    if draft.accepted is not None:
-        draft = draft.finish_turn()
-    votes = [row for row in facts["votes"] if row["turn"] == state["turn"]]
-    candidates = [row for row in facts["candidates"] if row["turn"] == state["turn"]]
-    verdicts = [row for row in facts["verdicts"] if row["turn"] == state["turn"]]
+def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft:
+    states, votes, candidates, verdicts = (
+        [row for row in facts[table] if row["turn"] == turn] for table in ("turns", "votes", "candidates", "verdicts")
+    )
+    state = states[0] if states else dict.fromkeys(("mode", "accepted", "judge_analysis"))
     return replace(
         draft,
-        votes=tuple(
-            from_python(Vote, _fields(Vote, row, call=row["call"].hex()))
-            for row in sorted(votes, key=lambda row: row["position"])
-        ),
+        votes=tuple(from_python(Vote, _fields(Vote, row, call=row["call"].hex())) for row in _in_order(votes)),
         choice=from_python(ModeChoice, _fields(ModeChoice, state)) if state["mode"] else None,
-        candidates=tuple(_candidate(row, verdicts) for row in sorted(candidates, key=lambda row: row["position"])),
+        candidates=tuple(_candidate(row, verdicts) for row in _in_order(candidates)),
         accepted=state["accepted"],
         judge_analysis=state["judge_analysis"],
     )
+
+
+def _in_order(rows: Sequence[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: row["position"])
 
 
 def _candidate(row: Row, verdicts: Sequence[Row]) -> Candidate:

@@ -150,9 +150,27 @@ def import_queries(
 
     `items` is the whole file in order, also when resuming. `on_progress` is given the rows stored so far, after each
     chunk. Raises `InputError` where the source is known with another licence, `RegistryError` where another process is
-    importing the file.
+    importing the file or Postgres fails; what is stored stays, and the same call goes on from there.
     """
     started = time.monotonic()
+    try:
+        progress = _import(registry, items, source, licence, file_name, preset, fingerprint, chunk_rows, on_progress)
+    except psycopg.OperationalError as error:
+        raise RegistryError(f"The import of {file_name} stopped: {error}. Run it again to go on.") from error
+    return progress.report(time.monotonic() - started)
+
+
+def _import(
+    registry: Registry,
+    items: Iterable[Item],
+    source: str,
+    licence: str,
+    file_name: str,
+    preset: str,
+    fingerprint: bytes,
+    chunk_rows: int,
+    on_progress: Callable[[int], None] | None,
+) -> _Progress:
     with registry.connection(autocommit=True) as connection, _alone(connection, fingerprint, file_name):
         source_id = _source(connection, source, licence)
         progress = _open(connection, source_id, file_name, preset, fingerprint)
@@ -161,7 +179,7 @@ def import_queries(
             chunks = _chunks(islice(items, progress.rows, None), chunk_rows)
             _store_all(connection, chunks, progress, source_id, on_progress)
             _finish(connection, progress)
-    return progress.report(time.monotonic() - started)
+    return progress
 
 
 @contextmanager
@@ -173,7 +191,7 @@ def _alone(connection: "psycopg.Connection[Any]", fingerprint: bytes, file_name:
     try:
         yield
     finally:
-        if not connection.broken:
+        if not connection.closed:
             connection.execute("select pg_advisory_unlock(%s)", key)
 
 

@@ -138,7 +138,7 @@ class Worker:
             cursor = await self._claims.execute(claims.CLAIM, {"run": run, "limit": limit, "worker": self.id})
             rows = await cursor.fetchall()
             fresh = [row[0] for row in rows if row[4] == 1]  # the first lease ever: nothing is stored yet
-            begun = [row[0] for row in rows if row[4] > 1]
+            begun = {row[0]: row[1] for row in rows if row[4] > 1}
             drafts = await load_drafts(self._claims, run, fresh, begun) if rows else {}
         return [
             Claim(

@@ -21,8 +21,10 @@ pytestmark = pytest.mark.integration
 # Everything that makes two schemas differ, by name: columns with types and defaults, constraints, indexes, storage.
 CATALOGUE = """
 select 'column', c.relname || '.' || a.attname,
-       concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, pg_get_expr(d.adbin, d.adrelid))
-from pg_class c join pg_attribute a on a.attrelid = c.oid left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+       concat_ws(' ', format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, pg_get_expr(d.adbin, c.oid))
+from pg_class c
+join pg_attribute a on a.attrelid = c.oid
+left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
 union all
 select 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)

@@ -1,5 +1,6 @@
 """Normalising text: once is enough, and what is kept is what people see."""
 
+import re
 import unicodedata
 
 import pytest
@@ -19,6 +20,15 @@ texts = st.lists(awkward | st.text(max_size=5), max_size=12).map("".join)
 def test_normalise_and_fold_are_idempotent(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
     assert fold(fold(text)) == fold(text) == fold(normalise(text))
+
+
+@given(texts | st.text(alphabet="ab \t\n", max_size=12))
+def test_the_short_cuts_give_what_the_rules_give(text: str) -> None:
+    ruled = re.sub("[\u200b\u200e\u200f\u2060\ufeff\u00ad]", "", text.replace("\r\n", "\n").replace("\r", "\n"))
+    ruled = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", ruled)
+    ruled = re.sub("[ \t]+\n", "\n", unicodedata.normalize("NFC", ruled)).strip()
+    assert normalise(text) == ruled
+    assert fold(text) == " ".join(ruled.split())
 
 
 @given(texts)

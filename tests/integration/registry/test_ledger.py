@@ -1,0 +1,221 @@
+"""Every key is paid once: over callers, workers, crashes and failures."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from kat_data.clock import SystemClock
+from kat_data.domain.call import CallRequest, Charge, FinishReason, Sampling
+from kat_data.domain.candidate import ToolCall
+from kat_data.registry import queries
+from kat_data.registry.ledger import PostgresLedger
+from kat_data.registry.session import Registry
+from kat_data.registry.worker import Worker
+from kat_data.testing import a_reply, a_request
+
+pytestmark = pytest.mark.integration
+
+ESTIMATE = Charge(usd=0.25, tokens=1000)
+PRICE = Charge(usd=0.01, tokens=15)
+
+Open = Callable[..., Awaitable[PostgresLedger]]
+
+
+@pytest.fixture
+async def open_ledger(registry: Registry) -> AsyncIterator[Open]:
+    """Opens ledgers, each of a live worker of its own, that close when the test ends."""
+    async with asyncio.timeout(60):
+        workers: list[Worker] = []
+        ledgers: list[PostgresLedger] = []
+
+        async def open_(run: int = 1, **options: Any) -> PostgresLedger:
+            workers.append(await Worker.start(registry, SystemClock()))
+            ledger = await PostgresLedger.open(registry, run=run, worker=workers[-1].id, clock=SystemClock(), **options)
+            ledgers.append(ledger)
+            return ledger
+
+        yield open_
+        for ledger in ledgers:
+            await ledger.close()
+        for worker in workers:
+            await worker.__aexit__(None, None, None)
+
+
+def call_row(registry: Registry, columns: str, where: str = "") -> tuple[Any, ...]:
+    with registry.connection(autocommit=True) as connection:
+        [row] = connection.execute(f"SELECT {columns} FROM calls {where}").fetchall()
+        return row
+
+
+async def test_a_stored_reply_is_returned_and_not_paid_again(registry, open_ledger) -> None:
+    ledger = await open_ledger()
+    request = a_request("How much is 6 * 7?", sampling=Sampling(temperature=0.7, seed=3), sample=2)
+    reply = a_reply("42 是\n答案", reasoning="6 * 7", tool_calls=(ToolCall(name="f", arguments={"a": [1, 2.0, None]}),))
+    assert await ledger.reserve(request, ESTIMATE) is None
+    assert await ledger.spent() == ESTIMATE
+    await ledger.settle(request, reply, PRICE, seconds=1.5)
+    assert await ledger.reserve(request, ESTIMATE) == reply
+    assert await (await open_ledger(run=2)).reserve(request, ESTIMATE) == reply
+    assert await ledger.spent() == PRICE
+    assert call_row(registry, "key, state, model, finish_reason, usd, tokens, seconds, run_id, recorded") == (
+        request.key, "done", "scripted", "stop", 0.01, 15, 1.5, 1, False,
+    )  # fmt: skip
+    assert call_row(registry, "request->'sampling'->>'temperature', request->>'sample'") == ("0.7", "2")
+
+
+async def test_a_cut_reply_is_a_reply(registry, open_ledger) -> None:
+    ledger, request = await open_ledger(), a_request()
+    cut = a_reply("half an ans", finish_reason=FinishReason.LENGTH)
+    await ledger.reserve(request, ESTIMATE)
+    await ledger.settle(request, cut, PRICE, seconds=0.1)
+    assert await ledger.reserve(request, ESTIMATE) == cut
+    assert call_row(registry, "finish_reason") == ("length",)
+
+
+async def test_many_keys_at_once(registry, open_ledger) -> None:
+    ledger = await open_ledger()
+    requests = [a_request(f"question {n}") for n in range(300)]
+    assert await asyncio.gather(*(ledger.reserve(request, ESTIMATE) for request in requests)) == [None] * 300
+    await asyncio.gather(*(ledger.settle(r, a_reply(r.messages[0].content), PRICE, 0.1) for r in requests))
+    spent = await ledger.spent()
+    assert (spent.usd, spent.tokens) == (pytest.approx(3.0), 4500)
+    again = [*requests, a_request("a new one")]
+    replies = await asyncio.gather(*(ledger.reserve(request, ESTIMATE) for request in again))
+    assert [reply and reply.text for reply in replies] == [f"question {n}" for n in range(300)] + [None]
+
+
+async def test_the_second_worker_waits_for_the_firsts_reply(open_ledger) -> None:
+    first, second, request = await open_ledger(), await open_ledger(run=2), a_request()
+    assert await first.reserve(request, ESTIMATE) is None
+    waiter = asyncio.create_task(second.reserve(request, ESTIMATE))
+    other = a_request("another question")
+    assert await second.reserve(other, ESTIMATE) is None  # asked after the waiter, granted before it
+    assert not waiter.done()
+    await first.settle(request, a_reply("paid once"), PRICE, seconds=0.1)
+    assert await waiter == a_reply("paid once")
+    assert await first.spent() == PRICE
+    await second.release(other, "not needed", charged=False)
+    assert await second.spent() == Charge()
+
+
+async def test_the_second_worker_pays_where_the_first_fails(open_ledger) -> None:
+    first, second, request = await open_ledger(), await open_ledger(run=2), a_request()
+    assert await first.reserve(request, ESTIMATE) is None
+    waiter = asyncio.create_task(second.reserve(request, ESTIMATE))
+    await first.release(request, "HTTP 500", charged=False)
+    assert await waiter is None
+    await second.settle(request, a_reply(), PRICE, seconds=0.1)
+    assert await second.spent() == PRICE
+
+
+async def test_a_failed_key_can_be_asked_again(registry, open_ledger) -> None:
+    ledger, request = await open_ledger(), a_request()
+    assert await ledger.reserve(request, ESTIMATE) is None
+    await ledger.release(request, "connection refused", charged=False)
+    assert call_row(registry, "state, error, usd, lost_usd") == ("failed", "connection refused", 0.0, 0.0)
+    assert await ledger.reserve(request, ESTIMATE) is None
+    assert call_row(registry, "state, error") == ("reserved", None)
+    await ledger.settle(request, a_reply(), PRICE, seconds=0.1)
+    assert await ledger.reserve(request, ESTIMATE) == a_reply()
+
+
+async def test_tries_that_may_have_been_charged_stay_charged(registry, open_ledger) -> None:
+    ledger, request = await open_ledger(), a_request()
+    for _ in range(2):
+        assert await ledger.reserve(request, ESTIMATE) is None
+        await ledger.release(request, "silence", charged=True)
+    assert await ledger.spent() == Charge(usd=0.5, tokens=2000)
+    await ledger.reserve(request, ESTIMATE)
+    await ledger.settle(request, a_reply(), PRICE, seconds=0.1)
+    assert await ledger.spent() == Charge(usd=0.51, tokens=2015)
+    with registry.engine.connect() as connection:
+        cost = queries.run_cost(connection, 1)
+    assert (cost.made, cost.failed, cost.usd, cost.usd_lost) == (1, 0, pytest.approx(0.51), 0.5)
+
+
+async def test_each_run_is_charged_for_its_own_calls(open_ledger) -> None:
+    for run in (1, 2):
+        ledger = await open_ledger(run=run)
+        for number in range(run):
+            request = a_request(f"run {run}, call {number}")
+            await ledger.reserve(request, ESTIMATE)
+            await ledger.settle(request, a_reply(), PRICE, seconds=0.1)
+        assert await ledger.spent() == Charge(usd=0.01 * run, tokens=15 * run)
+
+
+RESERVE_AND_HANG = """
+import asyncio, sys
+from kat_data.clock import SystemClock
+from kat_data.domain.call import Charge
+from kat_data.registry.ledger import PostgresLedger
+from kat_data.registry.session import Registry
+from kat_data.registry.worker import Worker
+from kat_data.testing import a_request
+
+async def main():
+    registry = Registry(sys.argv[1])
+    worker = await Worker.start(registry, SystemClock())
+    ledger = await PostgresLedger.open(registry, run=1, worker=worker.id, clock=SystemClock())
+    print(await ledger.reserve(a_request(), Charge(usd=0.25, tokens=1000)), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_killed_callers_key_goes_to_the_next_and_stays_charged(registry, open_ledger) -> None:
+    ledger, request = await open_ledger(), a_request()
+    command = [sys.executable, "-c", RESERVE_AND_HANG, registry.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "None\n"
+        waiter = asyncio.create_task(ledger.reserve(request, ESTIMATE))
+        other = a_request("another question")
+        await ledger.reserve(other, Charge())
+        assert not waiter.done()
+        process.send_signal(signal.SIGKILL)
+    assert await waiter is None
+    await ledger.release(other, "not needed", charged=False)
+    lost = call_row(registry, "state, usd, lost_usd, lost_tokens", "WHERE lost_usd > 0")
+    assert lost == ("reserved", 0.25, 0.25, 1000)
+    await ledger.settle(request, a_reply(), PRICE, seconds=0.1)
+    assert await ledger.spent() == Charge(usd=0.26, tokens=1015)
+
+
+async def test_a_late_settlement_of_a_lost_key_changes_nothing(registry, open_ledger) -> None:
+    lost, request = await open_ledger(), a_request()
+    await lost.reserve(request, ESTIMATE)
+    with registry.connection(autocommit=True) as connection:  # its worker was taken for dead, and the key reserved anew
+        connection.execute("UPDATE calls SET worker_id = worker_id + 1000")
+    await lost.settle(request, a_reply("late"), PRICE, seconds=0.1)
+    assert call_row(registry, "state, reply") == ("reserved", None)
+
+
+async def test_calls_of_a_recorded_ledger_are_marked(registry, open_ledger) -> None:
+    ledger, request = await open_ledger(recorded=True), a_request()
+    await ledger.reserve(request, ESTIMATE)
+    await ledger.settle(request, a_reply(), PRICE, seconds=0.0)
+    with registry.engine.connect() as connection:
+        cost = queries.run_cost(connection, 1)
+    assert (cost.made, cost.recorded) == (1, 1)
+
+
+async def test_a_reply_with_a_nul_character_is_stored_and_counted(registry, open_ledger) -> None:
+    ledger, request = await open_ledger(), a_request()
+    await ledger.reserve(request, ESTIMATE)
+    await ledger.settle(request, a_reply("a\0b"), PRICE, seconds=0.0)
+    assert await ledger.reserve(request, ESTIMATE) == a_reply("a\0b")
+    with registry.connection(autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO stage_attempts (run_id, query_id, turn, stage, started_at, seconds, outcome, calls)"
+            " VALUES (1, 1, 0, 'first', now(), 0, 'done', %s)",
+            [[request.key]],
+        )
+    with registry.engine.connect() as connection:
+        assert queries.run_cost(connection, 1).completion_tokens == 5
+        assert queries.models_of(connection, 1)[0]["prompt_tokens"] == 10
