@@ -108,8 +108,9 @@ async def whole(url: str, calls: int, in_flight: int, registry: Registry, salt: 
             price=Price(prompt=1.0, completion=1.0),
         )
         tools = Tools(models={"responder": (model,)}, verify=_no_verifier, seed=0)
-        job = RunJob(run=run.id, worker=worker, plan=Plan([AskOnce()]), tools=tools, attempts=1, clock=clock)
-        await drain(job, in_flight=in_flight, clock=clock)
+        stop = asyncio.Event()
+        job = RunJob(run=run.id, worker=worker, plan=Plan([AskOnce()]), tools=tools, attempts=1, clock=clock, stop=stop)
+        await drain(job, in_flight=in_flight, clock=clock, stop=stop)
         await gateway.close()
         await ledger.close()
     assert job.counts["dropped"] == calls, job.counts

@@ -88,6 +88,10 @@ class RunBusy(RunStopped):
     """Another live process works on this run."""
 
 
+class RunInterrupted(RunStopped):
+    """Someone asked the run to stop: Ctrl-C, or `kat runs cancel` in another shell."""
+
+
 class BadReply(KatError):
     """A model answered with something that cannot be used; the reply is kept in the ledger.
 

@@ -17,29 +17,36 @@ _SWITCHES = (
 )
 
 # English phrases count only as commands: at the start of a clause, or after words that give one.
+_ENGLISH_WISH = r"(?:i (?:want|need|would like) you to|i'd like you to)"
 _ENGLISH_LEAD = (
     r"(?:^|(?<=[.!?;:,()\n，。！？；：—–-]))[\s*_]*"
     r"(?:(?:please|kindly|and|then|but|just|so|now|also|first|let'?s|let us"
-    r"|you (?:should|must|can|may|need to|have to)|i (?:want|need|would like) you to|i'd like you to|(?:be|make) sure to|try to|remember to)\s+)*"
-    r"|\b(?:please|and|then|just|so|but|let'?s|i (?:want|need|would like) you to|i'd like you to|(?:could|can|would|will) you(?: please)?)\s+"
+    r"|you (?:should|must|can|may|need to|have to)|(?:be|make) sure to|try to|remember to|"
+    rf"{_ENGLISH_WISH})\s+)*"
+    rf"|\b(?:please|and|then|just|so|but|let'?s|{_ENGLISH_WISH}|(?:could|can|would|will) you(?: please)?)\s+"
 )
-_ENGLISH_NOT = (
-    r"(?P<not>(?:please\s+)?(?:do not|don['’]?t|never|no need to|there(?:'s| is) no need to|need not"
-    r"|you (?:do not|don['’]?t) (?:need|have) to|not)\s+)?"
+_ENGLISH_NEVER = (
+    r"(?:do not|don['’]?t|never|no need to|there(?:'s| is) no need to|need not"
+    r"|you (?:do not|don['’]?t) (?:need|have) to)"
 )
-_ENGLISH_END = r"(?=\s*(?:$|[.,;:!?)\n*—–-]|and\b|just\b|or\b|at all\b|about (?:it|this)\b|first\b|before\b|too\b|again\b|please\b))"
+_ENGLISH_NOT = rf"(?P<not>(?:please\s+)?(?:{_ENGLISH_NEVER}|not)\s+)?"
+_ENGLISH_END = (
+    r"(?=\s*(?:$|[.,;:!?)\n*—–-]"
+    r"|(?:and|just|or|at all|about it|about this|first|before|too|again|please)\b))"
+)
 _NOT_A_TOPIC = r"(?!\s*(?:prompt|method|technique|approach|instruction|paradigm|strateg|style)\w*)"
 _ENGLISH = (
     (
         Mode.ON,
-        r"(?:think|reason)\s+(?:(?:very|really|more)\s+)?(?:carefully|hard|harder|deeply|thoroughly|it through|this through|things through"
-        r"|out loud|step[ -]by[ -]step|before (?:you )?(?:answer|respond|reply)\w*|twice before (?:answer|respond|reply)ing)"
-        + _NOT_A_TOPIC,
+        r"(?:think|reason)\s+(?:(?:very|really|more)\s+)?"
+        r"(?:carefully|hard|harder|deeply|thoroughly|(?:it|this|things) through|out loud|step[ -]by[ -]step"
+        r"|before (?:you )?(?:answer|respond|reply)\w*|twice before (?:answer|respond|reply)ing)" + _NOT_A_TOPIC,
     ),
     (Mode.ON, r"take your time to (?:think|reason)"),
     (
         Mode.OFF,
-        r"(?:answer|respond|reply)(?: (?:me|this|it))? (?:directly|immediately|at once|instantly|right away|straight away)",
+        r"(?:answer|respond|reply)(?: (?:me|this|it))? "
+        r"(?:directly|immediately|at once|instantly|right away|straight away)",
     ),
     (Mode.OFF, r"(?:answer|respond|reply|solve)\b[^.!?\n]{0,40}?\bwithout (?:any )?(?:thinking|reasoning|thought)"),
     (Mode.OFF, r"skip (?:the |any |all )?(?:thinking|reasoning)" + _ENGLISH_END),
@@ -47,8 +54,7 @@ _ENGLISH = (
 )
 # "think" alone is a command only when it is forbidden: "do not think", never "what do you think".
 _ENGLISH_BARE = (
-    r"(?:do not|don['’]?t|never|no need to|there(?:'s| is) no need to|need not|you (?:do not|don['’]?t) (?:need|have) to) "
-    r"(?:think|reason)(?:\s+(?:too (?:much|long|hard)|long|at all|about it))?" + _ENGLISH_END
+    _ENGLISH_NEVER + r" (?:think|reason)(?:\s+(?:too (?:much|long|hard)|long|at all|about it))?" + _ENGLISH_END
 )
 
 _CHINESE_LEAD = (

@@ -6,13 +6,16 @@ Wire it, work until it is done or has to stop, and leave its state behind.
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+
+import psycopg
 
 from kat_data.clock import Clock, SystemClock
 from kat_data.domain.states import RunState
-from kat_data.errors import KatError, RunBusy
+from kat_data.errors import KatError, RegistryError, RunBusy, RunInterrupted
 from kat_data.executors.drain import drain
-from kat_data.llm.gateway import Counters
+from kat_data.llm.gateway import Counters, Gateway
 from kat_data.pipeline.job import RunJob
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe, parse_recipe
@@ -42,10 +45,10 @@ async def execute_run(
     clock: Clock | None = None,
     observe: Callable[[Progress], None] = lambda _: None,
 ) -> runs.RunRow:
-    """Work on a run until every item has ended, or `stop` is set; returns the run as it stands then.
+    """Work on a run until every item has ended; returns the finished run.
 
-    Raises `RunStopped` (endpoint, budget) after what was in flight is stored; the run can be resumed. Raises
-    `RunBusy` where another process works on it.
+    Raises `RunStopped` (endpoint, budget, `stop` set, cancelled) after what was in flight is stored; the run can be
+    resumed. Raises `RunBusy` where another process works on it, `RegistryError` where the database is lost.
     """
     clock = clock or SystemClock()
     recipe = parse_recipe(run.recipe, f"run {run.id}")
@@ -53,13 +56,20 @@ async def execute_run(
         held = guard.execute(runs.LOCK_RUN, {"run": run.id}).fetchone()
         if held != (True,):
             raise RunBusy(f"another process works on run {run.id}: wait for it, or stop it first")
-        _move(registry, run.id, RunState.OPEN)
+        with registry.engine.begin() as connection:
+            runs.set_state(connection, run.id, RunState.OPEN)
         try:
             await _work(registry, run.id, recipe, stop or asyncio.Event(), client, clock, observe)
         except KatError as error:
-            _move(registry, run.id, RunState.STOPPED, str(error))
+            _note_stop(registry, run.id, str(error))
             raise
-        return _conclude(registry, run.id)
+        except psycopg.OperationalError as error:
+            reason = str(error).partition("\n")[0]
+            raise RegistryError(f"lost the database: {reason}; start it and run the same command again") from error
+    concluded = _conclude(registry, run.id)
+    if concluded.state is not RunState.FINISHED:
+        raise _interrupted(run.id)
+    return concluded
 
 
 async def _work(
@@ -71,23 +81,37 @@ async def _work(
     clock: Clock,
     observe: Callable[[Progress], None],
 ) -> None:
-    async with await Worker.start(registry, clock) as worker:
+    async with AsyncExitStack() as parts:
+        worker = await parts.enter_async_context(await Worker.start(registry, clock))
         ledger = await PostgresLedger.open(
             registry, run=run, worker=worker.id, clock=clock, recorded=is_recorded(recipe)
         )
+        parts.push_async_callback(ledger.close)
         gateway = build_gateway(recipe, ledger, await ledger.spent(), clock, client)
-        verifiers = Verifiers()
-        tools = Tools(models=build_models(recipe, gateway), verify=verifiers, seed=recipe.seed)
+        parts.push_async_callback(gateway.close)
+        verifiers = parts.enter_context(Verifiers())
         job = RunJob(
-            run=run, worker=worker, plan=Plan(recipe.stages), tools=tools, attempts=recipe.attempts, clock=clock
+            run=run,
+            worker=worker,
+            plan=Plan(recipe.stages),
+            tools=Tools(models=build_models(recipe, gateway), verify=verifiers, seed=recipe.seed),
+            attempts=recipe.attempts,
+            clock=clock,
+            stop=stop,
         )
         observe(Progress(items=job.counts, calls=gateway.counters))
-        try:
-            await drain(job, in_flight=_in_flight(recipe), clock=clock, stop=stop)
-        finally:
-            await gateway.close()
-            await ledger.close()
-            verifiers.close()
+        parts.callback(asyncio.create_task(_stop_calls(stop, gateway, run)).cancel)
+        await drain(job, in_flight=_in_flight(recipe), clock=clock, stop=stop)
+
+
+async def _stop_calls(stop: asyncio.Event, gateway: Gateway, run: int) -> None:
+    """End also the stages that have many calls ahead: what is under way is stored, and nothing more is sent."""
+    await stop.wait()
+    gateway.stop(_interrupted(run))
+
+
+def _interrupted(run: int) -> RunInterrupted:
+    return RunInterrupted(f"run {run} was interrupted; go on with `kat runs resume {run}`")
 
 
 def _in_flight(recipe: Recipe) -> int:
@@ -107,6 +131,8 @@ def _conclude(registry: Registry, run: int) -> runs.RunRow:
         return runs.get_run(connection, run)
 
 
-def _move(registry: Registry, run: int, state: RunState, reason: str | None = None) -> None:
+def _note_stop(registry: Registry, run: int, reason: str) -> None:
+    """Leave the reason behind; a run that was cancelled meanwhile stays so."""
     with registry.engine.begin() as connection:
-        runs.set_state(connection, run, state, reason)
+        if runs.get_run(connection, run).state is RunState.OPEN:
+            runs.set_state(connection, run, RunState.STOPPED, reason)

@@ -122,7 +122,7 @@ class Gateway:
             reply = await self._send_until_answered(purchase)
         except BaseException as error:
             if isinstance(error, RunStopped):
-                self._stop(error)
+                self.stop(error)
             reason = str(error) or type(error).__name__
             await self._finish(self._ledger.release(purchase.request, reason, charged=purchase.lost > 0))
             raise
@@ -221,7 +221,8 @@ class Gateway:
         self.counters.reused += 1
         return outcome
 
-    def _stop(self, error: RunStopped) -> None:
+    def stop(self, error: RunStopped) -> None:
+        """Send nothing more: every later and every waiting call raises `error`; what is under way is stored."""
         if self._stopped is not None:
             return
         self._stopped = error

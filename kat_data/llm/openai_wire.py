@@ -61,7 +61,7 @@ def read_reply(document: Any, request: CallRequest) -> Reply:
         raw_calls = message.get("tool_calls")
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError("the body is no chat completion") from error
-    text = content if isinstance(content, str) else ""
+    text = _string(content)
     reasoning = _string(message.get("reasoning_content")) or _string(message.get("reasoning"))
     if not reasoning:
         reasoning, text = split_thinking(text)
@@ -106,9 +106,10 @@ def _tool_call(raw: Any) -> ToolCall:
     arguments = function.get("arguments") or "{}"
     if isinstance(arguments, str):
         arguments = orjson.loads(arguments)
-    if not isinstance(arguments, dict) or not isinstance(function["name"], str):
-        raise TypeError("a tool call needs a name and an object of arguments")
-    return ToolCall(name=function["name"], arguments=arguments)
+    name = _string(function["name"])
+    if not isinstance(arguments, dict) or not name or b"\\u0000" in orjson.dumps(arguments):
+        raise TypeError("a tool call needs a name and an object of arguments without the character NUL")
+    return ToolCall(name=name, arguments=arguments)
 
 
 def _usage(raw: Any, request: CallRequest, reasoning: str, text: str) -> Usage:
@@ -124,4 +125,4 @@ def _usage(raw: Any, request: CallRequest, reasoning: str, text: str) -> Usage:
 
 
 def _string(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return value.replace("\0", "") if isinstance(value, str) else ""  # no database holds the character NUL

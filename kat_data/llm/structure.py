@@ -24,6 +24,7 @@ def read_structure(kind: type[Structure], text: str) -> Structure:
 
     Raises `ValueError` that says in one line what is wrong with the outermost object, or that there is none.
     """
+    text = text.replace("\\u0000", "")  # no database holds the character NUL
     problem = "there is no JSON object"
     start = text.find("{")
     for number in range(_STARTS):

@@ -1,5 +1,6 @@
 """One worker's part in one run: claim items, take each through its stages, commit every step."""
 
+import asyncio
 import traceback
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from kat_data.clock import Clock
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.states import ItemState
-from kat_data.errors import KatError, LeaseLost, RegistryError, RunStopped
+from kat_data.errors import KatError, LeaseLost, RecipeError, RunStopped
 from kat_data.hashing import content_hash
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.tracing import TracedModel
@@ -31,20 +32,35 @@ class RunJob:
     """A run as an executor sees it: items to claim and to work on. Executors know nothing of stages.
 
     `counts` grows with every item that ends (`accepted`, `dropped`, `dead`) and every try that failed (`retried`).
+    Once `stop` is set, items end after the stage that they are in.
     """
 
-    def __init__(self, *, run: int, worker: Worker, plan: Plan, tools: Tools, attempts: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        run: int,
+        worker: Worker,
+        plan: Plan,
+        tools: Tools,
+        attempts: int,
+        clock: Clock,
+        stop: asyncio.Event,
+    ) -> None:
         self._run = run
         self._worker = worker
         self._plan = plan
         self._tools = tools
         self._attempts = attempts
         self._clock = clock
+        self._stop = stop
         self.counts: Counter[str] = Counter()
 
     async def claim(self, limit: int) -> list[Claim]:
         """Lease at most `limit` items that can be worked on now."""
-        return await self._worker.claim(self._run, limit)
+        claims = await self._worker.claim(self._run, limit)
+        if not claims and not (await self.waiting())[0]:
+            self._stop.set()  # every item has ended, or the run was cancelled
+        return claims
 
     async def waiting(self) -> tuple[int, float]:
         """Return how many items are unfinished, and in how many seconds the next can be claimed."""
@@ -53,16 +69,14 @@ class RunJob:
     async def work(self, claim: Claim) -> None:
         """Take one item as far as it goes.
 
-        Raises `RunStopped` where the whole run cannot go on, and `RegistryError`.
+        Raises `RunStopped`, `RecipeError` or psycopg's `OperationalError` where the whole run cannot go on.
         """
         try:
             current: Claim | None = claim
-            while current is not None:
+            while current is not None and not self._stop.is_set():
                 current = await self._step(current)
         except LeaseLost:
             self.counts["lease_lost"] += 1
-        except psycopg.OperationalError as error:
-            raise RegistryError(f"lost the database: {error}; start it and run the same command again") from error
 
     async def _step(self, claim: Claim) -> Claim | None:
         stage = self._plan.at(claim.stage, claim.draft)
@@ -70,6 +84,13 @@ class RunJob:
             await self._turn_without_end(claim)
             return None
         done = await self._try(stage, claim)
+        try:
+            return await self._commit(claim, stage, done)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:  # outputs that Postgres refuses
+            await self._fail(claim, replace(done.attempt, outcome="failed", error=_describe(error)), error)
+            return None
+
+    async def _commit(self, claim: Claim, stage: Stage, done: Done) -> Claim | None:
         match done.result:
             case Dropped() as dropped:
                 await self._drop(claim, done.attempt, dropped)
@@ -90,7 +111,7 @@ class RunJob:
         try:
             result = await stage.run(claim.draft, replace(self._tools, models=models))
             outcome = "dropped" if isinstance(result, Dropped) else "done"
-        except RunStopped:
+        except (RunStopped, RecipeError, psycopg.OperationalError):
             raise
         except Exception as failure:  # a defect in one stage costs its item a try, never the run
             result, outcome, error = failure, "failed", _describe(failure)
@@ -163,7 +184,7 @@ class RunJob:
             attempts=attempts,
             delay=min(2.0**attempts, 60.0),
             reason=type(error).__name__,
-            detail=str(error),
+            detail=_storable(str(error)),
         )
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move))
         self.counts["dead" if dead else "retried"] += 1
@@ -181,5 +202,10 @@ def _nothing_accepted() -> Dropped:
 
 def _describe(error: Exception) -> str:
     if isinstance(error, KatError):
-        return f"{type(error).__name__}: {error}"
-    return "".join(traceback.format_exception(error, limit=-4))
+        return _storable(f"{type(error).__name__}: {error}")
+    return _storable("".join(traceback.format_exception(error, limit=-4)))
+
+
+def _storable(text: str) -> str:
+    """Return `text` as a column can hold it, whatever an exception quotes."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()

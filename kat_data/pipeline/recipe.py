@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -153,13 +153,13 @@ class Recipe(_Part):
             yield f"stage `{name}` stands twice"
         for key, model in self.models.items():
             if model.endpoint not in self.endpoints:
-                yield f"model `{key}` names endpoint `{model.endpoint}`{_nearest(model.endpoint, self.endpoints)}"
+                yield f"model `{key}`: unknown endpoint `{model.endpoint}`{_nearest(model.endpoint, self.endpoints)}"
         for role, members in self.roles.items():
             if role not in ROLES:
                 yield f"unknown role `{role}`{_nearest(role, ROLES)}"
             for member in members:
                 if member.model not in self.models:
-                    yield f"role `{role}` names model `{member.model}`{_nearest(member.model, self.models)}"
+                    yield f"role `{role}`: unknown model `{member.model}`{_nearest(member.model, self.models)}"
         for stage in self.stages:
             for role in stage.roles:
                 if not self.roles.get(role):
@@ -180,11 +180,14 @@ class Recipe(_Part):
 
 
 def _stage(entry: Any) -> Stage:
-    name, options = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
+    named = {entry: None} if isinstance(entry, str) else entry
+    if not isinstance(named, dict) or len(named) != 1:
+        raise ValueError(f"a stage is its name, or its name with options as in `- tag: {{}}`, and not {entry!r}")
+    [(name, options)] = named.items()
     if name not in STAGES:
         raise ValueError(f"unknown stage `{name}`{_nearest(name, STAGES)}")
     try:
-        return STAGES[name].model_validate(options or {})
+        return STAGES[name].model_validate({} if options is None else options)
     except ValidationError as error:
         raise ValueError(f"stage `{name}`: {_first_problem(error, STAGES[name])}") from None
 
@@ -200,7 +203,8 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" line {mark.line + 1}" if mark else ""
-        raise RecipeError(f"{origin}{where}: not YAML: {getattr(error, 'problem', error)}") from None
+        problem = str(getattr(error, "problem", error)).partition("\n")[0]
+        raise RecipeError(f"{origin}{where}: not YAML: {problem}") from None
     if not isinstance(plain, dict):
         raise RecipeError(f"{origin}: a recipe is a mapping of keys; see `kat recipes schema`")
     return parse_recipe({**plain, **(overrides or {})}, origin)
@@ -247,7 +251,7 @@ def _read(name: str) -> tuple[str, str]:
     if os.sep not in name and not name.endswith((".yaml", ".yml")):
         if name in shipped_recipes():
             return resources.files("kat_data.recipes").joinpath(f"{name}.yaml").read_text("utf-8"), name
-        hint = _nearest(name, shipped_recipes()) or f"; shipped are: {', '.join(shipped_recipes())}"
+        hint = _nearest(name, shipped_recipes())
         raise RecipeError(f"no shipped recipe `{name}`{hint}; a recipe of your own is named by its path")
     try:
         return Path(name).read_text("utf-8"), name
@@ -264,7 +268,8 @@ def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
         known = _fields_at(model, problem["loc"][:-1])
         return f"unknown key `{where}`{_nearest(str(problem['loc'][-1]), known)}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {message}" if where and problem["type"] != "value_error" else message
+    says_where = not where or (where == "stages" and problem["type"] == "value_error")
+    return message if says_where else f"{where}: {message}"
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
@@ -282,6 +287,8 @@ def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
     return list((parts[named[-1]] if named and model is Recipe else model).model_fields)
 
 
-def _nearest(word: str, known: Any) -> str:
-    matches = difflib.get_close_matches(word, [str(name) for name in known], n=1, cutoff=0.5)
-    return f": did you mean `{matches[0]}`?" if matches else ""
+def _nearest(word: Any, known: Iterable[str]) -> str:
+    """Return the end of a line about an unknown `word`: the nearest name that is known, or all of them."""
+    names = list(known)
+    matches = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
+    return f": did you mean `{matches[0]}`?" if matches else f" (known are: {', '.join(names)})"

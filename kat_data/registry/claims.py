@@ -36,9 +36,13 @@ CLAIM = f"""
     RETURNING item.query_id, item.turn, item.stage, item.attempts, item.lease_token
 """
 
+# Items that a step is moving now are passed over: it sets their times itself, and waiting for it could deadlock.
 RENEW = f"""
     UPDATE work_items SET available_at = now() + interval '{LEASE_SECONDS} seconds'
-    WHERE worker_id = %(worker)s AND state = 'ready'
+    WHERE (run_id, query_id) IN (
+        SELECT run_id, query_id FROM work_items WHERE worker_id = %(worker)s AND state = 'ready'
+        FOR UPDATE SKIP LOCKED
+    )
 """
 
 # What a step writes stands behind its move in one statement, so that a lease lost meanwhile writes nothing.
@@ -94,7 +98,11 @@ GIVE_BACK = """
 
 FREE_DEAD = f"""
     UPDATE work_items SET worker_id = NULL, available_at = now()
-    WHERE worker_id IS NOT NULL AND state = 'ready' AND worker_id NOT IN ({ALIVE_WORKERS})
+    WHERE (run_id, query_id) IN (
+        SELECT run_id, query_id FROM work_items
+        WHERE worker_id IS NOT NULL AND state = 'ready' AND worker_id NOT IN ({ALIVE_WORKERS})
+        FOR UPDATE SKIP LOCKED
+    )
 """
 
 REVIVE = """

@@ -231,12 +231,22 @@ def _open(
 
 
 def _chunks(items: Iterator[Item], size: int) -> Iterator[_Chunk]:
-    while batch := list(islice(items, size)):
-        lines = [(item[1].hash, item) for item in batch if type(item) is tuple]
+    """Cut the items into chunks; a query becomes text at once, which keeps the garbage collector out of the way."""
+    while True:
+        lines: list[tuple[bytes, str]] = []
+        bad: list[BadLine] = []
+        for item in islice(items, size):
+            if isinstance(item, BadLine):
+                bad.append(item)
+            else:
+                number, query = item
+                key = query.hash
+                lines.append((key, _copy_line(key, number, query)))
+        if not lines and not bad:
+            return
         lines.sort(key=_HASH)  # neighbours in the index together, and one order for concurrent imports
-        block = "".join([_copy_line(key, number, query) for key, (number, query) in lines])
-        bad = [item for item in batch if isinstance(item, BadLine)]
-        yield _Chunk(items=len(batch), queries=len(lines), block=block, bad=bad)
+        block = "".join([line for _, line in lines])
+        yield _Chunk(items=len(lines) + len(bad), queries=len(lines), block=block, bad=bad)
 
 
 def _copy_line(key: bytes, number: int, query: Query) -> str:

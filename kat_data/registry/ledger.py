@@ -17,7 +17,8 @@ from kat_data.registry.claims import ALIVE_WORKERS
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
 
-# A failed key, or one whose worker died over it, goes to the next caller; the dead worker's estimate stays charged.
+# A failed key, or one whose worker died over it, goes to the next caller; the dead worker's estimate stays charged. So
+# does a worker's own key: it asks for one key once at a time, so its settlement has failed.
 RESERVE = f"""
     INSERT INTO calls (key, model, revision, state, request, usd, tokens, recorded, run_id, worker_id)
     SELECT key, model, revision, 'reserved', request, usd, tokens, recorded, run_id, worker_id
@@ -27,7 +28,8 @@ RESERVE = f"""
         lost_usd = calls.lost_usd + CASE WHEN calls.state = 'reserved' THEN calls.usd ELSE 0 END,
         lost_tokens = calls.lost_tokens + CASE WHEN calls.state = 'reserved' THEN calls.tokens ELSE 0 END,
         usd = excluded.usd, tokens = excluded.tokens, run_id = excluded.run_id, worker_id = excluded.worker_id
-    WHERE calls.state = 'failed' OR (calls.state = 'reserved' AND calls.worker_id NOT IN ({ALIVE_WORKERS}))
+    WHERE calls.state = 'failed' OR (calls.state = 'reserved'
+        AND (calls.worker_id = excluded.worker_id OR calls.worker_id NOT IN ({ALIVE_WORKERS})))
     RETURNING key
 """
 

@@ -207,7 +207,7 @@ def _find_item(connection: Connection, ident: str) -> tuple[int, int]:
     elif ident.isdecimal() and len(ident) < 16:
         sql, where = "SELECT run_id, query_id FROM samples WHERE id = :ident", {"ident": int(ident)}
     else:
-        sql = "SELECT run_id, query_id FROM samples WHERE encode(hash, 'hex') LIKE :ident || '%' ORDER BY id"
+        sql = "SELECT run_id, query_id FROM samples WHERE starts_with(encode(hash, 'hex'), :ident) ORDER BY id"
     row = connection.execute(text(sql), where).first()
     if row is None:
         raise NotFoundError(f"no sample {ident}: `kat samples list` shows them")

@@ -1,6 +1,7 @@
 """Fields of a row under the names that presets know, by `--map` or by the names that data sets use."""
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -104,7 +105,7 @@ def as_text(value: Any, field: str) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, int | float) and value == value:
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return str(value)
     raise RowError(f"{field} is not text but {type(value).__name__}")
 

@@ -66,7 +66,8 @@ def _verifier(value: Any) -> VerifierSpec | None:
     """Read a verifier given by its kind, or as an object of `kind` and `options`."""
     if value is None:
         return None
-    kind, options = (value, {}) if isinstance(value, str) else (value.get("kind"), value.get("options") or {})
-    if kind not in tuple(VerifierKind) or not isinstance(options, dict):
+    given = value if isinstance(value, dict) else {"kind": value}
+    kind, options = given.get("kind"), given.get("options") or {}
+    if not isinstance(kind, str) or kind not in tuple(VerifierKind) or not isinstance(options, dict):
         raise RowError(f"{kind!r} is no verifier: {', '.join(VerifierKind)}")
     return VerifierSpec(kind=VerifierKind(kind), options=options)

@@ -4,7 +4,7 @@ import gzip
 import io
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import orjson
 
@@ -34,22 +34,23 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> io.BufferedReader:
     """Open a file for reading bytes, unpacked if it is gzip; raises `InputError` where it cannot be opened."""
     try:
         raw = path.open("rb")
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-    packed = raw.read(len(_GZIP)) == _GZIP
-    raw.seek(0)
-    return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw))) if packed else raw
+    if not raw.peek(len(_GZIP)).startswith(_GZIP):
+        return raw
+    raw.close()
+    return cast(io.BufferedReader, gzip.open(path))  # it reads, peeks and closes as one
 
 
 def sniff(path: Path) -> Format:
     """Return the format of the file's content; raises `InputError` where it is none of ours."""
     with open_plain(path) as file:
         try:
-            head = file.peek(8)[:8] if isinstance(file, io.BufferedReader) else b""
+            head = file.peek(8)[:8]
             if head.startswith(_PARQUET):
                 return Format.PARQUET
             _refuse_foreign(path, head)
@@ -66,7 +67,7 @@ def _refuse_foreign(path: Path, head: bytes) -> None:
         raise InputError(f"{path} is neither text nor Parquet.")
 
 
-def _first_lines(file: BinaryIO) -> list[bytes]:
+def _first_lines(file: io.BufferedReader) -> list[bytes]:
     lines: list[bytes] = []
     for line in file:
         if stripped := line.removeprefix(BOM).strip():

@@ -64,16 +64,20 @@ def json_schema(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     made = {name: value for name, value in schema.items() if name not in ("type", "properties", "items")}
-    kind = schema.get("type")
-    if isinstance(kind, str):
-        lowered = kind.lower()
-        known = _TYPES.get(lowered, lowered if lowered in _JSON_TYPES else None)
-        made |= {"type": known} if known else {}
+    if kind := _json_type(schema.get("type")):
+        made["type"] = kind
     if isinstance(schema.get("properties"), dict):
         made["properties"] = {name: json_schema(value) for name, value in schema["properties"].items()}
     if "items" in schema:
         made["items"] = json_schema(schema["items"])
     return made
+
+
+def _json_type(kind: Any) -> Any:
+    if not isinstance(kind, str):
+        return kind
+    lowered = kind.lower()
+    return _TYPES.get(lowered, lowered if lowered in _JSON_TYPES else None)
 
 
 def _tool(function: Any) -> dict[str, Any]:

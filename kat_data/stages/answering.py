@@ -1,4 +1,4 @@
-"""Having a model answer the turn under work: which prompt it gets, and how its reply becomes thinking, answer and tool calls."""
+"""Having a model answer the turn under work: which prompt it gets, and how its reply is read."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,7 @@ class Written:
 
 
 async def answer_turn(draft: Draft, model: Model, mode: Mode, *, position: int, sample: int) -> Candidate:
-    """Return the candidate at `position`; a reply that cannot be read makes one with a `fault`, kept because it was paid for."""
+    """Return the candidate at `position`; a reply that cannot be read makes one with a `fault`: it was paid for."""
     try:
         written = await write_answer(draft, model, reasoned=mode is Mode.ON, sample=sample)
     except BadReply as error:
@@ -76,7 +76,7 @@ async def write_answer(draft: Draft, model: Model, *, reasoned: bool, sample: in
 
 
 def complete(written: Written, *, reasoned: bool) -> Written:
-    """Return `written` if it holds an answer, and thinking where it is `reasoned`; raises `ReplyMalformed` otherwise."""
+    """Return `written` if it has an answer, and thinking where it is `reasoned`; raises `ReplyMalformed` otherwise."""
     missing = "answer" if not written.answer else "thinking" if reasoned and not written.thinking else None
     if missing:
         raise ReplyMalformed(f"{written.model} gave no {missing}", calls=written.calls)
@@ -84,7 +84,7 @@ def complete(written: Written, *, reasoned: bool) -> Written:
 
 
 def answer_form(draft: Draft) -> dict[str, str]:
-    """Return how prompts ask for the final answer: `form` (math, choice, code, tools, plain) and a program's `entry`."""
+    """Return how prompts ask for the final answer: its `form` and, for a program, the `entry` that it must define."""
     spec = draft.query.verifier if draft.verifiable else None
     if draft.query.tools:
         form = "tools"

@@ -1,4 +1,4 @@
-"""Verdicts on candidates: by the query's verifier, by judging models, and whether the training template can hold them."""
+"""Verdicts on candidates, by the query's verifier or by judging models; and whether the template can hold them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,14 +39,14 @@ async def by_verifier(draft: Draft, candidate: Candidate, verify: Verify) -> Ver
 async def by_panel(
     conversation: Sequence[Message], answer: str, panel: Sequence[Model], *, agreement: float
 ) -> Verdict:
-    """Have judging models say whether `answer` is good: correct or incorrect where more than `agreement` of them say so, else split."""
+    """Have judging models say whether `answer` is good; they decide where more than `agreement` of them agree."""
     messages = load_prompt("panel.v1").messages(conversation=conversation, answer=answer)
     opinions = await ask_all(panel, messages, PanelReply)
     return _tally(opinions, [o.value.good for o in opinions], PANEL, agreement)
 
 
 async def by_comparison(task: str, reference: str, answer: str, judges: Sequence[Model]) -> Verdict:
-    """Have judging models say whether `answer` states the reference's result, by plain majority; none of them writes answers."""
+    """Have judging models say, by plain majority, whether `answer` states the reference's result."""
     messages = load_prompt("compare.v1").messages(task=task, reference=reference, answer=answer)
     opinions = await ask_all(judges, messages, CompareReply)
     return _tally(opinions, [o.value.equivalent for o in opinions], COMPARE, 0.5)

@@ -46,8 +46,8 @@ class Cast:
 class Chain:
     """The state of one chain while it runs: every step goes to `rounds`, and the best answer so far is kept.
 
-    `run` returns the candidate. It has thinking, and so can become a sample, only if the verifier accepts the answer, or if the critic passes it where no
-    verifier applies.
+    `run` returns the candidate. It has thinking, and so can become a sample, only if the verifier accepts the answer,
+    or if the critic passes it where no verifier applies.
     """
 
     def __init__(self, draft: Draft, cast: Cast, verify: Verify) -> None:
@@ -70,7 +70,8 @@ class Chain:
 
     async def _deliberate(self, limit: int) -> tuple[Written, Verdict]:
         """Return the last accepted answer, else the last one, with its verdict; the critic ends it, or the limit."""
-        answer, findings = await self._solve(), ()
+        answer = await self._solve()
+        findings: tuple[str, ...] = ()
         accepted: tuple[Written, Verdict] | None = None
         for number in range(limit):
             try:

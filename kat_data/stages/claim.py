@@ -6,7 +6,8 @@ from kat_data.domain.mode import Mode
 
 _OFF = re.compile(
     r"\bthink_off\b"
-    r"|\bdirect(?:ly)? (?:answer\w*|response|reply|writing|retrieval)(?: (?:is|are|will be|would be|should be))? (?:enough|sufficient|suffic\w+|adequate)"
+    r"|\bdirect(?:ly)? (?:answer\w*|response|reply|writing|retrieval)(?: (?:is|are|will be|would be|should be))?"
+    r" (?:enough|suffic\w+|adequate)"
     r"|(?:\bno\b|\bnot\b|n['’]t\b|\bwithout\b|\bunnecessary\b)[^.;!?。]{0,40}\b(?:reasoning|thinking|deliberation)\b"
     r"|\b(?:reasoning|thinking|deliberation)\b[^.;!?。]{0,20}\b(?:not|un|n['’]t) ?(?:needed|necessary|required)"
     r"|(?:不|无)(?:需要?|必|用)[^。；！？]{0,10}(?:推理|思考)|直接(?:回答|作答)(?:即可|就|足)",
@@ -14,7 +15,8 @@ _OFF = re.compile(
 )
 _ON = re.compile(
     r"\bthink_on\b"
-    r"|\b(?:requires?|needs?|deserves?|demands?|benefits? from|calls? for|pays to|worth\w*)\b[^.;!?。]{0,40}\b(?:reason(?:ing)?|think(?:ing)?|deliberation)\b"
+    r"|\b(?:requires?|needs?|deserves?|demands?|benefits? from|calls? for|pays to|worth\w*)\b"
+    r"[^.;!?。]{0,40}\b(?:reason(?:ing)?|think(?:ing)?|deliberation)\b"
     r"|\b(?:reasoning|thinking|deliberation)\b[^.;!?。]{0,20}\b(?:worthwhile|needed|necessary|required|warranted)"
     r"|需要?[^。；！？不]{0,8}(?:推理|思考)",
     re.IGNORECASE,

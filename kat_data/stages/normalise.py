@@ -15,7 +15,7 @@ from kat_data.stages.stage import Stage, Tools
 
 
 class Normalise(Stage):
-    """Bring every message into NFC with clean white space; empty, overlong, tagged or tool-fed conversations are dropped."""
+    """Bring every message into NFC with clean white space; drop what is empty, overlong, tagged or fed by tools."""
 
     name: ClassVar[str] = "normalise"
     per_turn: ClassVar[bool] = False

@@ -17,7 +17,7 @@ from kat_data.stages.stage import Stage, Tools
 
 
 class ReasonOn(Stage):
-    """Let the thinker improve the solver's answer under the critic's eye; a verified result becomes one long chain of thought."""
+    """Let the thinker improve the solver's answer under the critic's eye, and write a verified result as one mind."""
 
     name: ClassVar[str] = "reason_on"
     roles: ClassVar[tuple[str, ...]] = ("solver", "thinker", "critic")

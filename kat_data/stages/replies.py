@@ -4,6 +4,7 @@ Fields stand in the order in which a model should write them: reasons before dec
 schema alone, where they keep small models from rambling; a longer text is no reason to refuse a reply.
 """
 
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
@@ -94,7 +95,11 @@ class ReasonedToolsReply(ReplyRecord):
 
 def tools_reply(tools: tuple[dict[str, Any], ...], *, reasoned: bool) -> type[ToolsReply] | type[ReasonedToolsReply]:
     """Return the reply record for `tools`, whose calls can name no other tool."""
-    names = tuple(tool_function(tool)["name"] for tool in tools)
+    return _calls_of(tuple(tool_function(tool)["name"] for tool in tools), reasoned)
+
+
+@lru_cache(maxsize=256)
+def _calls_of(names: tuple[str, ...], reasoned: bool) -> type[ToolsReply] | type[ReasonedToolsReply]:
     named: Any = Literal[names]
     call: Any = create_model("Call", __base__=ReplyRecord, name=(named, ...), arguments=(dict[str, Any], ...))
     calls: Any = Annotated[tuple[call, ...], Field(json_schema_extra={"maxItems": 16})]

@@ -7,7 +7,7 @@ from kat_data.stages.sampling import RejectionSampling
 
 
 class SampleOn(RejectionSampling):
-    """Draw reasoned answers of the reasoners until one is accepted; a model without native reasoning is asked for it."""
+    """Draw reasoned answers until one is accepted; a model without native reasoning is asked to reason."""
 
     name: ClassVar[str] = "sample_on"
     roles: ClassVar[tuple[str, ...]] = ("reasoner", "panel")

@@ -17,9 +17,10 @@ from kat_data.stages.stage import Stage, Tools
 
 
 class RejectionSampling(Stage):
-    """Draw up to `k` answers in one mode, each judged by the query's verifier or else by the panel; stop at the first that will do.
+    """Draw up to `k` answers in one mode, stopping at the first that will do.
 
-    Several writers take turns. Drawing one at a time costs least; `concurrent` draws buy time with money.
+    The query's verifier judges each, or else the panel. Several writers take turns. Drawing one at a time costs least;
+    `concurrent` draws buy time with money.
     """
 
     prompts: ClassVar[tuple[str, ...]] = (*PROMPTS, "panel.v1")

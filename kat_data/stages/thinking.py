@@ -20,8 +20,8 @@ def split_tagged(text: str) -> tuple[str, str]:
 def split_headed(text: str) -> tuple[str, str]:
     """Return thinking and answer of a reply in two parts, under the headings that prompts ask for.
 
-    Without the second heading the answer is the first code block and what follows, else the last paragraph; a single paragraph is an answer without
-    thinking.
+    Without the second heading the answer is the first code block and what follows, else the last paragraph; a single
+    paragraph is an answer without thinking.
     """
     text = _FIRST.sub("", text.strip(), count=1)
     if heading := _SECOND.search(text):

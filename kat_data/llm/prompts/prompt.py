@@ -1,8 +1,8 @@
 """Prompts: versioned Jinja templates in files beside this module, each with the hash that lineage records.
 
-A template `<name>.v<version>.j2` has one block a message, in order; the block's name is the role, with `_` and a number where the prompt shows examples
-(`system`, `user_1`, `assistant_1`, `user`). What is static comes first, so that endpoints reuse its prefix. A published file never changes: a better
-prompt is a new version.
+A template `<name>.v<version>.j2` has one block a message, in order; the block's name is the role, with `_` and a
+number where the prompt shows examples (`system`, `user_1`, `assistant_1`, `user`). What is static comes first, so that
+endpoints reuse its prefix. A published file never changes: a better prompt is a new version.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Prompt:
         )
 
     def before(self, conversation: Sequence[Message], **values: Any) -> tuple[Message, ...]:
-        """Return the prompt's messages followed by the conversation, whose own system text is joined to the prompt's."""
+        """Return the prompt's messages, then the conversation, whose own system text is joined to the prompt's."""
         system, *examples = self.messages(**values)
         if conversation and conversation[0].role is Role.SYSTEM:
             system = replace(system, content=f"{system.content}\n\n{conversation[0].content}")

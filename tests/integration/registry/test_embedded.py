@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,11 @@ def ask(url: str, question: str) -> str:
         return str(connection.execute(question).fetchone()[0])
 
 
+def ask_until_it_ends(connection: "psycopg.Connection[Any]") -> None:
+    while True:
+        connection.execute("select 1")
+
+
 def postmaster_pid(home: Path) -> int:
     return int((home / "postgres/data/postmaster.pid").read_text().split()[0])
 
@@ -65,7 +70,10 @@ def test_starts_once_then_attaches_then_stops(home: Path) -> None:
 
 def test_survives_the_process_that_started_it(home: Path) -> None:
     """A client that is killed leaves the server to the next one."""
-    code = "import sys, os, pathlib; from kat_data.registry import embedded; embedded.start(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    code = (
+        "import sys, os, pathlib; from kat_data.registry import embedded;"
+        "embedded.start(pathlib.Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
     assert subprocess.run([sys.executable, "-c", code, home], check=False).returncode == -signal.SIGKILL
     url = embedded.attach(home)
     assert url is not None
@@ -163,9 +171,8 @@ def test_a_home_that_is_deleted_and_made_anew(home: Path) -> None:
         with psycopg.connect(embedded.start(home), autocommit=True) as new:
             new.execute("create table kept as select 42 as number")
         os.kill(pid, signal.SIGINT)
-        with pytest.raises(psycopg.OperationalError):  # until the old server has ended
-            while True:
-                old.execute("select 1")
+        with pytest.raises(psycopg.OperationalError):
+            ask_until_it_ends(old)
     assert postmaster_pid(home) != pid
     assert ask(embedded.start(home), "select number from kept") == "42"
 

@@ -4,13 +4,15 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 import pytest
 
 from kat_data.clock import SystemClock
-from kat_data.domain.call import CallRequest, Charge, FinishReason, Sampling
+from kat_data.domain.call import Charge, FinishReason, Sampling
 from kat_data.domain.candidate import ToolCall
 from kat_data.registry import queries
 from kat_data.registry.ledger import PostgresLedger
@@ -168,12 +170,19 @@ asyncio.run(main())
 """
 
 
-async def test_a_killed_callers_key_goes_to_the_next_and_stays_charged(registry, open_ledger) -> None:
-    ledger, request = await open_ledger(), a_request()
+@contextmanager
+def reserve_and_hang(registry: Registry) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the reservation of `a_request()`."""
     command = [sys.executable, "-c", RESERVE_AND_HANG, registry.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "None\n"
+        yield process
+
+
+async def test_a_killed_callers_key_goes_to_the_next_and_stays_charged(registry, open_ledger) -> None:
+    ledger, request = await open_ledger(), a_request()
+    with reserve_and_hang(registry) as process:
         waiter = asyncio.create_task(ledger.reserve(request, ESTIMATE))
         other = a_request("another question")
         await ledger.reserve(other, Charge())
@@ -205,17 +214,11 @@ async def test_calls_of_a_recorded_ledger_are_marked(registry, open_ledger) -> N
     assert (cost.made, cost.recorded) == (1, 1)
 
 
-async def test_a_reply_with_a_nul_character_is_stored_and_counted(registry, open_ledger) -> None:
+async def test_a_key_whose_settlement_failed_does_not_block_its_own_worker(registry, open_ledger) -> None:
     ledger, request = await open_ledger(), a_request()
     await ledger.reserve(request, ESTIMATE)
-    await ledger.settle(request, a_reply("a\0b"), PRICE, seconds=0.0)
-    assert await ledger.reserve(request, ESTIMATE) == a_reply("a\0b")
-    with registry.connection(autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO stage_attempts (run_id, query_id, turn, stage, started_at, seconds, outcome, calls)"
-            " VALUES (1, 1, 0, 'first', now(), 0, 'done', %s)",
-            [[request.key]],
-        )
-    with registry.engine.connect() as connection:
-        assert queries.run_cost(connection, 1).completion_tokens == 5
-        assert queries.models_of(connection, 1)[0]["prompt_tokens"] == 10
+    with pytest.raises(psycopg.DataError):
+        await ledger.settle(request, a_reply("a\0b"), PRICE, seconds=0.0)
+    assert await ledger.reserve(request, ESTIMATE) is None
+    await ledger.settle(request, a_reply("ab"), PRICE, seconds=0.0)
+    assert await ledger.spent() == Charge(usd=0.26, tokens=1015)

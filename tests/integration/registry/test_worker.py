@@ -225,6 +225,20 @@ async def test_a_heartbeat_renews_every_lease(registry, start, open_run) -> None
         assert await (await start()).claim(run.id, 2) == []
 
 
+async def test_a_heartbeat_does_not_wait_for_a_step(registry, start, open_run) -> None:
+    run, clock = open_run(sums=2), Beats()
+    async with asyncio.timeout(30), await Worker.start(registry, clock) as worker:
+        [moving, _resting] = await worker.claim(run.id, 2)
+        expire_leases(registry)
+        with registry.connection() as step_under_way:
+            step_under_way.execute("SELECT FROM work_items WHERE query_id = %s FOR UPDATE", [moving.query])
+            await clock.sleeping.get()
+            clock.wake()
+            await clock.sleeping.get()
+        [taken] = await (await start()).claim(run.id, 2)
+        assert taken.query == moving.query
+
+
 async def test_a_backoff_is_waited_for(registry, start, open_run) -> None:
     worker, run = await start(), open_run(sums=1)
     [claim] = await worker.claim(run.id, 1)

@@ -1,0 +1,235 @@
+"""Recipes: what they resolve to, what makes two of them the same run, and one clear line for every mistake."""
+
+import copy
+import importlib.resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kat_data.errors import RecipeError
+from kat_data.pipeline.recipe import ROLES, Recipe, load_recipe, parse_recipe, recipe_schema, shipped_recipes
+from kat_data.stages.catalogue import STAGES
+
+PLAIN: dict[str, Any] = {
+    "name": "small",
+    "seed": 3,
+    "queries": {"categories": ["math"], "limit": 10},
+    "endpoints": {"local": {"url": "http://127.0.0.1:8000/v1"}},
+    "models": {"chat": {"endpoint": "local", "model": "a-model", "price": {"prompt": 1.0, "completion": 2.0}}},
+    "roles": {
+        "voters": [{"model": "chat"}, {"model": "chat", "temperature": 0.7}],
+        "responder": [{"model": "chat"}],
+        "panel": [{"model": "chat"}],
+    },
+    "budget": {"usd": 1.5},
+    "stages": ["normalise", {"vote_mode": {"random_share": 0.5}}, {"sample_off": {"k": 2}}, {"verify": None}],
+    "snapshot": {"name": "small"},
+}
+
+PLACES: list[tuple[tuple[str | int, ...], Any, str]] = [
+    (("stagez",), [], "unknown key `stagez`: did you mean `stages`?"),
+    (("endpoints", "local", "concurency"), 4, "unknown key `endpoints.local.concurency`: did you mean `concurrency`?"),
+    (("models", "chat", "modle"), "m", "unknown key `models.chat.modle`: did you mean `model`?"),
+    (("models", "chat", "price", "promt"), 1, "unknown key `models.chat.price.promt`: did you mean `prompt`?"),
+    (("roles", "voters", 1, "temprature"), 1, "unknown key `roles.voters.1.temprature`: did you mean `temperature`?"),
+    (("budget", "usdd"), 1, "unknown key `budget.usdd`: did you mean `usd`?"),
+    (("budget", "dollars"), 1, "unknown key `budget.dollars` (known are: usd, tokens)"),
+    (("queries", "source"), ["x"], "unknown key `queries.source`: did you mean `sources`?"),
+    (("snapshot", "stag"), "stage2", "unknown key `snapshot.stag`: did you mean `stage`?"),
+    (("stages", 0), "normalize", "unknown stage `normalize`: did you mean `normalise`?"),
+    (("stages", 0), {"normalize": {}}, "unknown stage `normalize`: did you mean `normalise`?"),
+    (("stages", 1, "vote_mode", "on_ty"), "think_on", "stage `vote_mode`: unknown key `on_ty`: did you mean `on_tie`?"),
+    (("stages", 2, "sample_off", "k"), 0, "stage `sample_off`: k: Input should be greater than or equal to 1"),
+    (("stages", 0), {}, "a stage is its name, or its name with options as in `- tag: {}`, and not {}"),
+    (("stages", 0), 7, "a stage is its name, or its name with options as in `- tag: {}`, and not 7"),
+    (("stages", 0), {"tag": {}, "verify": {}}, "and not {'tag': {}, 'verify': {}}"),
+    (("stages", 3), {"verify": 1}, "stage `verify`: Input should be"),
+    (("stages",), "tag", "`stages` is a list"),
+    (("stages",), [], "`stages` is empty"),
+    (("stages",), ["normalise", "verify", "normalise"], "stage `normalise` stands twice"),
+    (("stages", 0), "tag", "stage `tag` needs the role `taggers`: add it under `roles`"),
+    (("roles", "panel"), [], "stage `sample_off` needs the role `panel`: add it under `roles`"),
+    (("roles", "voter"), [{"model": "chat"}], "unknown role `voter`: did you mean `voters`?"),
+    (("roles", "voters", 0, "model"), "chta", "role `voters`: unknown model `chta`: did you mean `chat`?"),
+    (("models", "chat", "endpoint"), "loacl", "model `chat`: unknown endpoint `loacl`: did you mean `local`?"),
+    (("endpoints", "local"), {}, "endpoints.local: give either `url` or `recording`"),
+    (("endpoints", "local", "recording"), "demo", "endpoints.local: give either `url` or `recording`"),
+    (("name",), "Not A Name", "name: String should match pattern"),
+    (("seed",), "three", "seed: Input should be a valid integer"),
+    (("queries", "categories", 0), "maths", "queries.categories.0: Input should be 'code', 'math'"),
+    (("roles", "voters", 0, "temperature"), 3, "roles.voters.0.temperature: Input should be less than or equal to 2"),
+]  # fmt: skip
+
+
+def with_(place: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    plain = copy.deepcopy(PLAIN)
+    part: Any = plain
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    return plain
+
+
+@pytest.mark.parametrize(("place", "value", "line"), PLACES, ids=[line for _, _, line in PLACES])
+def test_a_mistake_is_one_line_that_says_where_and_what(place, value, line) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(with_(place, value), "small.yaml")
+    message = str(caught.value)
+    assert message.startswith("small.yaml: ")
+    assert line in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("missing", ["name", "endpoints", "models", "roles", "stages"])
+def test_what_is_missing_is_named(missing) -> None:
+    plain = {key: value for key, value in PLAIN.items() if key != missing}
+    with pytest.raises(RecipeError, match=f"small.yaml: {missing}: Field required"):
+        parse_recipe(plain, "small.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("name: small\nroles: [1\nbudget: 3\n", r"line 3: not YAML: expected ',' or '\]'"),
+        ("name: a: b", "line 1: not YAML: mapping values are not allowed here"),
+        ("x: 1\ny: !!python/object:os.system {}", "line 2: not YAML: could not determine a constructor"),
+        ("a: \0", "not YAML: unacceptable character"),
+        ("- normalise", "a recipe is a mapping of keys"),
+        ("", "a recipe is a mapping of keys"),
+    ],
+)
+def test_what_is_no_recipe_at_all_is_said_with_its_line(tmp_path: Path, text, line) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=line) as caught:
+        load_recipe(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"cannot read recipe .*none\.yaml: No such file or directory"):
+        load_recipe(tmp_path / "none.yaml")
+    (tmp_path / "latin.yaml").write_bytes("name: gr\xfc\xdf".encode("latin-1"))
+    with pytest.raises(RecipeError, match="not UTF-8 text"):
+        load_recipe(tmp_path / "latin.yaml")
+    with pytest.raises(RecipeError, match=r"no shipped recipe `mathh`: did you mean `math`\?"):
+        load_recipe("mathh")
+
+
+def test_a_resolved_recipe_is_the_same_recipe() -> None:
+    recipe = parse_recipe(PLAIN, "small.yaml")
+    assert [stage.name for stage in recipe.stages] == ["normalise", "vote_mode", "sample_off", "verify"]
+    assert recipe.resolved()["stages"][2]["sample_off"]["k"] == 2
+    again = parse_recipe(recipe.resolved(), "run 1")
+    assert again == recipe
+    assert again.resolved() == recipe.resolved()
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("budget", "usd"), 99.0),
+        (("endpoints", "local", "url"), "http://elsewhere/v1"),
+        (("endpoints", "local", "concurrency"), 4),
+        (("models", "chat", "price", "prompt"), 9.0),
+        (("attempts",), 7),
+        (("description",), "Another text."),
+        (("snapshot", "name"), "other"),
+    ],
+)
+def test_where_and_at_what_price_is_no_part_of_the_identity(place, value) -> None:
+    assert parse_recipe(with_(place, value), "x").identity() == parse_recipe(PLAIN, "x").identity()
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("seed",), 4),
+        (("models", "chat", "model"), "another-model"),
+        (("models", "chat", "revision"), "abc"),
+        (("roles", "voters", 0, "max_tokens"), 9),
+        (("stages", 2, "sample_off", "k"), 3),
+        (("reply_attempts",), 3),
+    ],
+)
+def test_what_decides_the_samples_is_the_identity(place, value) -> None:
+    assert parse_recipe(with_(place, value), "x").identity() != parse_recipe(PLAIN, "x").identity()
+
+
+def test_overrides_stand_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(PLAIN))
+    assert load_recipe(path, {"seed": 9}).seed == 9
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_the_shipped_recipes_are_valid(name) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert parse_recipe(recipe.resolved(), name) == recipe
+
+
+def test_the_schema_names_every_stage_role_and_key() -> None:
+    schema = recipe_schema()
+    assert schema["additionalProperties"] is False
+    assert set(schema["properties"]) == set(Recipe.model_fields)
+    assert schema["properties"]["roles"]["propertyNames"] == {"enum": list(ROLES)}
+    options = schema["properties"]["stages"]["items"]["anyOf"]
+    assert [option["const"] for option in options if "const" in option] == list(STAGES)
+    for name in STAGES:
+        definition = schema["$defs"][f"stage_{name}"]
+        assert definition["additionalProperties"] is False
+        assert set(definition["properties"]) == set(STAGES[name].model_fields)
+
+
+def test_every_reference_of_the_schema_leads_somewhere() -> None:
+    schema = recipe_schema()
+
+    def references(part: Any):
+        if isinstance(part, dict):
+            yield from ([part["$ref"]] if "$ref" in part else [])
+            for value in part.values():
+                yield from references(value)
+        elif isinstance(part, list):
+            for value in part:
+                yield from references(value)
+
+    found = set(references(schema))
+    assert found
+    assert {reference.removeprefix("#/$defs/") for reference in found} <= set(schema["$defs"])
+
+
+def unknown_keys(value: Any, schema: dict[str, Any], root: dict[str, Any], place: str = "") -> list[str]:
+    """Return the places in `value` that `schema` has no word for."""
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+    if options := schema.get("anyOf"):
+        return min((unknown_keys(value, option, root, place) for option in options), key=len)
+    if "const" in schema:
+        return [] if value == schema["const"] else [place]
+    if isinstance(value, dict):
+        named, others = schema.get("properties", {}), schema.get("additionalProperties", False)
+        parts = [(f"{place}.{key}", part, named.get(key, others)) for key, part in value.items()]
+    elif isinstance(value, list):
+        parts = [(f"{place}.{index}", part, schema.get("items", False)) for index, part in enumerate(value)]
+    else:
+        return [] if schema.get("type") in {"string", "integer", "number", "boolean"} else [place]
+    return [
+        found
+        for where, part, known in parts
+        for found in (unknown_keys(part, known, root, where) if isinstance(known, dict) else [where])
+    ]
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_the_schema_knows_the_shipped_recipes(name) -> None:
+    text = importlib.resources.files("kat_data.recipes").joinpath(f"{name}.yaml").read_text("utf-8")
+    plain, schema = yaml.safe_load(text), recipe_schema()
+    assert unknown_keys(plain, schema, schema) == []
+    typos = plain | {"stagez": [], "stages": ["normalize", {"tag": {"domain": []}}], "budget": {"usdd": 1}}
+    assert set(unknown_keys(typos, schema, schema)) == {
+        ".stagez", ".stages.0", ".stages.1.tag.domain", ".budget.usdd",
+    }  # fmt: skip
