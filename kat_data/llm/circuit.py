@@ -30,7 +30,7 @@ class Circuit:
         if self.answers != answers_before:
             return None
         if error.unreachable:
-            return EndpointDown(f"{error}: start it or correct its URL, then resume the run")
+            return EndpointDown(f"{error}: start it, or correct its URL in the recipe, and run the recipe again")
         if self._faults < _FAULTS_IN_A_ROW:
             return None
         return EndpointDown(f"{error}, as did {self._faults - 1} calls before: mend the endpoint, then resume the run")

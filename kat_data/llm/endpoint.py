@@ -1,8 +1,9 @@
-"""Endpoints: places that serve models, each with its client, its limit and its circuit."""
+"""Endpoints: places that serve models, each with its client, its limit, its backoff and its circuit."""
 
 import asyncio
 
 from kat_data.clock import Clock, SystemClock
+from kat_data.llm.backoff import Backoff
 from kat_data.llm.circuit import Circuit
 from kat_data.llm.client import Client
 from kat_data.llm.limits import AdaptiveLimit
@@ -11,9 +12,18 @@ from kat_data.llm.limits import AdaptiveLimit
 class Endpoint:
     """One place that serves models; at most `concurrency` requests are under way there at once."""
 
-    def __init__(self, name: str, client: Client, *, concurrency: int = 64, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        client: Client,
+        *,
+        concurrency: int = 64,
+        backoff: Backoff | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.name = name
         self.client = client
+        self.backoff = backoff or Backoff()
         self.limit = AdaptiveLimit(concurrency, clock or SystemClock())
         self.circuit = Circuit()
         # Seats bound the calls that hold a ledger key, so that a kill leaves few of them behind; they are half as many

@@ -17,7 +17,6 @@ from kat_data.llm.estimate import charge, upper_bound
 from kat_data.llm.ledger import Ledger
 
 _FREE = Price()
-_DEFAULT_BACKOFF = Backoff()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,7 +59,6 @@ class Gateway:
         *,
         budget: Budget | None = None,
         clock: Clock | None = None,
-        backoff: Backoff = _DEFAULT_BACKOFF,
         rng: random.Random | None = None,
     ) -> None:
         self.counters = Counters()
@@ -68,7 +66,6 @@ class Gateway:
         self._ledger = ledger
         self._budget = budget or Budget()
         self._clock = clock or SystemClock()
-        self._backoff = backoff
         self._rng = rng or random.Random()  # noqa: S311 (jitter, no secret)
         self._flights: dict[bytes, asyncio.Future[Reply | KatError | None]] = {}
         self._finishing: set[asyncio.Future[None]] = set()
@@ -133,19 +130,19 @@ class Gateway:
         return reply
 
     async def _send_until_answered(self, purchase: _Purchase) -> Reply:
-        circuit = purchase.endpoint.circuit
+        circuit, backoff = purchase.endpoint.circuit, purchase.endpoint.backoff
         answers_before = circuit.answers
-        for retry in range(self._backoff.tries):
+        for retry in range(backoff.tries):
             try:
                 return await self._send(purchase)
             except RequestRejected as error:
                 raise circuit.rejected(error) or error from error.__cause__
             except Transient as error:
                 fault = error
-            if retry + 1 < self._backoff.tries:
-                await self._wait_before(retry, fault)
+            if retry + 1 < backoff.tries:
+                await self._wait_before(retry, fault, backoff)
         stop = circuit.gave_up(fault, answers_before=answers_before)
-        raise stop or EndpointFault(f"{fault}, in each of {self._backoff.tries} tries") from fault
+        raise stop or EndpointFault(f"{fault}, in each of {backoff.tries} tries") from fault
 
     async def _send(self, purchase: _Purchase) -> Reply:
         """Try once, within the endpoint's limit and pause and the run's budget."""
@@ -159,7 +156,7 @@ class Gateway:
         except Transient as error:
             if error.throttled:
                 limit.throttled(generation)
-            if error.retry_after and error.retry_after <= self._backoff.patience:
+            if error.retry_after and error.retry_after <= purchase.endpoint.backoff.patience:
                 limit.pause(error.retry_after)
             raise
         finally:
@@ -190,12 +187,12 @@ class Gateway:
         self.counters.usd += actual.usd
         self.counters.tokens += actual.tokens
 
-    async def _wait_before(self, retry: int, fault: Transient) -> None:
+    async def _wait_before(self, retry: int, fault: Transient, backoff: Backoff) -> None:
         asked = fault.retry_after or 0.0
-        if asked > self._backoff.patience:
+        if asked > backoff.patience:
             raise EndpointDown(f"{fault}, and asks for a pause of {asked:.0f} s: resume the run then") from fault
         self.counters.retries += 1
-        await self._wait(max(asked, self._backoff.delay(retry, self._rng)))
+        await self._wait(max(asked, backoff.delay(retry, self._rng)))
 
     async def _wait(self, seconds: float) -> None:
         """Sleep for `seconds`, or until the gateway stops."""

@@ -21,6 +21,7 @@ from pydantic import (
 
 from kat_data.domain.category import Category
 from kat_data.errors import RecipeError
+from kat_data.llm.prompts.prompt import load_prompt
 from kat_data.stages.catalogue import STAGES
 from kat_data.stages.stage import Stage
 
@@ -108,7 +109,6 @@ class SnapshotSpec(_Part):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] | None = None
     stage: Literal["stage1", "stage2"] = "stage2"
-    licence: str = Field("other", description="The licence that the snapshot's card states.")
 
 
 class Recipe(_Part):
@@ -161,7 +161,10 @@ class Recipe(_Part):
                 if member.model not in self.models:
                     yield f"role `{role}`: unknown model `{member.model}`{_nearest(member.model, self.models)}"
         for stage in self.stages:
-            for role in stage.roles:
+            for earlier in stage.follows:
+                if earlier not in names[: names.index(stage.name)]:
+                    yield f"stage `{stage.name}` needs the stage `{earlier}` before it"
+            for role in stage.needed_roles():
                 if not self.roles.get(role):
                     yield f"stage `{stage.name}` needs the role `{role}`: add it under `roles`"
 
@@ -170,13 +173,14 @@ class Recipe(_Part):
         return self.model_dump(mode="json")
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the samples: the resolved recipe without budget, retries and where models are served."""
+        """Return what decides the samples: the resolved recipe without budget and places, and the prompts' hashes."""
         plain = self.resolved()
         for key in ("budget", "endpoints", "attempts", "description", "snapshot"):
             del plain[key]
         for model in plain["models"].values():
             del model["endpoint"], model["price"]
-        return plain
+        names = sorted({name for stage in self.stages for name in stage.prompts})
+        return plain | {"prompts": {name: load_prompt(name).sha256 for name in names}}
 
 
 def _stage(entry: Any) -> Stage:

@@ -54,12 +54,17 @@ def is_recorded(recipe: Recipe) -> bool:
 def build_gateway(recipe: Recipe, ledger: Ledger, spent: Charge, clock: Clock, client: MakeClient) -> Gateway:
     """Return the gateway of a run that has spent `spent` so far."""
     endpoints = [
-        Endpoint(name, client(name, spec), concurrency=spec.concurrency, clock=clock)
+        Endpoint(
+            name,
+            client(name, spec),
+            concurrency=spec.concurrency,
+            backoff=Backoff(tries=spec.retries + 1),
+            clock=clock,
+        )
         for name, spec in recipe.endpoints.items()
     ]
     budget = Budget(usd=recipe.budget.usd, tokens=recipe.budget.tokens, spent=spent)
-    retries = max(spec.retries for spec in recipe.endpoints.values())
-    return Gateway(endpoints, ledger, budget=budget, clock=clock, backoff=Backoff(tries=retries + 1))
+    return Gateway(endpoints, ledger, budget=budget, clock=clock)
 
 
 def build_models(recipe: Recipe, gateway: Gateway) -> Mapping[str, tuple[BoundModel, ...]]:

@@ -74,7 +74,8 @@ def open_run(
     key = content_hash({"recipe": identity, "queries": digest.hex()})
     made = connection.execute(
         text("""
-            INSERT INTO runs (key, name, recipe, state, queries) VALUES (:key, :name, :recipe, 'open', :queries)
+            INSERT INTO runs (key, name, recipe, state, queries)
+            SELECT :key, :name, :recipe, 'open', :queries WHERE NOT EXISTS (SELECT FROM runs WHERE key = :key)
             ON CONFLICT (key) DO NOTHING RETURNING id
         """),
         {"key": key, "name": name, "recipe": orjson.dumps(recipe).decode(), "queries": count},

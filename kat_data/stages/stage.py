@@ -38,8 +38,8 @@ class Stage(BaseModel, ABC):
     """One transformation: a draft in, a fuller draft or a `Dropped` out.
 
     Subclasses are frozen records of their options. `roles` are the recipe's roles that the stage calls, `prompts` the
-    names of the prompts it may send; `per_turn` says that it runs again for every assistant turn; `only` restricts it
-    to some categories.
+    names of the prompts it may send; `per_turn` says that it runs again for every assistant turn; `follows` names
+    stages that must stand before it; `only` restricts it to some categories.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,8 +48,13 @@ class Stage(BaseModel, ABC):
     roles: ClassVar[tuple[str, ...]] = ()
     prompts: ClassVar[tuple[str, ...]] = ()
     per_turn: ClassVar[bool] = True
+    follows: ClassVar[tuple[str, ...]] = ()
 
     only: tuple[Category, ...] = ()
+
+    def needed_roles(self) -> tuple[str, ...]:
+        """Return the roles that the stage calls with these options."""
+        return self.roles
 
     def applies(self, draft: Draft) -> bool:
         """Whether the draft needs this stage at all; refined by stages that serve one mode."""

@@ -31,6 +31,9 @@ class VerifyGate(Stage):
         False, description="Let the judge compare answers that the verifier cannot read with the reference."
     )
 
+    def needed_roles(self) -> tuple[str, ...]:
+        return ("judge",) if self.compare else ()
+
     def applies(self, draft: Draft) -> bool:
         return super().applies(draft) and draft.accepted is None
 

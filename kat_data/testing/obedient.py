@@ -14,7 +14,8 @@ _SUM = re.compile(r"(-?\d+) ?\+ ?(-?\d+)")
 
 
 def obedient(body: dict[str, Any]) -> Reply:
-    """Answer a request's body: by its schema, by a call of its first tool, else by a text that ends in `\\boxed{N}`.
+    """Answer a request's body: by its schema, by a call of its first tool, else by a text that ends in `\\boxed{N}`, thinking
+    in its first paragraph and answer in its second.
 
     N is the sum that the last message asks for (`17 + 25`), right three times in four, else a digit by hash of the
     messages and the seed.
@@ -28,7 +29,7 @@ def obedient(body: dict[str, Any]) -> Reply:
         arguments = fabricate(function.get("parameters") or {"type": "object"}, seed)
         call = ToolCall(name=function["name"], arguments=arguments)
         return _reply(body, "", tool_calls=(call,))
-    return _reply(body, f"The steps are short, and the result follows.\n\\boxed{{{_number(body, seed)}}}")
+    return _reply(body, f"The steps are few and short.\n\nThe result follows: \\boxed{{{_number(body, seed)}}}")
 
 
 def _number(body: dict[str, Any], seed: int) -> int:

@@ -57,13 +57,13 @@ class Bench:
         self.clock = clock or ManualClock()
         self.ledger = ledger or MemoryLedger()
         self.budget = budget or Budget()
-        self.endpoint = Endpoint("a", self.client, concurrency=concurrency, clock=self.clock)
+        backoff = Backoff(tries=tries)
+        self.endpoint = Endpoint("a", self.client, concurrency=concurrency, backoff=backoff, clock=self.clock)
         self.gateway = Gateway(
             [self.endpoint],
             self.ledger,
             budget=self.budget,
             clock=self.clock,
-            backoff=Backoff(tries=tries),
             rng=random.Random(1),
         )
 
