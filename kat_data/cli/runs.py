@@ -1,12 +1,14 @@
 """`kat runs`: list, show, resume and cancel."""
 
+from typing import Any
+
 import click
 
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry, transaction
 from kat_data.cli.report import print_report, report
 from kat_data.cli.run import finish_run
-from kat_data.domain.states import RunState
+from kat_data.domain.states import ItemState, RunState
 from kat_data.registry import runs as stored
 
 
@@ -39,6 +41,29 @@ def show(run: int, as_json: bool) -> None:
         print_json(found)
     else:
         print_report(found)
+
+
+@runs.command()
+@click.argument("run", type=int)
+@click.option("--state", type=click.Choice([state.value for state in ItemState]), help="Only items in this state.")
+@click.option("--reason", help="Only items with this reason code, e.g. wrong_answer.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=1))
+@json_option
+def items(run: int, state: str | None, reason: str | None, limit: int, as_json: bool) -> None:
+    """List single items of a run and why each ended; `kat samples show RUN/QUERY` tells all of one."""
+    with transaction() as connection:
+        stored.get_run(connection, run)
+        rows = stored.list_items(connection, run, state, reason, limit)
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("query", "category", "state", "stage", "reason", "detail")
+    print_table([*columns, "question"], [[*(row[name] for name in columns), _question(row)] for row in rows])
+
+
+def _question(row: dict[str, Any]) -> str:
+    asked = [message["content"] for message in row["messages"] if message["role"] == "user"]
+    return " ".join(asked[0].split())[:60] if asked else ""
 
 
 @runs.command()

@@ -201,7 +201,7 @@ def _find_item(connection: Connection, ident: str) -> tuple[int, int]:
     if "/" in ident:
         run, _, query = ident.partition("/")
         if not (run.isdecimal() and query.isdecimal()):
-            raise UserError(f"{ident!r} is not RUN/QUERY: give two numbers, as `kat runs show RUN` prints them")
+            raise UserError(f"{ident!r} is not RUN/QUERY: give two numbers, as `kat runs items RUN` prints them")
         sql = "SELECT run_id, query_id FROM work_items WHERE run_id = :run AND query_id = :query"
         where = {"run": int(run), "query": int(query)}
     elif ident.isdecimal() and len(ident) < 16:

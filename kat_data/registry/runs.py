@@ -169,6 +169,23 @@ def unfinished(connection: Connection, run: int) -> int:
     return count
 
 
+def list_items(
+    connection: Connection, run: int, state: str | None, reason: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return where single items of a run stand, and why; the first by query."""
+    rows = connection.execute(
+        text("""
+            SELECT query_id AS query, category, stage, state, attempts, reason, detail, messages
+            FROM work_items JOIN queries ON queries.id = query_id
+            WHERE run_id = :run AND state = coalesce(:state, state)
+              AND coalesce(reason, '') = coalesce(:reason, reason, '')
+            ORDER BY query_id LIMIT :limit
+        """),
+        {"run": run, "state": state, "reason": reason, "limit": limit},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
 def revive_dead(connection: Connection, run: int) -> int:
     """Make a run's dead items ready again and return how many there were."""
     revived = connection.exec_driver_sql(REVIVE, {"run": run}).rowcount
