@@ -1,7 +1,5 @@
 """`kat demo`: the whole job on the bundled queries, answered by a recorded ledger or live."""
 
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import click
@@ -24,7 +22,8 @@ from kat_data.llm.openai_http import OpenAIClient
 from kat_data.llm.replay import Recording, RecordingClient
 from kat_data.pipeline.publish import publish_run
 from kat_data.pipeline.recipe import EndpointSpec, Recipe, load_recipe, parse_recipe
-from kat_data.pipeline.wiring import make_client, recording_path
+from kat_data.pipeline.wiring import make_client
+from kat_data.recipes import DEMO_LEDGER, DEMO_QUERIES
 from kat_data.registry import queries
 from kat_data.registry.session import Registry
 
@@ -54,7 +53,7 @@ def demo(
         say("The answers come from a recorded ledger: real completions of two small models, shipped with KAT Data.")
         say("No model is asked and nothing is paid; `kat demo --live --endpoint URL --model NAME` asks a real one.")
     with open_registry() as registry:
-        import_file(registry, _bundled_queries(), "plain", SOURCE, LICENCE)
+        import_file(registry, DEMO_QUERIES, "plain", SOURCE, LICENCE)
         found = _record(registry, recipe, record) if record else run_recipe(registry, recipe)
         written = publish_run(registry, root_folder(None), found["run"], name=None, partial=False, clock=SystemClock())
         with registry.engine.connect() as connection:
@@ -78,8 +77,7 @@ def _live(recipe: Recipe, url: str | None, model: str | None, key_env: str | Non
 
 def _record(registry: Registry, recipe: Recipe, record: tuple[str, ...]) -> dict[str, Any]:
     """Run the recipe with every missing call asked live, and keep exactly the calls that the run made."""
-    path = recording_path("demo")
-    recording = Recording.load(path) if path.exists() else Recording()
+    recording = Recording.load(DEMO_LEDGER) if DEMO_LEDGER.exists() else Recording()
     urls = dict(entry.partition("=")[::2] for entry in record)
     clients: list[RecordingClient] = []
 
@@ -96,8 +94,8 @@ def _record(registry: Registry, recipe: Recipe, record: tuple[str, ...]) -> dict
         found = run_recipe(registry, parse_recipe(plain, "demo --record"), client=client)
         recording.keep(set().union(*(made.asked for made in clients)))
     finally:
-        recording.save(path)
-    say(f"{len(recording)} calls recorded in {path}")
+        recording.save(DEMO_LEDGER)
+    say(f"{len(recording)} calls recorded in {DEMO_LEDGER}")
     return found
 
 
@@ -115,10 +113,6 @@ class _ByModel:
     async def close(self) -> None:
         for client in self._clients.values():
             await client.close()
-
-
-def _bundled_queries() -> Path:
-    return Path(str(resources.files("kat_data.recipes").joinpath("demo_queries.jsonl")))
 
 
 def _print(found: dict[str, Any], samples: list[dict[str, Any]]) -> None:

@@ -34,6 +34,11 @@ class Recording:
     def __contains__(self, request: CallRequest) -> bool:
         return request.key.hex() in self._records
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """The ledger keys, hex, of everything recorded."""
+        return frozenset(self._records)
+
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read a recording; raises `InputError` that names the line where the file is no recording."""

@@ -3,7 +3,6 @@
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +21,7 @@ from pydantic import (
 from kat_data.domain.category import Category
 from kat_data.errors import RecipeError
 from kat_data.llm.prompts.prompt import load_prompt
+from kat_data.recipes import FOLDER
 from kat_data.stages.catalogue import STAGES
 from kat_data.stages.stage import Stage
 
@@ -224,8 +224,7 @@ def parse_recipe(plain: Mapping[str, Any], origin: str) -> Recipe:
 
 def shipped_recipes() -> list[str]:
     """Return the names of the recipes that come with the package."""
-    files = resources.files("kat_data.recipes").iterdir()
-    return sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml"))
+    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -254,7 +253,7 @@ def recipe_schema() -> dict[str, Any]:
 def _read(name: str) -> tuple[str, str]:
     if os.sep not in name and not name.endswith((".yaml", ".yml")):
         if name in shipped_recipes():
-            return resources.files("kat_data.recipes").joinpath(f"{name}.yaml").read_text("utf-8"), name
+            return (FOLDER / f"{name}.yaml").read_text("utf-8"), name
         hint = _nearest(name, shipped_recipes())
         raise RecipeError(f"no shipped recipe `{name}`{hint}; a recipe of your own is named by its path")
     try:

@@ -5,7 +5,6 @@ Keys come from the environment, and go nowhere else.
 
 import os
 from collections.abc import Callable, Mapping
-from importlib import resources
 from pathlib import Path
 
 from kat_data.clock import Clock
@@ -21,10 +20,11 @@ from kat_data.llm.ledger import Ledger
 from kat_data.llm.openai_http import OpenAIClient
 from kat_data.llm.replay import Recording, ReplayClient
 from kat_data.pipeline.recipe import EndpointSpec, MemberSpec, Recipe
+from kat_data.recipes import DEMO_LEDGER
 
 MakeClient = Callable[[str, EndpointSpec], Client]
 
-BUNDLED_RECORDINGS = {"demo": "demo_ledger.jsonl.gz"}
+BUNDLED_RECORDINGS = {"demo": DEMO_LEDGER}
 
 
 def make_client(name: str, spec: EndpointSpec) -> Client:
@@ -40,9 +40,7 @@ def make_client(name: str, spec: EndpointSpec) -> Client:
 
 def recording_path(name: str) -> Path:
     """Return the path of a bundled recording, or of one of the user's."""
-    if name in BUNDLED_RECORDINGS:
-        return Path(str(resources.files("kat_data.recipes").joinpath(BUNDLED_RECORDINGS[name])))
-    return Path(name)
+    return BUNDLED_RECORDINGS.get(name) or Path(name)
 
 
 def is_recorded(recipe: Recipe) -> bool:

@@ -28,7 +28,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -169,11 +168,12 @@ class _Cluster:
         raise self._failure("does not stop")
 
     def _claim_folder(self) -> None:
-        """Make the folder, and give it to the user that the server runs as."""
+        """Make the folder; it belongs to the user that the server runs as, which for root is another."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
             raise RegistryError(f"{self.folder} belongs to another user: set KAT_HOME to a folder of your own.")
-        _give(self.folder)
+        if self.folder.stat().st_uid == 0:
+            os.chown(self.folder, *server_account())
 
     def _launch(self, alive: int) -> str:
         """Start a server that holds `alive`. Nobody held it, so whatever an earlier server left behind is stale."""
@@ -194,9 +194,9 @@ class _Cluster:
         fresh = self.folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
-        _give(fresh)
+        self._give(fresh)
         command = [str(binaries / "initdb"), *_INITDB, "--pgdata", str(_data_name(fresh))]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, **_process_options(fresh))  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **self._process_options(fresh))  # noqa: S603
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RegistryError(f"The embedded Postgres cannot be created in {self.folder}: {last}")
@@ -228,7 +228,7 @@ class _Cluster:
                 stderr=log,
                 pass_fds=(alive,),
                 start_new_session=True,
-                **_process_options(self.data),
+                **self._process_options(self.data),
             )
 
     def _await_answer(self) -> str:
@@ -260,18 +260,20 @@ class _Cluster:
             name.unlink()
             return "."
         folder = tempfile.mkdtemp(prefix=_SOCKET_PREFIX)
-        _give(Path(folder))
+        self._give(Path(folder))
         return folder
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
         with (self.folder / "lock").open("a") as file:
+            self._give(self.folder / "lock")
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _take_alive(self) -> int | None:
         """Return a descriptor that holds the lock of a living server, or none where a server holds it."""
         descriptor = os.open(self.folder / "alive", os.O_RDWR | os.O_CREAT, 0o600)
+        self._give(self.folder / "alive")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -284,6 +286,21 @@ class _Cluster:
         if descriptor is not None:
             os.close(descriptor)
         return descriptor is None
+
+    def _give(self, path: Path) -> None:
+        """Make a path of root's the server's."""
+        if os.geteuid() == 0:
+            folder = self.folder.stat()
+            os.chown(path, folder.st_uid, folder.st_gid)
+
+    def _process_options(self, cwd: Path) -> dict[str, Any]:
+        """Run a command in `cwd` as the folder's owner, without the caller's Postgres variables."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        options: dict[str, Any] = {"env": environment, "cwd": cwd}
+        if os.geteuid() == 0:
+            folder = self.folder.stat()
+            options |= {"user": folder.st_uid, "group": folder.st_gid, "extra_groups": []}
+        return options
 
     def _failure(self, what: str) -> RegistryError:
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
@@ -307,26 +324,6 @@ def _binaries() -> Path:
     return binaries
 
 
-@cache
-def _account() -> tuple[int, int] | None:
-    account = server_account()
-    return (account.pw_uid, account.pw_gid) if account else None
-
-
-def _give(path: Path) -> None:
-    if account := _account():
-        os.chown(path, *account)
-
-
 def _data_name(data: Path) -> Path:
     """Return the name under which a process that works in `data` knows it."""
     return _OWN_DIRECTORY if _OWN_DIRECTORY.exists() else data
-
-
-def _process_options(cwd: Path) -> dict[str, Any]:
-    """Run a command in `cwd` as the server's user, without the caller's Postgres variables."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    options: dict[str, Any] = {"env": environment, "cwd": cwd}
-    if account := _account():
-        options |= {"user": account[0], "group": account[1], "extra_groups": []}
-    return options

@@ -12,19 +12,10 @@ from pathlib import Path
 _USER = "kat-postgres"
 
 
-def server_account() -> pwd.struct_passwd | None:
-    """Return the user that root's server runs as, created on first use; none where we are not root."""
-    if os.geteuid() != 0:
-        return None
-    with suppress(KeyError):
-        return pwd.getpwnam(_USER)
-    create = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _USER]
-    with suppress(OSError):
-        subprocess.run(create, capture_output=True, check=False)  # noqa: S603
-    try:
-        return pwd.getpwnam(_USER)
-    except KeyError:
-        return pwd.getpwnam("nobody")
+def server_account() -> tuple[int, int]:
+    """Return the user and group that root's servers run as, created on first use."""
+    account = _account()
+    return account.pw_uid, account.pw_gid
 
 
 @contextmanager
@@ -50,6 +41,18 @@ def passable(*paths: Path) -> Iterator[None]:
         for folder, mode in closed:
             folder.chmod(mode)
         os.close(root)
+
+
+def _account() -> pwd.struct_passwd:
+    with suppress(KeyError):
+        return pwd.getpwnam(_USER)
+    create = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", _USER]
+    with suppress(OSError):
+        subprocess.run(create, capture_output=True, check=False)  # noqa: S603
+    try:
+        return pwd.getpwnam(_USER)
+    except KeyError:
+        return pwd.getpwnam("nobody")
 
 
 def _parents(paths: Iterable[Path]) -> list[Path]:

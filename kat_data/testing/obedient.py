@@ -14,11 +14,10 @@ _SUM = re.compile(r"(-?\d+) ?\+ ?(-?\d+)")
 
 
 def obedient(body: dict[str, Any]) -> Reply:
-    """Answer a request's body: by its schema, by a call of its first tool, else by a text that ends in `\\boxed{N}`, thinking
-    in its first paragraph and answer in its second.
+    """Answer a request's body: by its schema, by a call of its first tool, else by two paragraphs, thinking and answer.
 
-    N is the sum that the last message asks for (`17 + 25`), right three times in four, else a digit by hash of the
-    messages and the seed.
+    The answer ends in `\\boxed{N}`. N is the sum that the last message asks for (`17 + 25`), right three times in four,
+    else a digit by hash of the messages and the seed.
     """
     seed = draw(int(body.get("seed") or 0), canonical_json(body["messages"]))
     form = body.get("response_format") or {}

@@ -18,11 +18,11 @@ OpenRun = Callable[..., RunRow]
 
 @pytest.fixture
 def add_queries(registry: Registry) -> AddQueries:
-    """Store queries as an import does."""
+    """Store queries as an import does, in the test's registry or another."""
 
-    def add(*queries: Query) -> None:
+    def add(*queries: Query, to: Registry = registry) -> None:
         import_queries(
-            registry,
+            to,
             list(enumerate(queries, 1)),
             source="test",
             licence="Apache-2.0",

@@ -177,6 +177,13 @@ def test_a_home_that_is_deleted_and_made_anew(home: Path) -> None:
     assert ask(embedded.start(home), "select number from kept") == "42"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for others")
+def test_root_starts_the_server_of_another_user_as_that_user(home: Path) -> None:
+    subprocess.run(["chown", "-R", "nobody", home / "postgres"], check=True)
+    assert ask(embedded.start(home), "select 1") == "1"
+    assert {path.owner() for path in (home / "postgres").iterdir()} == {"nobody"}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as an ordinary user")
 def test_works_for_an_ordinary_user() -> None:
     nobody: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []}

@@ -1,0 +1,72 @@
+"""A scripted endpoint, a recipe that asks it, and whole runs of that recipe."""
+
+import copy
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from kat_data.clock import SystemClock
+from kat_data.domain.query import Query, VerifierKind, VerifierSpec
+from kat_data.executors.local import execute_run
+from kat_data.pipeline.recipe import parse_recipe
+from kat_data.pipeline.run import open_run
+from kat_data.registry.runs import RunRow
+from kat_data.registry.session import Registry
+from kat_data.testing import a_query
+from kat_data.testing.scripted_server import ScriptedServer
+
+Plain = dict[str, Any]
+
+ROLES = ("voters", "responder", "reasoner", "panel", "judge")
+LEAN: Plain = {
+    "name": "lean",
+    "seed": 5,
+    "endpoints": {"scripted": {"url": "http://127.0.0.1:1/v1", "concurrency": 8, "retries": 1}},
+    "models": {"one": {"endpoint": "scripted", "model": "one", "price": {"prompt": 1.0, "completion": 2.0}}},
+    "roles": {role: [{"model": "one", "max_tokens": 200}] for role in ROLES},
+    "stages": ["normalise", {"vote_mode": {"random_share": 0}}, "sample_off", "sample_on", "verify", "judge_mode"],
+}
+
+
+class Impatient(SystemClock):
+    """A clock that does not wait out backoffs."""
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(min(seconds, 0.02))
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with ScriptedServer() as server:
+        yield server
+
+
+@pytest.fixture
+def lean(server: ScriptedServer) -> Callable[..., Plain]:
+    """Build a recipe of few calls and no worker processes; options change its parts."""
+
+    def make(*, url: str | None = None, endpoint: Plain | None = None, **parts: Any) -> Plain:
+        plain = copy.deepcopy(LEAN) | parts
+        plain["endpoints"]["scripted"] |= {"url": url or server.url, **(endpoint or {})}
+        return plain
+
+    return make
+
+
+@pytest.fixture
+def easy_queries() -> tuple[Query, ...]:
+    """Queries whose verifier accepts every answer of the obedient script."""
+    spec = VerifierSpec(kind=VerifierKind.KEYWORD, options={"keywords": ["result"]})
+    return tuple(a_query(f"Tell me of the result {n}.", reference=None, verifier=spec) for n in range(12))
+
+
+@pytest.fixture
+def run(registry: Registry) -> Callable[..., Awaitable[RunRow]]:
+    """Open or resume the run of a recipe given as plain values, and work on it in this process."""
+
+    async def run_(plain: Plain, **options: Any) -> RunRow:
+        row, _ = open_run(registry, parse_recipe(plain, "recipe.yaml"))
+        return await execute_run(registry, row, clock=Impatient(), **options)
+
+    return run_
