@@ -12,10 +12,8 @@ from kat_data.errors import ConfigError
 VARIABLES = {
     "KAT_HOME": "folder of the embedded Postgres and of local files",
     "KAT_DATABASE_URL": "a Postgres server (postgresql://user:password@host:port/database); unset: the embedded one",
-    "KAT_LOG": "what is logged to stderr: debug, info, warning or error",
 }
 _TEST_PREFIX = "KAT_TEST_"
-_LOG_LEVELS = ("debug", "info", "warning", "error")
 _IN_CREDENTIALS = re.compile(r"(://[^/?:@]*:)[^/?]*(@)")
 _IN_QUERY = re.compile(r"([?&][^=&]*password=)[^&]*", re.IGNORECASE)
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
@@ -36,7 +34,6 @@ class Settings:
 
     home: Path
     database_url: str | None
-    log: str
     origins: Mapping[str, str]
 
     @classmethod
@@ -46,14 +43,13 @@ class Settings:
         _refuse_unknown(environ)
         home, home_origin = _home(environ, Path.cwd() if cwd is None else cwd)
         database_url, database_origin = _database_url(environ)
-        log, log_origin = _log(environ)
-        origins = {"home": home_origin, "database_url": database_origin, "log": log_origin}
-        return cls(home=home, database_url=database_url, log=log, origins=origins)
+        origins = {"home": home_origin, "database_url": database_origin}
+        return cls(home=home, database_url=database_url, origins=origins)
 
     def shown(self) -> tuple[Setting, ...]:
         """Return every value with its origin, fit to be printed."""
         url = mask_password(self.database_url) if self.database_url else f"embedded, in {self.home / 'postgres'}"
-        values = {"home": str(self.home), "database_url": url, "log": self.log}
+        values = {"home": str(self.home), "database_url": url}
         return tuple(Setting(name=name, value=value, origin=self.origins[name]) for name, value in values.items())
 
 
@@ -89,12 +85,3 @@ def _database_url(environ: Mapping[str, str]) -> tuple[str | None, str]:
     if not separator or scheme not in _SCHEMES:
         raise ConfigError("KAT_DATABASE_URL has to read postgresql://user:password@host:port/database.")
     return f"postgresql://{rest}", "KAT_DATABASE_URL"
-
-
-def _log(environ: Mapping[str, str]) -> tuple[str, str]:
-    level = environ.get("KAT_LOG")
-    if not level:
-        return "warning", "default"
-    if level.lower() not in _LOG_LEVELS:
-        raise ConfigError(f"KAT_LOG is {level!r}; it has to be one of {', '.join(_LOG_LEVELS)}.")
-    return level.lower(), "KAT_LOG"

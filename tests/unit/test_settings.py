@@ -30,12 +30,11 @@ def test_the_nearest_home_upward_is_found(tmp_path: Path) -> None:
 
 def test_the_environment_wins(tmp_path: Path) -> None:
     (tmp_path / ".kat").mkdir()
-    environ = {"KAT_HOME": "elsewhere", "KAT_DATABASE_URL": "postgres://me:secret@db:5432/kat", "KAT_LOG": "DEBUG"}
+    environ = {"KAT_HOME": "elsewhere", "KAT_DATABASE_URL": "postgres://me:secret@db:5432/kat"}
     settings = Settings.load(environ, tmp_path)
     assert settings.home == tmp_path / "elsewhere"
     assert settings.database_url == "postgresql://me:secret@db:5432/kat"
-    assert settings.log == "debug"
-    assert {origin for _, origin in shown(settings).values()} == {"KAT_HOME", "KAT_DATABASE_URL", "KAT_LOG"}
+    assert {origin for _, origin in shown(settings).values()} == {"KAT_HOME", "KAT_DATABASE_URL"}
     assert "secret" not in str(settings.shown())
 
 
@@ -47,11 +46,11 @@ def test_an_unknown_variable_names_the_nearest() -> None:
 
 
 def test_variables_of_others_and_of_tests_are_left_alone(tmp_path: Path) -> None:
-    assert Settings.load({"PATH": "x", "KAT_TEST_DATA": "x", "KATANA": "x"}, tmp_path).log == "warning"
+    assert Settings.load({"PATH": "x", "KAT_TEST_DATA": "x", "KATANA": "x"}, tmp_path).database_url is None
 
 
 @pytest.mark.parametrize(
-    "environ", [{"KAT_DATABASE_URL": "sqlite:///x"}, {"KAT_DATABASE_URL": "db"}, {"KAT_LOG": "loud"}]
+    "environ", [{"KAT_DATABASE_URL": "sqlite:///x"}, {"KAT_DATABASE_URL": "db"}]
 )
 def test_malformed_values_are_refused(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=next(iter(environ))):
