@@ -87,8 +87,12 @@ def resume(run: int, dead: bool, as_json: bool) -> None:
 
 @runs.command()
 @click.argument("run", type=int)
-def cancel(run: int) -> None:
+@json_option
+def cancel(run: int, as_json: bool) -> None:
     """Cancel a run: a process that works on it ends after its calls in flight; `kat runs resume` takes it up again."""
     with transaction() as connection:
         stored.set_state(connection, run, RunState.CANCELLED, "cancelled by `kat runs cancel`")
-    say(f"run {run} is cancelled; what it accepted stays")
+    if as_json:
+        print_json({"run": run, "state": RunState.CANCELLED})
+    else:
+        say(f"run {run} is cancelled; what it accepted stays")

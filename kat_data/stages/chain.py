@@ -56,6 +56,7 @@ class Chain:
         self._verify = verify
         self._rounds: list[Round] = []
         self._calls: list[str] = []
+        self._noted = 0  # rounds up to the accepted answer: what the writer is shown
 
     async def run(self, limit: int) -> Candidate:
         try:
@@ -72,7 +73,7 @@ class Chain:
         """Return the last accepted answer, else the last one, with its verdict; the critic ends it, or the limit."""
         answer = await self._solve()
         findings: tuple[str, ...] = ()
-        accepted: tuple[Written, Verdict] | None = None
+        accepted = await self._solved(answer)
         for number in range(limit):
             try:
                 answer, review, verdict = await self._round(answer, findings, number)
@@ -83,10 +84,21 @@ class Chain:
                 break
             if verdict.outcome is Outcome.CORRECT:
                 accepted = answer, verdict
+                self._noted = len(self._rounds)
             if (review.passed and accepted) or verdict.status is Status.NOT_VERIFIED:
                 break
             findings = self._rounds[-1].findings
         return accepted or (answer, verdict)
+
+    async def _solved(self, answer: Written) -> tuple[Written, Verdict] | None:
+        """The solver's own answer where the verifier accepts it, so that no later round can lose it."""
+        if not self._draft.verifiable:
+            return None
+        verdict = await by_verifier(self._draft, self._candidate(answer), self._verify)
+        if verdict.outcome is not Outcome.CORRECT:
+            return None
+        self._noted = len(self._rounds)
+        return answer, verdict
 
     async def _round(
         self, attempt: Written, findings: tuple[str, ...], number: int
@@ -144,7 +156,7 @@ class Chain:
         """Write the rounds as the thoughts of one mind that arrives at `answer`, whose text stays as it was judged."""
         notes = [
             note
-            for step in self._rounds
+            for step in self._rounds[: self._noted]
             for note in (step.text if step.role != "critic" else "", *step.findings)
             if note
         ]

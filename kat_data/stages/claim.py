@@ -8,7 +8,8 @@ _OFF = re.compile(
     r"\bthink_off\b"
     r"|\bdirect(?:ly)? (?:answer\w*|response|reply|writing|retrieval)(?: (?:is|are|will be|would be|should be))?"
     r" (?:enough|suffic\w+|adequate)"
-    r"|(?:\bno\b|\bnot\b|n['’]t\b|\bwithout\b|\bunnecessary\b)[^.;!?。]{0,40}\b(?:reasoning|thinking|deliberation)\b"
+    r"|(?:\bno\b|\bnot\b|n['’]t\b|\bwithout\b|\bunnecessary\b)[^.;!?。]{0,40}"
+    r"\b(?:reasoning|thinking|deliberation|(?:multiple|several|additional|further|complex) (?:steps|calculations?))\b"
     r"|\b(?:reasoning|thinking|deliberation)\b[^.;!?。]{0,20}\b(?:not|un|n['’]t) ?(?:needed|necessary|required)"
     r"|(?:不|无)(?:需要?|必|用)[^。；！？]{0,10}(?:推理|思考)|直接(?:回答|作答)(?:即可|就|足)",
     re.IGNORECASE,

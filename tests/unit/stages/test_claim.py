@@ -26,6 +26,7 @@ def test_words_for_reasoning_claim_think_on(text):
         "No need for reasoning.",
         "One fact; step-by-step reasoning is not needed.",
         "这是一步减法的简单应用题，不需要多步推理，直接回答即可。",
+        "The reasoning is straightforward and does not require multiple steps.",
         "The mode is think_off.",
     ],
 )

@@ -27,7 +27,7 @@ class Play:
 
     async def run(self, tools, draft, verdicts=None, **options):
         tools = tools(
-            verdicts,
+            {"40": INCORRECT} | (verdicts or {}),
             solver=self.solver.model("solver-model"),
             thinker=self.thinker.model("thinker-model"),
             critic=self.critic.model("critic-model"),
@@ -169,7 +169,12 @@ async def test_calls_of_tools_are_improved_by_schema(tools, player, chosen):
         chat=["Oslo needs a look-up."],
     )
     critic = player(critic=[review(True)])
-    tools = tools({"I look it up.": CORRECT}, solver=solver.model(), thinker=thinker.model(), critic=critic.model())
+    tools = tools(
+        {"I look.": INCORRECT, "I look it up.": CORRECT},
+        solver=solver.model(),
+        thinker=thinker.model(),
+        critic=critic.model(),
+    )
     [candidate] = (await ReasonOn().run(chosen(Mode.ON, a_query(tools=(tool,))), tools)).candidates
     assert [c.arguments for c in candidate.tool_calls] == [{"city": "Oslo"}]
     assert (candidate.answer, candidate.thinking) == ("I look it up.", "Oslo needs a look-up.")
@@ -182,7 +187,7 @@ async def test_of_several_solvers_each_turn_gets_one_by_the_seed(tools, player, 
         solvers = [player(chat=["40"]), player(chat=["40"])]
         thinker, critic = player(chat=[improved("42"), "Six sevens."]), player(critic=[review(True)])
         given = tools(
-            {"42": CORRECT},
+            {"40": INCORRECT, "42": CORRECT},
             solver=[solver.model(f"s{i}") for i, solver in enumerate(solvers)],
             thinker=thinker.model(),
             critic=critic.model(),
@@ -197,3 +202,10 @@ def test_it_serves_think_on_turns_without_candidates(chosen, fields):
     assert ReasonOn().applies(chosen(Mode.ON))
     assert not ReasonOn().applies(chosen(**fields))
     assert not ReasonOn().applies(a_draft())
+
+
+async def test_a_solver_that_was_right_is_not_lost_to_a_thinker_that_is_wrong(tools, player, chosen):
+    play = Play(player, ["42"], [improved("41"), "Six sevens."], [review(True)])
+    candidate = await play.run(tools, chosen(Mode.ON), {"41": INCORRECT, "42": CORRECT})
+    assert (candidate.answer, candidate.thinking, candidate.outcome) == ("42", "Six sevens.", CORRECT)
+    assert "41" not in play.thinker.sent("chat")[-1]
