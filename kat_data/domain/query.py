@@ -26,6 +26,10 @@ class Message:
     content: str
 
 
+NEVER_LEFT_OUT = frozenset({Role.USER, Role.TOOL})
+"""Roles whose messages count even when they are empty; an empty message of another role says nothing."""
+
+
 class VerifierKind(StrEnum):
     """Which verifier can decide on answers to a query."""
 
@@ -85,5 +89,6 @@ class Query:
 
 
 def query_hash(messages: tuple[Message, ...], tools: tuple[dict[str, Any], ...]) -> bytes:
-    """Hash messages (NFC, white space folded, case kept) and tools into 32 bytes."""
-    return content_hash({"messages": [(m.role.value, fold(m.content)) for m in messages], "tools": tools})
+    """Hash messages (NFC, white space folded, case kept, those that say nothing left out) and tools into 32 bytes."""
+    said = [(m.role.value, text) for m in messages if (text := fold(m.content)) or m.role in NEVER_LEFT_OUT]
+    return content_hash({"messages": said, "tools": tools})

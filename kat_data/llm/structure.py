@@ -1,7 +1,7 @@
 """Structured replies: records out of what models write around and instead of plain JSON."""
 
 import json
-from functools import cache
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -13,7 +13,7 @@ _STARTS = 8
 _DECODER = json.JSONDecoder(strict=False)
 
 
-@cache
+@lru_cache(1024)  # tool replies bring a schema for each set of tools
 def schema_of(kind: type[BaseModel]) -> dict[str, Any]:
     """Return the JSON Schema of `kind`; shared, not to be changed."""
     return kind.model_json_schema()

@@ -19,7 +19,7 @@ import psycopg
 
 from kat_data.domain.bad_line import BadLine
 from kat_data.domain.codec import to_json
-from kat_data.domain.query import Message, Query
+from kat_data.domain.query import NEVER_LEFT_OUT, Message, Query
 from kat_data.domain.text import normalise
 from kat_data.errors import InputError, RegistryError
 from kat_data.hashing import content_hash
@@ -250,7 +250,8 @@ def _chunks(items: Iterator[Item], size: int) -> Iterator[_Chunk]:
 
 
 def _copy_line(key: bytes, number: int, query: Query) -> str:
-    messages = orjson.dumps([{"role": m.role, "content": normalise(m.content)} for m in query.messages]).decode()
+    said = ((m.role, normalise(m.content)) for m in query.messages)
+    messages = orjson.dumps([{"role": r, "content": t} for r, t in said if t or r in NEVER_LEFT_OUT]).decode()
     tools = orjson.dumps(query.tools).decode() if query.tools else "[]"
     reference = _NULL if query.reference is None else query.reference.translate(_ESCAPES)
     verifier = _NULL if query.verifier is None else _escape_json(to_json(query.verifier).decode())

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
-from kat_data.domain.query import Message, Role
+from kat_data.domain.query import NEVER_LEFT_OUT, Message, Role
 from kat_data.domain.template import unholdable
 from kat_data.domain.text import normalise
 from kat_data.stages.stage import Stage, Tools
@@ -24,7 +24,7 @@ class Normalise(Stage):
 
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
         messages = tuple(replace(m, content=normalise(m.content)) for m in draft.query.messages)
-        messages = tuple(m for m in messages if m.content or m.role in {Role.USER, Role.TOOL})
+        messages = tuple(m for m in messages if m.content or m.role in NEVER_LEFT_OUT)
         if dropped := self._refuse(messages):
             return dropped
         return replace(draft, query=replace(draft.query, messages=messages))

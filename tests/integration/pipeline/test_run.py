@@ -10,6 +10,7 @@ import pytest
 from kat_data.clock import SystemClock
 from kat_data.domain.call import FinishReason, Reply
 from kat_data.domain.category import Category
+from kat_data.domain.query import Message, Role, query_hash
 from kat_data.domain.states import RunState
 from kat_data.errors import (
     BudgetExhausted,
@@ -363,6 +364,28 @@ async def test_a_stop_ends_items_after_their_calls_in_flight(registry, run, lean
         assert ends(registry, row.id) == {"ready": 12}
         await assert_resumes(registry, run, lean(url=server.url), row.id)
         assert server.statistics.requests == 36
+
+
+async def test_messages_that_say_nothing_are_the_same_nothing_after_a_stop(registry, run, lean, add_queries) -> None:
+    add_queries(a_query("What is 1 + 1?", "\u200b", "And 1 + 2?", system=" ", reference="3"))
+    stop = asyncio.Event()
+
+    def script(body: dict[str, Any]) -> Reply:
+        stop.set()
+        return obedient(body)
+
+    async with ScriptedServer(script) as server:
+        with pytest.raises(RunInterrupted):
+            await run(lean(url=server.url), stop=stop)
+        row = await run(lean(url=server.url))
+    assert ends(registry, row.id) == {"accepted": 1}
+    with registry.engine.connect() as connection:
+        [sample] = queries.list_samples(connection, row.id, 10)
+        lineage = queries.sample_lineage(connection, str(sample["id"]))
+    assert sample["sample"]["system"] is None
+    messages = tuple(Message(role=Role.USER, content=text) for text in ("What is 1 + 1?", "And 1 + 2?"))
+    assert lineage["query"]["messages"] == [{"role": m.role, "content": m.content} for m in messages]
+    assert lineage["query"]["hash"] == query_hash(messages, ()).hex()
 
 
 async def test_one_process_works_on_a_run(registry, run, lean, add_queries, easy_queries) -> None:

@@ -20,7 +20,9 @@ def a_query(*messages: tuple[Role, str], **fields: object) -> Query:
 
 
 def folded(said: tuple[Message, ...]) -> list[tuple[Role, str]]:
-    return [(message.role, fold(message.content)) for message in said]
+    """The messages that say something, or that count although they are empty."""
+    parts = [(message.role, fold(message.content)) for message in said]
+    return [(role, text) for role, text in parts if text or role in (Role.USER, Role.TOOL)]
 
 
 @given(messages, messages)
