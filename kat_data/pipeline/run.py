@@ -8,7 +8,9 @@ from kat_data.registry.session import Registry
 
 def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
     """Return the run of this recipe over the registry's queries, and whether it is new."""
-    with registry.engine.begin() as connection:
+    # One snapshot of the queries for the key, the count and the items, whatever is imported meanwhile.
+    engine = registry.engine.execution_options(isolation_level="REPEATABLE READ")
+    with engine.begin() as connection:
         return runs.open_run(
             connection,
             name=recipe.name,

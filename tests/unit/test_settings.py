@@ -49,9 +49,7 @@ def test_variables_of_others_and_of_tests_are_left_alone(tmp_path: Path) -> None
     assert Settings.load({"PATH": "x", "KAT_TEST_DATA": "x", "KATANA": "x"}, tmp_path).database_url is None
 
 
-@pytest.mark.parametrize(
-    "environ", [{"KAT_DATABASE_URL": "sqlite:///x"}, {"KAT_DATABASE_URL": "db"}]
-)
+@pytest.mark.parametrize("environ", [{"KAT_DATABASE_URL": "sqlite:///x"}, {"KAT_DATABASE_URL": "db"}])
 def test_malformed_values_are_refused(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=next(iter(environ))):
         Settings.load(environ, Path("/"))
