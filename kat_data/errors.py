@@ -12,7 +12,8 @@ KatError
 │   ├── EndpointDown          the endpoint does not answer: start it
 │   ├── BudgetExhausted       the hard cap is reached: raise it
 │   ├── RecordingMiss         a recorded ledger lacks this call: record it or run live
-│   └── RunBusy               another process works on this run
+│   ├── RunBusy               another process works on this run
+│   └── RunInterrupted        someone asked it to stop: resume it when you like
 ├── BadReply                  a model answered, and the answer cannot be used
 │   ├── ReplyCut              finish_reason was `length`
 │   ├── ReplyEmpty            no text and no tool call

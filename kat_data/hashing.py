@@ -33,7 +33,7 @@ def content_hash(value: Any) -> bytes:
 
 def fraction(seed: int, *parts: str | bytes) -> float:
     """Draw a number in [0, 1) that depends on `seed` and `parts` alone."""
-    return draw(seed, *parts) / 2**64
+    return (draw(seed, *parts) >> 11) / 2**53  # as many bits as a float holds, or the largest draws would be 1.0
 
 
 def draw(seed: int, *parts: str | bytes) -> int:

@@ -13,6 +13,7 @@ from kat_data.cli.run import run_recipe
 from kat_data.cli.samples import print_message
 from kat_data.cli.snapshots import root_folder
 from kat_data.clock import SystemClock
+from kat_data.domain.call import CallRequest, Reply
 from kat_data.domain.codec import from_python
 from kat_data.domain.sample import Sample
 from kat_data.domain.template import render_messages
@@ -105,7 +106,7 @@ class _ByModel:
     def __init__(self, urls: dict[str, str]) -> None:
         self._clients = {model: OpenAIClient(model, url) for model, url in urls.items()}
 
-    async def complete(self, request: Any) -> Any:
+    async def complete(self, request: CallRequest) -> Reply:
         if request.model not in self._clients:
             raise ConfigError(f"give --record {request.model}=URL: the recording lacks a call of it")
         return await self._clients[request.model].complete(request)
@@ -120,9 +121,9 @@ def _print(found: dict[str, Any], samples: list[dict[str, Any]]) -> None:
     for mode in ("think_on", "think_off"):
         chosen = [sample for sample in samples if sample["mode"] == mode]
         if chosen:
-            shortest = min(chosen, key=lambda sample: len(str(sample["sample"])))
-            console().print(Text(f"one {mode} sample, as a trainer reads it (sample {shortest['id']})", style="bold"))
-            for message in render_messages(from_python(Sample, shortest["sample"])):
+            typical = sorted(chosen, key=lambda sample: len(str(sample["sample"])))[len(chosen) // 2]
+            console().print(Text(f"one {mode} sample, as a trainer reads it (sample {typical['id']})", style="bold"))
+            for message in render_messages(from_python(Sample, typical["sample"])):
                 print_message(message)
     cost, snapshot = found["cost"], found["snapshot"]
     verb = "would have cost" if cost["recorded"] else "cost"

@@ -32,9 +32,9 @@ def check(recipe: str, as_json: bool) -> None:
         columns = ("endpoint", "model", "reachable", "seconds", "listed", "json_schema", "logprobs", "context_length")
         rows = [[_word(getattr(found, name)) for name in columns] + [found.problem] for found in checks]
         print_table([*columns, "problem"], rows)
-    unreachable = [found.model for found in checks if found.seconds is None]
-    if unreachable:
-        raise EndpointDown(f"{len(unreachable)} of {len(checks)} models cannot be used: {', '.join(unreachable)}")
+    failed = [found.model for found in checks if not found.usable]
+    if failed:
+        raise EndpointDown(f"{len(failed)} of {len(checks)} models cannot be used: {', '.join(failed)}")
 
 
 async def _check_all(recipe: Recipe) -> list[Check]:
@@ -42,9 +42,8 @@ async def _check_all(recipe: Recipe) -> list[Check]:
     for spec in recipe.models.values():
         endpoint = recipe.endpoints[spec.endpoint]
         if endpoint.url is None:
-            found.append(
-                Check(endpoint=spec.endpoint, model=spec.model, reachable=True, seconds=1e-9, problem="recorded")
-            )
+            recorded = Check(endpoint=spec.endpoint, model=spec.model, reachable=True, usable=True, problem="recorded")
+            found.append(recorded)
             continue
         key = os.environ.get(endpoint.key_env) if endpoint.key_env else None
         found.append(await check_model(spec.endpoint, endpoint.url, spec.model, api_key=key))

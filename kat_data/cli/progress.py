@@ -41,10 +41,11 @@ def _ask_to_stop(stop: asyncio.Event) -> None:
 @contextlib.asynccontextmanager
 async def _bar(run: RunRow, ended: int, seen: list[Progress]) -> AsyncIterator[None]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as ProgressBar
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bar:
+    with ProgressBar(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bar:
         task = bar.add_task(f"run {run.id} ({run.name})", total=run.queries, completed=ended, note="")
 
         def show() -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from kat_data.cli.output import print_table, say, usd
 from kat_data.domain.drop import DropReason
-from kat_data.domain.states import RunState
+from kat_data.domain.states import ItemState, RunState
 from kat_data.registry import queries, runs
 
 _SENTENCES = {reason.value: reason.sentence for reason in DropReason}
@@ -23,7 +23,7 @@ def report(connection: Connection, run: int) -> dict[str, Any]:
         "state": row.state.value,
         "reason": row.reason,
         "queries": row.queries,
-        "accepted": sum(f.items for f in funnel if f.state == "accepted"),
+        "accepted": sum(f.items for f in funnel if f.state == ItemState.ACCEPTED),
         "funnel": [asdict(f) for f in funnel],
         "composition": queries.composition(connection, run),
         "models": queries.models_of(connection, run),

@@ -22,11 +22,11 @@ from kat_data.registry.session import Registry
 @json_option
 def run(recipe: str, preview: int | None, as_json: bool) -> None:
     """Run RECIPE (a path, or a shipped name) over the registry's queries; the same command again resumes it."""
-    plan = load_recipe(recipe)
+    whole = load_recipe(recipe)
     with open_registry() as registry:
-        found = run_recipe(registry, _cut(plan, preview) if preview else plan)
+        found = run_recipe(registry, _cut(whole, preview) if preview else whole)
         if preview:
-            found["extrapolated"] = _extrapolate(registry, plan, found)
+            found["extrapolated"] = _extrapolate(registry, whole, found)
     if as_json:
         print_json(found)
         return

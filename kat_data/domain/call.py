@@ -102,3 +102,6 @@ class Charge:
 
     usd: float = 0.0
     tokens: int = 0
+
+    def __add__(self, other: "Charge") -> "Charge":
+        return Charge(usd=self.usd + other.usd, tokens=self.tokens + other.tokens)

@@ -7,7 +7,6 @@ from kat_data.domain.mode import ModeChoice, Vote
 from kat_data.domain.query import Message, Query, Role
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.tag import Tag, TagSummary
-from kat_data.domain.verdict import Outcome
 from kat_data.hashing import content_hash
 
 
@@ -60,10 +59,6 @@ class Draft:
     @property
     def accepted_candidate(self) -> Candidate | None:
         return next((c for c in self.candidates if c.position == self.accepted), None)
-
-    @property
-    def first_correct(self) -> Candidate | None:
-        return next((c for c in self.candidates if c.outcome is Outcome.CORRECT), None)
 
     def finish_turn(self) -> "Draft":
         """Return the draft with the turn under work moved to `turns` and the next one blank.

@@ -28,7 +28,7 @@ class DropReason(StrEnum):
     NO_VOTE = "no_vote", "No voting model gave a usable vote."
     NO_CANDIDATE = "no_candidate", "No model gave an answer that could be read."
     REPLY_CUT = "reply_cut", "Every answer was cut at the length limit."
-    WRONG_ANSWER = "wrong_answer", "The verifier found every answer wrong."
+    WRONG_ANSWER = "wrong_answer", "No answer was found right, and at least one was found wrong."
     UNDECIDED = "undecided", "The verifier could not decide on any answer."
     PANEL_REJECTED = "panel_rejected", "The judging models accepted no answer."
     CRITIC_REJECTED = "critic_rejected", "The critic passed no answer within the round limit."

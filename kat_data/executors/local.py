@@ -66,7 +66,7 @@ async def execute_run(
         except psycopg.OperationalError as error:
             reason = str(error).partition("\n")[0]
             raise RegistryError(f"lost the database: {reason}; start it and run the same command again") from error
-    concluded = _conclude(registry, run.id)
+        concluded = _conclude(registry, run.id)
     if concluded.state is not RunState.FINISHED:
         raise _interrupted(run.id)
     return concluded

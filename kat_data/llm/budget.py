@@ -41,11 +41,11 @@ class Budget:
             self._changed.clear()
             await self._changed.wait()
         self._outstanding += 1
-        self._reserved = _add(self._reserved, estimate)
+        self._reserved += estimate
 
     def settle(self, estimate: Charge, actual: Charge) -> None:
         """Turn the reservation of `estimate` into `actual` spending."""
-        self._spent = _add(self._spent, actual)
+        self._spent += actual
         self.refund(estimate)
 
     def refund(self, estimate: Charge) -> None:
@@ -71,10 +71,6 @@ class Budget:
             f"the budget of {cap} is reached: {spent} spent, and the next call can cost {more}; "
             "raise the budget in the recipe and run it again"
         )
-
-
-def _add(one: Charge, other: Charge) -> Charge:
-    return Charge(usd=one.usd + other.usd, tokens=one.tokens + other.tokens)
 
 
 def _subtract(one: Charge, other: Charge) -> Charge:

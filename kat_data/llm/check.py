@@ -23,12 +23,13 @@ _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "n_ctx",
 class Check:
     """What one endpoint says of one model; none means that it does not tell.
 
-    `problem` is one line, empty when all is well.
+    A model is `usable` where it gave an answer; `problem` is one line, empty when all is well.
     """
 
     endpoint: str
     model: str
     reachable: bool
+    usable: bool
     seconds: float | None = None
     listed: bool | None = None
     json_schema: bool | None = None
@@ -49,17 +50,24 @@ async def check_model(endpoint: str, url: str, model: str, *, api_key: str | Non
         if status in (400, 422):  # some endpoints refuse logprobs instead of leaving them out
             status, answer = await _post(session, base, _question(model))
         if status != 200:
-            return Check(endpoint=endpoint, model=model, reachable=status > 0, problem=_problem(url, status, answer))
+            return Check(
+                endpoint=endpoint,
+                model=model,
+                reachable=status != 0,
+                usable=False,
+                problem=_problem(url, status, answer),
+            )
         follows = await _follows_schema(session, base, model)
         card = await _model_card(session, base, model)
     return Check(
         endpoint=endpoint,
         model=model,
         reachable=True,
+        usable=True,
         seconds=round(seconds, 3),
         listed=card is not None,
         json_schema=follows,
-        logprobs=bool((answer["choices"][0].get("logprobs") or {}).get("content")),
+        logprobs=_has_logprobs(answer["choices"][0]),
         context_length=_context_length(card or {}),
         problem="" if follows else "does not follow a JSON Schema: structured stages will rely on repair",
     )
@@ -85,14 +93,19 @@ async def _model_card(session: aiohttp.ClientSession, base: str, model: str) -> 
     try:
         async with session.get(f"{base}/models") as response:
             listed = orjson.loads(await response.read())["data"]
+        return next((card for card in listed if isinstance(card, dict) and card.get("id") == model), None)
     except (TimeoutError, aiohttp.ClientError, KeyError, TypeError, ValueError):
         return None
-    return next((card for card in listed if isinstance(card, dict) and card.get("id") == model), None)
+
+
+def _has_logprobs(choice: dict[str, Any]) -> bool:
+    logprobs = choice.get("logprobs")
+    return isinstance(logprobs, dict) and bool(logprobs.get("content"))
 
 
 def _context_length(card: dict[str, Any]) -> int | None:
-    places = (card, card.get("meta") or {})
-    found = (place.get(name) for place in places for name in _CONTEXT_FIELDS)
+    places = (card, card.get("meta"))
+    found = (place.get(name) for place in places if isinstance(place, dict) for name in _CONTEXT_FIELDS)
     return next((int(value) for value in found if isinstance(value, int) and value > 0), None)
 
 

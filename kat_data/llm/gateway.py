@@ -17,6 +17,7 @@ from kat_data.llm.estimate import charge, upper_bound
 from kat_data.llm.ledger import Ledger
 
 _FREE = Price()
+_NOTHING = Charge()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,17 +33,13 @@ class Counters:
 
 @dataclass(slots=True, kw_only=True)
 class _Purchase:
-    """One call on its way; `lost` counts tries that may have been charged and brought no reply."""
+    """One call on its way; `lost` is what tries that brought no reply may have cost."""
 
     endpoint: Endpoint
     request: CallRequest
     price: Price
     estimate: Charge
-    lost: int = 0
-
-    @property
-    def lost_charge(self) -> Charge:
-        return Charge(usd=self.estimate.usd * self.lost, tokens=self.estimate.tokens * self.lost)
+    lost: Charge = _NOTHING
 
 
 class Gateway:
@@ -121,12 +118,11 @@ class Gateway:
             if isinstance(error, RunStopped):
                 self.stop(error)
             reason = str(error) or type(error).__name__
-            await self._finish(self._ledger.release(purchase.request, reason, charged=purchase.lost > 0))
+            await self._finish(self._ledger.release(purchase.request, reason, purchase.lost))
             raise
         seconds = self._clock.monotonic() - started
-        lost, cost = purchase.lost_charge, charge(reply.usage, purchase.price)
-        total = Charge(usd=cost.usd + lost.usd, tokens=cost.tokens + lost.tokens)
-        await self._finish(self._ledger.settle(purchase.request, reply, total, seconds))
+        cost = charge(reply.usage, purchase.price)
+        await self._finish(self._ledger.settle(purchase.request, reply, cost, seconds, purchase.lost))
         return reply
 
     async def _send_until_answered(self, purchase: _Purchase) -> Reply:
@@ -175,7 +171,7 @@ class Gateway:
             if _cost_nothing(error):
                 self._budget.refund(estimate)
             else:
-                purchase.lost += 1
+                purchase.lost += estimate
                 self._spend(estimate, estimate)
             raise
         self._spend(estimate, charge(reply.usage, purchase.price))

@@ -5,20 +5,25 @@ from typing import Protocol
 
 from kat_data.domain.call import CallRequest, Charge, Reply
 
+_NOTHING = Charge()
+
 
 class Ledger(Protocol):
     """Pays every key once, over all runs and workers.
 
     `reserve` returns the stored reply of a key that was answered before, or none: then the caller owns the key and
     must `settle` or `release` it. While another live worker owns the key, `reserve` waits. A reservation whose worker
-    died goes to the next caller, its estimate stays charged.
+    died goes to the next caller, its estimate stays charged. `lost` is what tries without a reply may have cost; it
+    stays charged beside the reply's own `charge`.
     """
 
     async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | None: ...
 
-    async def settle(self, request: CallRequest, reply: Reply, charge: Charge, seconds: float) -> None: ...
+    async def settle(
+        self, request: CallRequest, reply: Reply, charge: Charge, seconds: float, lost: Charge = _NOTHING
+    ) -> None: ...
 
-    async def release(self, request: CallRequest, error: str, *, charged: bool) -> None: ...
+    async def release(self, request: CallRequest, error: str, lost: Charge = _NOTHING) -> None: ...
 
 
 class MemoryLedger:
@@ -28,7 +33,6 @@ class MemoryLedger:
         self.replies: dict[bytes, Reply] = {}
         self.charged = Charge()
         self._owned: dict[bytes, asyncio.Event] = {}
-        self._estimates: dict[bytes, Charge] = {}
 
     async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | None:
         key = request.key
@@ -37,17 +41,17 @@ class MemoryLedger:
         if key in self.replies:
             return self.replies[key]
         self._owned[key] = asyncio.Event()
-        self._estimates[key] = estimate
         return None
 
-    async def settle(self, request: CallRequest, reply: Reply, charge: Charge, seconds: float) -> None:
+    async def settle(
+        self, request: CallRequest, reply: Reply, charge: Charge, seconds: float, lost: Charge = _NOTHING
+    ) -> None:
         self.replies[request.key] = reply
-        self._free(request.key, charge)
+        self._free(request.key, charge + lost)
 
-    async def release(self, request: CallRequest, error: str, *, charged: bool) -> None:
-        self._free(request.key, self._estimates[request.key] if charged else Charge())
+    async def release(self, request: CallRequest, error: str, lost: Charge = _NOTHING) -> None:
+        self._free(request.key, lost)
 
     def _free(self, key: bytes, charge: Charge) -> None:
-        del self._estimates[key]
         self._owned.pop(key).set()
-        self.charged = Charge(usd=self.charged.usd + charge.usd, tokens=self.charged.tokens + charge.tokens)
+        self.charged += charge

@@ -9,7 +9,7 @@ _TEXT_FIELDS = ("content", "reasoning_content", "reasoning")
 
 
 async def gather(lines: AsyncIterable[bytes]) -> dict[str, Any]:
-    """Read events up to `[DONE]`; raises `ValueError` where an event is no JSON or the stream ends before the reply."""
+    """Read events up to `[DONE]`; raises `ValueError` where an event cannot be read or the stream ends early."""
     gathered = _Gathered()
     async for line in lines:
         if not line.startswith(b"data:"):
@@ -17,7 +17,10 @@ async def gather(lines: AsyncIterable[bytes]) -> dict[str, Any]:
         data = line[5:].strip()
         if data == b"[DONE]":
             break
-        gathered.add(orjson.loads(data))
+        try:
+            gathered.add(orjson.loads(data))
+        except (AttributeError, TypeError) as error:
+            raise ValueError("an event of the stream is no part of a chat completion") from error
     return gathered.document()
 
 

@@ -32,15 +32,15 @@ def publish_run(registry: Registry, root: Path, run: int, *, name: str | None, p
                 f"run {run} is {row.state.value}: finish it with `kat runs resume {run}`, or pass --partial"
             )
         recipe = parse_recipe(row.recipe, f"run {run}")
-        plan = _plan(connection, row, recipe, name or recipe.snapshot.name or recipe.name, clock)
+        spec = _spec(connection, row, recipe, name or recipe.snapshot.name or recipe.name, clock)
         ids: list[int] = []
-        written = write_snapshot(root, plan, {"train": _rows(queries.snapshot_inputs(connection, run), ids)})
+        written = write_snapshot(root, spec, {"train": _rows(queries.snapshot_inputs(connection, run), ids)})
     with registry.engine.begin() as connection:
         _note(connection, written, ids)
     return written
 
 
-def _plan(connection: Connection, row: runs.RunRow, recipe: Recipe, name: str, clock: Clock) -> SnapshotSpec:
+def _spec(connection: Connection, row: runs.RunRow, recipe: Recipe, name: str, clock: Clock) -> SnapshotSpec:
     cost = queries.run_cost(connection, row.id)
     return SnapshotSpec(
         name=name,

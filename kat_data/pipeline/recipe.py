@@ -149,7 +149,7 @@ class Recipe(_Part):
         names = [stage.name for stage in self.stages]
         if not names:
             yield "`stages` is empty"
-        for name in {name for name in names if names.count(name) > 1}:
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
             yield f"stage `{name}` stands twice"
         for key, model in self.models.items():
             if model.endpoint not in self.endpoints:

@@ -1,4 +1,4 @@
-"""The work queue's statements: claim, renew, move, give back, revive. All guarded by the item's lease token.
+"""The work queue's statements: claim, renew, move, give back, revive. A move is guarded by the item's lease token.
 
 A worker lives as long as its session holds the advisory lock of its id; what a dead worker held is free at once.
 `available_at` is the one time that decides who may claim: the end of a backoff, or of a lease.
@@ -19,10 +19,12 @@ ALIVE_WORKERS = f"""
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
+# A worker never gets an item that it still holds, however late its lease: one item, one task.
 CLAIM = f"""
     WITH picked AS (
         SELECT run_id, query_id FROM work_items
         WHERE run_id = %(run)s AND state = 'ready' AND available_at <= now()
+          AND worker_id IS DISTINCT FROM %(worker)s
           AND EXISTS (SELECT FROM runs WHERE id = %(run)s AND state = 'open')
         ORDER BY available_at, query_id
         LIMIT %(limit)s

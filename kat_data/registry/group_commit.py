@@ -18,7 +18,8 @@ class GroupCommit(Generic[Operation, Result]):
 
     `flush` returns one result for each, in order.
 
-    A group that Postgres refuses for its data is done again one by one, so that one bad record fails alone.
+    A group that Postgres refuses for its data is done again one by one, so that one bad record fails alone; one that
+    it undid to end a deadlock is done again whole.
     """
 
     def __init__(self, flush: Callable[[Sequence[Operation]], Awaitable[Sequence[Result]]], limit: int = 256) -> None:
@@ -52,6 +53,8 @@ class GroupCommit(Generic[Operation, Result]):
     async def _do(self, group: list[tuple[Operation, "asyncio.Future[Result]"]]) -> None:
         try:
             results = await self._flush([operation for operation, _ in group])
+        except psycopg.errors.DeadlockDetected:
+            await self._do(group)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             if len(group) == 1:
                 _fail(group, error)

@@ -18,11 +18,13 @@ from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
 
 # A failed key, or one whose worker died over it, goes to the next caller; the dead worker's estimate stays charged. So
-# does a worker's own key: it asks for one key once at a time, so its settlement has failed.
+# does a worker's own key: it asks for one key once at a time, so its settlement has failed. The order keeps two workers
+# that ask for the same keys from locking each other out.
 RESERVE = f"""
     INSERT INTO calls (key, model, revision, state, request, usd, tokens, recorded, run_id, worker_id)
     SELECT key, model, revision, 'reserved', request, usd, tokens, recorded, run_id, worker_id
     FROM json_populate_recordset(NULL::calls, %(rows)s)
+    ORDER BY key
     ON CONFLICT (key) DO UPDATE SET
         state = 'reserved', error = NULL, recorded = excluded.recorded,
         lost_usd = calls.lost_usd + CASE WHEN calls.state = 'reserved' THEN calls.usd ELSE 0 END,
@@ -50,6 +52,9 @@ SPENT = """
 """
 
 
+_NOTHING = Charge()
+
+
 class PostgresLedger:
     """One worker's door to the ledger, for calls that one run pays; satisfies `llm.ledger.Ledger`.
 
@@ -73,7 +78,6 @@ class PostgresLedger:
         self._clock = clock
         self._recorded = recorded
         self._lock = asyncio.Lock()
-        self._estimates: dict[bytes, Charge] = {}
         self._reservations: GroupCommit[dict[str, Any], Reply | bool] = GroupCommit(self._reserve)
         self._settlements: GroupCommit[dict[str, Any], None] = GroupCommit(self._settle)
 
@@ -115,17 +119,17 @@ class PostgresLedger:
             if isinstance(answer, Reply):
                 return answer
             if answer:
-                self._estimates[request.key] = estimate
                 return None
             await self._clock.sleep(wait)  # another live worker is asking: its reply comes, or its lock goes
             wait = min(2 * wait, 2.0)
 
-    async def settle(self, request: CallRequest, reply: Reply, charge: Charge, seconds: float) -> None:
-        """Store the reply and what it cost."""
-        del self._estimates[request.key]
+    async def settle(
+        self, request: CallRequest, reply: Reply, charge: Charge, seconds: float, lost: Charge = _NOTHING
+    ) -> None:
+        """Store the reply, what it cost, and what tries before it may have cost."""
         await self._settlements.submit(
             {
-                **self._settled(request, "done"),
+                **self._settled(request, "done", lost),
                 "reply": reply,
                 "finish_reason": reply.finish_reason,
                 "usd": charge.usd,
@@ -134,13 +138,10 @@ class PostgresLedger:
             }
         )
 
-    async def release(self, request: CallRequest, error: str, *, charged: bool) -> None:
-        """Free a key that got no reply; `charged` keeps its estimate charged."""
-        row = self._settled(request, "failed") | {"error": error}
-        estimate = self._estimates.pop(request.key)
-        if charged:
-            row |= {"lost_usd": estimate.usd, "lost_tokens": estimate.tokens}
-        await self._settlements.submit(row)
+    async def release(self, request: CallRequest, error: str, lost: Charge = _NOTHING) -> None:
+        """Free a key that got no reply; what was lost over it stays charged."""
+        nothing = {"usd": 0.0, "tokens": 0}
+        await self._settlements.submit({**self._settled(request, "failed", lost), **nothing, "error": error})
 
     async def close(self) -> None:
         """Wait until every settlement is committed, and close the connections."""
@@ -149,9 +150,9 @@ class PostgresLedger:
         await self._reserving.close()
         await self._settling.close()
 
-    def _settled(self, request: CallRequest, state: str) -> dict[str, Any]:
-        charge = {"usd": 0.0, "tokens": 0, "lost_usd": 0.0, "lost_tokens": 0}
-        return {"key": _hex(request.key), "state": state, "worker_id": self._worker, **charge}
+    def _settled(self, request: CallRequest, state: str, lost: Charge) -> dict[str, Any]:
+        key = {"key": _hex(request.key), "worker_id": self._worker}
+        return {**key, "state": state, "lost_usd": lost.usd, "lost_tokens": lost.tokens}
 
     async def _reserve(self, rows: Sequence[dict[str, Any]]) -> list[Reply | bool]:
         keys = [bytes.fromhex(row["key"][2:]) for row in rows]

@@ -23,7 +23,8 @@ CHOSEN = """
 
 RUN_COLUMNS = "id, name, recipe, state, reason, queries, created_at, finished_at"
 
-LOCK_RUN = "SELECT pg_try_advisory_lock(19279, %(run)s::integer)"  # class of the runs' locks: one local executor a run
+RUN_LOCK = 0x4B4F  # the class of the runs' advisory locks: one local executor a run
+LOCK_RUN = f"SELECT pg_try_advisory_lock({RUN_LOCK}, %(run)s::integer)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,11 @@ def open_run(
     An existing one takes the recipe's new budget.
     """
     chosen = {"sources": list(sources), "categories": list(categories), "limit": limit}
+    # Chosen once, so that the run's key and its items are of the same queries while an import goes on.
+    connection.execute(text("CREATE TEMPORARY TABLE chosen (id bigint, hash bytea) ON COMMIT DROP"))
+    connection.execute(text(f"INSERT INTO chosen {CHOSEN}"), chosen)
     digest, count = connection.execute(
-        text(f"SELECT sha256(string_agg(hash, ''::bytea ORDER BY hash)), count(*) FROM ({CHOSEN}) AS chosen"), chosen
+        text("SELECT sha256(string_agg(hash, ''::bytea ORDER BY hash)), count(*) FROM chosen")
     ).one()
     if not count:
         raise UserError(_nothing_chosen(sources, categories))
@@ -82,11 +86,11 @@ def open_run(
     ).scalar()
     if made is not None:
         connection.execute(
-            text(f"""
+            text("""
                 INSERT INTO work_items (run_id, query_id, stage, state)
-                SELECT :run, id, :stage, 'ready' FROM ({CHOSEN}) AS chosen
+                SELECT :run, id, :stage, 'ready' FROM chosen ORDER BY hash
             """),
-            {"run": made, "stage": first_stage, **chosen},
+            {"run": made, "stage": first_stage},
         )
         return get_run(connection, made), True
     connection.execute(

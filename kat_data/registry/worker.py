@@ -8,7 +8,7 @@ import os
 import socket
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -87,37 +87,41 @@ class Step:
 class Worker:
     """One process at work. `async with await Worker.start(registry, clock)`.
 
-    Leaving it gives back what it still holds.
+    It lives as long as its `session`, which holds its lock. Leaving it gives back what it still holds.
     """
 
-    def __init__(self, registry: Registry, clock: Clock) -> None:
-        self._registry = registry
+    def __init__(
+        self,
+        ident: int,
+        session: psycopg.AsyncConnection[Any],
+        claiming: psycopg.AsyncConnection[Any],
+        writing: psycopg.AsyncConnection[Any],
+        clock: Clock,
+    ) -> None:
+        self.id = ident
+        self._session = session
+        self._claims = claiming
+        self._writes = writing
         self._clock = clock
         self._steps: GroupCommit[Step, bool] = GroupCommit(self._commit)
         self._claiming = asyncio.Lock()
+        self._heartbeat = asyncio.create_task(self._renew())
 
     @classmethod
     async def start(cls, registry: Registry, clock: Clock) -> "Worker":
         """Register, take the worker's lock, and free what dead workers held."""
-        worker = cls(registry, clock)
-        worker._session = await registry.async_connection(autocommit=True)
-        worker._claims = await registry.async_connection(autocommit=True)
-        worker._writes = await registry.async_connection(autocommit=True)
-        named = {"host": socket.gethostname(), "pid": os.getpid()}
-        cursor = await worker._session.execute(claims.REGISTER_WORKER, named)
-        row = await cursor.fetchone()
-        assert row is not None
-        worker.id = row[0]
-        await worker._session.execute(claims.HOLD_WORKER_LOCK, {"worker": worker.id})
-        await worker._session.execute(claims.FREE_DEAD)
-        worker._heartbeat = asyncio.create_task(worker._renew())
-        return worker
-
-    id: int
-    _session: psycopg.AsyncConnection[Any]
-    _claims: psycopg.AsyncConnection[Any]
-    _writes: psycopg.AsyncConnection[Any]
-    _heartbeat: "asyncio.Task[None]"
+        async with AsyncExitStack() as opened:
+            session, claiming, writing = [
+                await opened.enter_async_context(await registry.async_connection(autocommit=True)) for _ in range(3)
+            ]
+            named = {"host": socket.gethostname(), "pid": os.getpid()}
+            cursor = await session.execute(claims.REGISTER_WORKER, named)
+            row = await cursor.fetchone()
+            assert row is not None
+            await session.execute(claims.HOLD_WORKER_LOCK, {"worker": row[0]})
+            await session.execute(claims.FREE_DEAD)
+            opened.pop_all()
+        return cls(row[0], session, claiming, writing, clock)
 
     async def __aenter__(self) -> "Worker":
         return self
@@ -126,6 +130,7 @@ class Worker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._heartbeat.cancel()
+        await asyncio.gather(self._heartbeat, return_exceptions=True)
         await self._steps.drain()
         with suppress(psycopg.OperationalError):  # with the session, a lost server ends the hold on the items, too
             await self._session.execute(claims.GIVE_BACK, {"worker": self.id})
@@ -133,7 +138,12 @@ class Worker:
             await connection.close()
 
     async def claim(self, run: int, limit: int) -> list[Claim]:
-        """Lease at most `limit` items of the run and return them with their drafts."""
+        """Lease at most `limit` items of the run and return them with their drafts.
+
+        Raises psycopg's `OperationalError` where the heartbeat has ended: others take this worker for dead.
+        """
+        if self._heartbeat.done():
+            self._heartbeat.result()
         async with self._claiming:
             cursor = await self._claims.execute(claims.CLAIM, {"run": run, "limit": limit, "worker": self.id})
             rows = await cursor.fetchall()
@@ -165,10 +175,9 @@ class Worker:
         return row[0], row[1] or 0.0
 
     async def _renew(self) -> None:
-        with suppress(psycopg.OperationalError):  # whoever commits next tells of it
-            while True:
-                await self._clock.sleep(claims.LEASE_SECONDS / 4)
-                await self._session.execute(claims.RENEW, {"worker": self.id})
+        while True:
+            await self._clock.sleep(claims.LEASE_SECONDS / 4)
+            await self._session.execute(claims.RENEW, {"worker": self.id})
 
     async def _commit(self, steps: Sequence[Step]) -> list[bool]:
         """Move the items and write what belongs to those that were still ours, in one statement and so atomically."""

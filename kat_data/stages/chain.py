@@ -1,6 +1,7 @@
 """One chain of solver, thinker and critic (§3.2): rounds of improvement, then one voice."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kat_data.domain.candidate import Candidate, Round
@@ -31,6 +32,12 @@ WRONG = "The final answer does not hold; look again."
 UNREADABLE = "The final answer cannot be read; state it in the form that the task asks for."
 
 _WEAVE_DRAWS = 2
+_LEAST_SHARE = 0.5  # of the longest note, in characters
+_SHORT_CHARS = 200  # notes up to this length may be left shorter still
+_OPENING_CHARS = 80
+_REFUSAL = re.compile(
+    r"\b(?:sorry|can(?:no|')t (?:assist|help)|unable to (?:assist|help))\b|抱歉|对不起|无法(?:回答|协助)", re.IGNORECASE
+)
 _ROLES = re.compile(r"\b(?:solver|critic|reviewer|thinker|the notes|previous attempt|the attempt)\b", re.IGNORECASE)
 
 
@@ -167,13 +174,21 @@ class Chain:
             reply = await self._cast.thinker.chat(messages, sample=draw)
             thinking = normalise(split_tagged(reply.reply.text)[1])
             self._add("writer", self._cast.thinker.name, thinking, reply.calls)
-            if thinking and not self._betrays(thinking):
+            if (flaw := self._flaw(thinking, notes)) is None:
                 return thinking
-        raise ReplyMalformed("the thinking speaks of several minds")
+        raise ReplyMalformed(f"the thinking {flaw}")
 
-    def _betrays(self, thinking: str) -> bool:
-        """Whether the thinking names roles that the task itself does not."""
-        return any(hit.group().lower() not in self._draft.user_text.lower() for hit in _ROLES.finditer(thinking))
+    def _flaw(self, thinking: str, notes: Sequence[str]) -> str | None:
+        """Return why `thinking` is not the notes in one voice: it refuses, leaves most of them out, or names roles."""
+        if _REFUSAL.search(thinking[:_OPENING_CHARS]):
+            return "refuses the task"
+        longest = max(len(note) for note in notes)
+        if longest > _SHORT_CHARS and len(thinking) < _LEAST_SHARE * longest:
+            return "leaves out most of the notes"
+        task = self._draft.user_text.lower()
+        if any(hit.group().lower() not in task for hit in _ROLES.finditer(thinking)):
+            return "speaks of several minds"
+        return None
 
     def _spoken(self, role: str, written: Written, text: str) -> Written:
         self._add(role, written.model, text, written.calls)

@@ -15,7 +15,7 @@ from kat_data.domain.text import fold
 from kat_data.llm.prompts.prompt import load_prompt
 from kat_data.stages.answering import shown
 from kat_data.stages.asking import ask_first, members
-from kat_data.stages.claim import claimed_mode
+from kat_data.stages.claimed_mode import claimed_mode
 from kat_data.stages.replies import JudgeReply
 from kat_data.stages.stage import Stage, Tools
 

@@ -54,6 +54,11 @@ def test_a_fraction_is_within_its_range(seed: int, parts: list[str | bytes]) -> 
     assert fraction(seed, *parts) == fraction(seed, *parts)
 
 
+def test_the_largest_draw_is_a_fraction_below_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kat_data.hashing.draw", lambda *_: 2**64 - 1)
+    assert 0.999 < fraction(1) < 1
+
+
 def test_seed_parts_and_the_cut_between_parts_all_matter() -> None:
     draws = [draw(1, "ab", "c"), draw(2, "ab", "c"), draw(1, "a", "bc"), draw(1, "abc"), draw(1), draw(12, "ab")]
     assert len(set(draws)) == len(draws)

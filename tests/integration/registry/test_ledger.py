@@ -101,7 +101,7 @@ async def test_the_second_worker_waits_for_the_firsts_reply(open_ledger) -> None
     await first.settle(request, a_reply("paid once"), PRICE, seconds=0.1)
     assert await waiter == a_reply("paid once")
     assert await first.spent() == PRICE
-    await second.release(other, "not needed", charged=False)
+    await second.release(other, "not needed")
     assert await second.spent() == Charge()
 
 
@@ -109,7 +109,7 @@ async def test_the_second_worker_pays_where_the_first_fails(open_ledger) -> None
     first, second, request = await open_ledger(), await open_ledger(run=2), a_request()
     assert await first.reserve(request, ESTIMATE) is None
     waiter = asyncio.create_task(second.reserve(request, ESTIMATE))
-    await first.release(request, "HTTP 500", charged=False)
+    await first.release(request, "HTTP 500")
     assert await waiter is None
     await second.settle(request, a_reply(), PRICE, seconds=0.1)
     assert await second.spent() == PRICE
@@ -118,7 +118,7 @@ async def test_the_second_worker_pays_where_the_first_fails(open_ledger) -> None
 async def test_a_failed_key_can_be_asked_again(registry, open_ledger) -> None:
     ledger, request = await open_ledger(), a_request()
     assert await ledger.reserve(request, ESTIMATE) is None
-    await ledger.release(request, "connection refused", charged=False)
+    await ledger.release(request, "connection refused")
     assert call_row(registry, "state, error, usd, lost_usd") == ("failed", "connection refused", 0.0, 0.0)
     assert await ledger.reserve(request, ESTIMATE) is None
     assert call_row(registry, "state, error") == ("reserved", None)
@@ -130,14 +130,15 @@ async def test_tries_that_may_have_been_charged_stay_charged(registry, open_ledg
     ledger, request = await open_ledger(), a_request()
     for _ in range(2):
         assert await ledger.reserve(request, ESTIMATE) is None
-        await ledger.release(request, "silence", charged=True)
+        await ledger.release(request, "silence", lost=ESTIMATE)
     assert await ledger.spent() == Charge(usd=0.5, tokens=2000)
     await ledger.reserve(request, ESTIMATE)
-    await ledger.settle(request, a_reply(), PRICE, seconds=0.1)
-    assert await ledger.spent() == Charge(usd=0.51, tokens=2015)
+    await ledger.settle(request, a_reply(), PRICE, seconds=0.1, lost=ESTIMATE)
+    assert await ledger.spent() == Charge(usd=0.76, tokens=3015)
     with registry.engine.connect() as connection:
         cost = queries.run_cost(connection, 1)
-    assert (cost.made, cost.failed, cost.usd, cost.usd_lost) == (1, 0, pytest.approx(0.51), 0.5)
+    assert (cost.made, cost.failed, cost.usd, cost.usd_lost) == (1, 0, pytest.approx(0.76), 0.75)
+    assert call_row(registry, "usd, tokens") == (0.01, 15)
 
 
 async def test_each_run_is_charged_for_its_own_calls(open_ledger) -> None:
@@ -189,7 +190,7 @@ async def test_a_killed_callers_key_goes_to_the_next_and_stays_charged(registry,
         assert not waiter.done()
         process.send_signal(signal.SIGKILL)
     assert await waiter is None
-    await ledger.release(other, "not needed", charged=False)
+    await ledger.release(other, "not needed")
     lost = call_row(registry, "state, usd, lost_usd, lost_tokens", "WHERE lost_usd > 0")
     assert lost == ("reserved", 0.25, 0.25, 1000)
     await ledger.settle(request, a_reply(), PRICE, seconds=0.1)

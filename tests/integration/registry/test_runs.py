@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from kat_data.clock import SystemClock
 from kat_data.domain.call import Charge
@@ -72,6 +73,19 @@ def test_one_query_more_is_another_run(registry, add_queries) -> None:
         assert runs.unfinished(connection, first.id) == 1
         assert runs.unfinished(connection, second.id) == 2
         assert [run.id for run in runs.list_runs(connection)] == [second.id, first.id]
+
+
+def test_what_is_imported_while_a_run_opens_is_not_of_the_run(registry, add_queries) -> None:
+    add_queries(a_query("one"))
+
+    @event.listens_for(registry.engine, "after_cursor_execute")
+    def import_one_more(connection, cursor, statement, *_: Any) -> None:
+        if "sha256" in statement:
+            add_queries(a_query("two"))
+
+    row, _ = open_again(registry)
+    with registry.engine.connect() as connection:
+        assert runs.unfinished(connection, row.id) == row.queries == 1
 
 
 def test_a_resumed_run_takes_the_new_budget(registry, add_queries) -> None:

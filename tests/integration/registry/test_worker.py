@@ -123,6 +123,15 @@ async def test_a_stale_lease_writes_nothing(registry, start, open_run) -> None:
     assert rows(registry, "SELECT reason FROM votes") == [("in time",)]
 
 
+async def test_a_worker_never_gets_twice_what_it_still_holds(registry, start, open_run) -> None:
+    worker, run = await start(), open_run(sums=1)
+    [claim] = await worker.claim(run.id, 1)
+    expire_leases(registry)
+    assert await worker.claim(run.id, 1) == []
+    await worker.commit(step(claim))
+    assert len(await worker.claim(run.id, 1)) == 1
+
+
 async def test_a_kept_lease_goes_on_under_the_same_token(start, open_run) -> None:
     worker, other, run = await start(), await start(), open_run(sums=1)
     [claim] = await worker.claim(run.id, 1)
@@ -237,6 +246,19 @@ async def test_a_heartbeat_does_not_wait_for_a_step(registry, start, open_run) -
             await clock.sleeping.get()
         [taken] = await (await start()).claim(run.id, 2)
         assert taken.query == moving.query
+
+
+async def test_a_worker_whose_session_is_lost_takes_no_more_items(registry, open_run) -> None:
+    run, clock = open_run(sums=2), Beats()
+    async with asyncio.timeout(30), await Worker.start(registry, clock) as worker:
+        [claim] = await worker.claim(run.id, 1)
+        session = f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid = {worker.id}"
+        rows(registry, f"SELECT pg_terminate_backend(pid, 5000) FROM ({session}) AS session")
+        clock.wake()
+        await asyncio.wait({worker._heartbeat})
+        await worker.commit(step(claim))  # its lease has not gone to anyone yet
+        with pytest.raises(psycopg.OperationalError):
+            await worker.claim(run.id, 1)
 
 
 async def test_a_backoff_is_waited_for(registry, start, open_run) -> None:

@@ -136,11 +136,10 @@ def test_a_query_without_verifier_is_never_verifiable(draft: Draft) -> None:
     assert not replace(second, query=replace(draft.query, verifier=None)).verifiable
 
 
-def test_the_first_correct_candidate_is_found_by_its_verdict(draft: Draft) -> None:
+def test_the_accepted_candidate_is_found_by_its_position(draft: Draft) -> None:
     full = decided(draft, 0)
-    assert full.first_correct is full.candidates[1]
     assert full.accepted_candidate is full.candidates[0]
-    assert replace(full, candidates=full.candidates[:1]).first_correct is None
+    assert replace(full, accepted=None).accepted_candidate is None
 
 
 @pytest.mark.parametrize(

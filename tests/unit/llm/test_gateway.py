@@ -218,6 +218,13 @@ async def test_a_failed_call_that_may_have_been_charged_stays_charged():
     assert bench.ledger.charged == bench.budget.spent == BOUND
 
 
+async def test_a_failed_call_stays_charged_for_each_of_its_tries():
+    bench = Bench(LOST, FAULT, LOST, tries=3)
+    with pytest.raises(EndpointFault):
+        await bench.call()
+    assert bench.ledger.charged == bench.budget.spent == BOUND + BOUND
+
+
 async def test_bad_replies_are_paid_and_stored():
     cut = a_reply(finish_reason=FinishReason.LENGTH)
     bench = Bench(cut)

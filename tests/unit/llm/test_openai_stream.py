@@ -54,3 +54,11 @@ async def test_tool_calls_are_joined_by_index():
 async def test_a_stream_that_breaks_off_is_refused(events):
     with pytest.raises(ValueError, match=r"stream|unexpected|JSON|EOF"):
         await gather(lines(*events, end=False))
+
+
+@pytest.mark.parametrize(
+    "event", [{"choices": [None]}, {"choices": {"delta": {}}}, delta(tool_calls=[1]), delta(tool_calls=1)]
+)
+async def test_an_event_of_another_shape_is_refused(event):
+    with pytest.raises(ValueError, match="no part of a chat completion"):
+        await gather(lines(event, delta("stop", content="4")))

@@ -209,3 +209,18 @@ async def test_a_solver_that_was_right_is_not_lost_to_a_thinker_that_is_wrong(to
     candidate = await play.run(tools, chosen(Mode.ON), {"41": INCORRECT, "42": CORRECT})
     assert (candidate.answer, candidate.thinking, candidate.outcome) == ("42", "Six sevens.", CORRECT)
     assert "41" not in play.thinker.sent("chat")[-1]
+
+
+@pytest.mark.parametrize("flawed", ["I'm sorry, but I can't assist with that.", "抱歉，我无法回答。", "It is 42."])
+async def test_thinking_that_refuses_or_leaves_out_the_notes_is_drawn_again(flawed, tools, player, chosen):
+    long_answer = "Six times seven is what is asked. " * 10 + "42"
+    whole = "I go through the sevens one by one. " * 8
+    play = Play(player, [long_answer], [improved("41"), flawed, whole], [review(True)])
+    candidate = await play.run(tools, chosen(Mode.ON), {"41": INCORRECT, long_answer: CORRECT})
+    assert candidate.thinking == whole.strip()
+
+
+async def test_thinking_that_stays_flawed_is_no_sample(tools, player, chosen):
+    play = Play(player, ["42"], [improved("41"), "Sorry, no.", "Sorry, no."], [review(True)])
+    candidate = await play.run(tools, chosen(Mode.ON), {"41": INCORRECT, "42": CORRECT})
+    assert candidate.fault == "reply_malformed"
