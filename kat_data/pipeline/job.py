@@ -31,7 +31,8 @@ class Done:
 class RunJob:
     """A run as an executor sees it: items to claim and to work on. Executors know nothing of stages.
 
-    `counts` grows with every item that ends (`accepted`, `dropped`, `dead`) and every try that failed (`retried`).
+    `counts` grows with every item that ends (`accepted`, `dropped`, `dead`) or goes to another worker (`lease_lost`),
+    and with every try that failed (`retried`).
     Once `stop` is set, items end after the stage that they are in.
     """
 

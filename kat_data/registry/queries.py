@@ -139,9 +139,10 @@ def snapshot_inputs(connection: Connection, run: int) -> Iterator[Row]:
 
 
 def sample_lineage(connection: Connection, ident: str) -> Row:
-    """Return everything behind one sample, named by its id or the start of its hash; raises `NotFoundError`.
+    """Return everything behind one sample, named by its id or the start of its hash.
 
-    Also items that were dropped can be asked for, as `RUN/QUERY`.
+    Also items that were dropped can be asked for, as `RUN/QUERY`. Raises `NotFoundError`, or `UserError` where several
+    hashes begin so.
     """
     run, query = _find_item(connection, ident)
     key = {"run": run, "query": query}
@@ -177,6 +178,12 @@ QUERY_OF = """
     FROM queries JOIN sources ON sources.id = queries.source_id WHERE queries.id = :query
 """
 
+# The same sample may stand in several runs: the first of them is shown.
+BY_HASH = """
+    SELECT DISTINCT ON (hash) run_id, query_id FROM samples WHERE starts_with(encode(hash, 'hex'), :ident)
+    ORDER BY hash, id LIMIT 2
+"""
+
 SAMPLE_OF = "SELECT * FROM samples WHERE run_id = :run AND query_id = :query"
 
 CALLS_OF = """
@@ -207,11 +214,13 @@ def _find_item(connection: Connection, ident: str) -> tuple[int, int]:
     elif ident.isdecimal() and len(ident) < 16:
         sql, where = "SELECT run_id, query_id FROM samples WHERE id = :ident", {"ident": int(ident)}
     else:
-        sql = "SELECT run_id, query_id FROM samples WHERE starts_with(encode(hash, 'hex'), :ident) ORDER BY id"
-    row = connection.execute(text(sql), where).first()
-    if row is None:
+        sql = BY_HASH
+    rows = connection.execute(text(sql), where).all()
+    if not rows:
         raise NotFoundError(f"no sample {ident}: `kat samples list` shows them")
-    return row.run_id, row.query_id
+    if len(rows) > 1:
+        raise UserError(f"several samples' hashes begin with {ident!r}: give more of the hash, or the sample's id")
+    return rows[0].run_id, rows[0].query_id
 
 
 def _one(connection: Connection, sql: str, key: Row) -> Row | None:

@@ -299,3 +299,16 @@ def test_idents_of_no_sample_are_one_clear_line(registry, open_run) -> None:
                 queries.sample_lineage(connection, ident)
         with pytest.raises(UserError, match="is not RUN/QUERY"):
             queries.sample_lineage(connection, "1/x")
+
+
+async def test_the_start_of_several_hashes_names_no_sample(registry, open_run) -> None:
+    run = open_run(sums=3)
+    claims = [await an_accepted_sample(registry, run) for _ in range(3)]
+    with registry.engine.begin() as connection:
+        for claim, start in zip(claims, ("ab00", "ab01", "ab01"), strict=True):
+            connection.exec_driver_sql(
+                "UPDATE samples SET hash = decode(%s, 'hex') WHERE query_id = %s", (start * 16, claim.query)
+            )
+        with pytest.raises(UserError, match="several samples' hashes begin with 'ab': give more of the hash"):
+            queries.sample_lineage(connection, "ab")
+        assert queries.sample_lineage(connection, "ab01")["item"]["query_id"] == claims[1].query
