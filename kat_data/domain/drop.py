@@ -27,6 +27,7 @@ class DropReason(StrEnum):
     UNTAGGED = "untagged", "No tagging model gave a usable difficulty and domain."
     NO_VOTE = "no_vote", "No voting model gave a usable vote."
     NO_CANDIDATE = "no_candidate", "No model gave an answer that could be read."
+    NOTHING_ACCEPTED = "nothing_accepted", "No stage of the recipe accepted an answer in this mode."
     REPLY_CUT = "reply_cut", "Every answer was cut at the length limit."
     WRONG_ANSWER = "wrong_answer", "No answer was found right, and at least one was found wrong."
     UNDECIDED = "undecided", "The verifier could not decide on any answer."

@@ -198,7 +198,7 @@ class RunJob:
 
 
 def _nothing_accepted() -> Dropped:
-    return Dropped(reason=DropReason.NO_CANDIDATE, detail="no stage of the recipe accepted an answer")
+    return Dropped(reason=DropReason.NOTHING_ACCEPTED)
 
 
 def _describe(error: Exception) -> str:

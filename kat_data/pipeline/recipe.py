@@ -104,7 +104,7 @@ class QuerySpec(_Part):
     limit: Annotated[int, Field(ge=1)] | None = Field(None, description="Take the first N by content hash.")
 
 
-class SnapshotSpec(_Part):
+class OutputSpec(_Part):
     """How the run's samples are written as a snapshot."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] | None = None
@@ -125,7 +125,7 @@ class Recipe(_Part):
     roles: dict[str, tuple[MemberSpec, ...]]
     budget: BudgetSpec = BudgetSpec()
     stages: tuple[Stage, ...]
-    snapshot: SnapshotSpec = SnapshotSpec()
+    snapshot: OutputSpec = OutputSpec()
 
     @field_validator("stages", mode="before")
     @classmethod
@@ -196,7 +196,7 @@ def _stage(entry: Any) -> Stage:
         raise ValueError(f"stage `{name}`: {_first_problem(error, STAGES[name])}") from None
 
 
-def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(name: str | Path) -> Recipe:
     """Read a recipe from a path, or a shipped one by its name.
 
     Raises `RecipeError` with one line that says where and what.
@@ -211,7 +211,7 @@ def load_recipe(name: str | Path, overrides: Mapping[str, Any] | None = None) ->
         raise RecipeError(f"{origin}{where}: not YAML: {problem}") from None
     if not isinstance(plain, dict):
         raise RecipeError(f"{origin}: a recipe is a mapping of keys; see `kat recipes schema`")
-    return parse_recipe({**plain, **(overrides or {})}, origin)
+    return parse_recipe(plain, origin)
 
 
 def parse_recipe(plain: Mapping[str, Any], origin: str) -> Recipe:
@@ -283,7 +283,7 @@ def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
         "roles": MemberSpec,
         "budget": BudgetSpec,
         "queries": QuerySpec,
-        "snapshot": SnapshotSpec,
+        "snapshot": OutputSpec,
         "price": PriceSpec,
     }
     named = [str(part) for part in path if str(part) in parts]

@@ -13,6 +13,7 @@ import psycopg
 from kat_data.clock import Clock
 from kat_data.domain.call import CallRequest, Charge, Reply
 from kat_data.domain.codec import from_python
+from kat_data.errors import LeaseLost
 from kat_data.registry.claims import ALIVE_WORKERS
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
@@ -44,6 +45,7 @@ SETTLE = """
         seconds = new.seconds, error = new.error, settled_at = now()
     FROM json_populate_recordset(NULL::calls, %(rows)s) AS new
     WHERE calls.key = new.key AND calls.state = 'reserved' AND calls.worker_id = new.worker_id
+    RETURNING calls.key
 """
 
 SPENT = """
@@ -79,7 +81,7 @@ class PostgresLedger:
         self._recorded = recorded
         self._lock = asyncio.Lock()
         self._reservations: GroupCommit[dict[str, Any], Reply | bool] = GroupCommit(self._reserve)
-        self._settlements: GroupCommit[dict[str, Any], None] = GroupCommit(self._settle)
+        self._settlements: GroupCommit[dict[str, Any], bool] = GroupCommit(self._settle)
 
     @classmethod
     async def open(
@@ -126,17 +128,20 @@ class PostgresLedger:
     async def settle(
         self, request: CallRequest, reply: Reply, charge: Charge, seconds: float, lost: Charge = _NOTHING
     ) -> None:
-        """Store the reply, what it cost, and what tries before it may have cost."""
-        await self._settlements.submit(
-            {
-                **self._settled(request, "done", lost),
-                "reply": reply,
-                "finish_reason": reply.finish_reason,
-                "usd": charge.usd,
-                "tokens": charge.tokens,
-                "seconds": seconds,
-            }
-        )
+        """Store the reply, what it cost, and what tries before it may have cost.
+
+        Raises `LeaseLost` where the key went to another worker meanwhile: that worker's reply stands.
+        """
+        row = {
+            **self._settled(request, "done", lost),
+            "reply": reply,
+            "finish_reason": reply.finish_reason,
+            "usd": charge.usd,
+            "tokens": charge.tokens,
+            "seconds": seconds,
+        }
+        if not await self._settlements.submit(row):
+            raise LeaseLost(f"call {request.key.hex()[:12]} went to another worker, whose reply stands")
 
     async def release(self, request: CallRequest, error: str, lost: Charge = _NOTHING) -> None:
         """Free a key that got no reply; what was lost over it stays charged."""
@@ -165,9 +170,10 @@ class PostgresLedger:
                 known = {key: from_python(Reply, reply) async for key, state, reply in cursor if state == "done"}
         return [known.get(key) or key in granted for key in keys]
 
-    async def _settle(self, rows: Sequence[dict[str, Any]]) -> list[None]:
-        await self._settling.execute(SETTLE, {"rows": _json(rows)})
-        return [None] * len(rows)
+    async def _settle(self, rows: Sequence[dict[str, Any]]) -> list[bool]:
+        cursor = await self._settling.execute(SETTLE, {"rows": _json(rows)})
+        settled = {_hex(key) async for (key,) in cursor}
+        return [row["key"] in settled for row in rows]
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:

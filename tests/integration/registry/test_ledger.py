@@ -14,6 +14,7 @@ import pytest
 from kat_data.clock import SystemClock
 from kat_data.domain.call import Charge, FinishReason, Sampling
 from kat_data.domain.candidate import ToolCall
+from kat_data.errors import LeaseLost
 from kat_data.registry import queries
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.session import Registry
@@ -197,12 +198,13 @@ async def test_a_killed_callers_key_goes_to_the_next_and_stays_charged(registry,
     assert await ledger.spent() == Charge(usd=0.26, tokens=1015)
 
 
-async def test_a_late_settlement_of_a_lost_key_changes_nothing(registry, open_ledger) -> None:
+async def test_a_late_settlement_of_a_lost_key_is_refused(registry, open_ledger) -> None:
     lost, request = await open_ledger(), a_request()
     await lost.reserve(request, ESTIMATE)
     with registry.connection(autocommit=True) as connection:  # its worker was taken for dead, and the key reserved anew
         connection.execute("UPDATE calls SET worker_id = worker_id + 1000")
-    await lost.settle(request, a_reply("late"), PRICE, seconds=0.1)
+    with pytest.raises(LeaseLost):
+        await lost.settle(request, a_reply("late"), PRICE, seconds=0.1)
     assert call_row(registry, "state, reply") == ("reserved", None)
 
 

@@ -159,12 +159,6 @@ def test_what_decides_the_samples_is_the_identity(place, value) -> None:
     assert parse_recipe(with_(place, value), "x").identity() != parse_recipe(PLAIN, "x").identity()
 
 
-def test_overrides_stand_over_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump(PLAIN))
-    assert load_recipe(path, {"seed": 9}).seed == 9
-
-
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_the_shipped_recipes_are_valid(name) -> None:
     recipe = load_recipe(name)
