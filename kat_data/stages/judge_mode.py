@@ -13,10 +13,10 @@ from kat_data.domain.query import Message
 from kat_data.domain.template import unholdable
 from kat_data.domain.text import fold
 from kat_data.llm.prompts.prompt import load_prompt
-from kat_data.stages.answering import shown
-from kat_data.stages.asking import ask_first, members
-from kat_data.stages.claimed_mode import claimed_mode
-from kat_data.stages.replies import JudgeReply
+from kat_data.stages.parts.answering import shown
+from kat_data.stages.parts.asking import ask_first, members
+from kat_data.stages.parts.claimed_mode import claimed_mode
+from kat_data.stages.parts.replies import JudgeReply
 from kat_data.stages.stage import Stage, Tools
 
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]")

@@ -10,9 +10,9 @@ from kat_data.domain.drop import Dropped
 from kat_data.domain.mode import Mode
 from kat_data.hashing import draw
 from kat_data.llm.model import Model
-from kat_data.stages.answering import PROMPTS
-from kat_data.stages.asking import members
-from kat_data.stages.chain import Cast, Chain
+from kat_data.stages.parts.answering import PROMPTS
+from kat_data.stages.parts.asking import members
+from kat_data.stages.parts.chain import Cast, Chain
 from kat_data.stages.stage import Stage, Tools
 
 

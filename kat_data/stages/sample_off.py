@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from kat_data.domain.mode import Mode
-from kat_data.stages.sampling import RejectionSampling
+from kat_data.stages.parts.sampling import RejectionSampling
 
 
 class SampleOff(RejectionSampling):

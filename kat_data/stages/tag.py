@@ -13,8 +13,8 @@ from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.llm.prompts.prompt import load_prompt
-from kat_data.stages.asking import Opinion, ask_all, members
-from kat_data.stages.replies import TagReply
+from kat_data.stages.parts.asking import Opinion, ask_all, members
+from kat_data.stages.parts.replies import TagReply
 from kat_data.stages.stage import Stage, Tools
 
 OTHER = "other"

@@ -12,9 +12,9 @@ from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.query import VerifierKind
 from kat_data.domain.verdict import Outcome, Status
 from kat_data.errors import ReplyCut
-from kat_data.stages.answering import shown
-from kat_data.stages.asking import members
-from kat_data.stages.assessing import CRITIC, PANEL, by_comparison, by_verifier, judged, misfit
+from kat_data.stages.parts.answering import shown
+from kat_data.stages.parts.asking import members
+from kat_data.stages.parts.assessing import CRITIC, PANEL, by_comparison, by_verifier, judged, misfit
 from kat_data.stages.stage import Stage, Tools
 
 

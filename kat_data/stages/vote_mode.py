@@ -12,8 +12,8 @@ from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
 from kat_data.hashing import fraction
 from kat_data.llm.prompts.prompt import load_prompt
-from kat_data.stages.asking import ask_all, members
-from kat_data.stages.replies import VoteReply
+from kat_data.stages.parts.asking import ask_all, members
+from kat_data.stages.parts.replies import VoteReply
 from kat_data.stages.stage import Stage, Tools
 
 

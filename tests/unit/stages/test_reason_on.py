@@ -3,7 +3,7 @@ import pytest
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
 from kat_data.domain.verdict import Outcome, Status
-from kat_data.stages.chain import UNREADABLE, WRONG
+from kat_data.stages.parts.chain import UNREADABLE, WRONG
 from kat_data.stages.reason_on import ReasonOn
 from kat_data.testing import a_candidate, a_draft, a_query
 

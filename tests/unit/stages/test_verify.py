@@ -5,7 +5,7 @@ from kat_data.domain.drop import DropReason
 from kat_data.domain.mode import Mode
 from kat_data.domain.query import VerifierKind, VerifierSpec
 from kat_data.domain.verdict import Outcome, Status
-from kat_data.stages.assessing import CRITIC, PANEL
+from kat_data.stages.parts.assessing import CRITIC, PANEL
 from kat_data.stages.verify import VerifyGate
 from kat_data.testing import a_candidate, a_query, a_verdict
 

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from kat_data.stages.replies import (
+from kat_data.stages.parts.replies import (
     CompareReply,
     CriticReply,
     JudgeReply,

@@ -10,9 +10,9 @@ from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
 from kat_data.domain.mode import Mode
 from kat_data.domain.verdict import Outcome, Status
-from kat_data.stages.answering import PROMPTS, answer_turn, shown
-from kat_data.stages.asking import all_settled, members
-from kat_data.stages.assessing import by_panel, by_verifier, judged, misfit
+from kat_data.stages.parts.answering import PROMPTS, answer_turn, shown
+from kat_data.stages.parts.asking import all_settled, members
+from kat_data.stages.parts.assessing import by_panel, by_verifier, judged, misfit
 from kat_data.stages.stage import Stage, Tools
 
 

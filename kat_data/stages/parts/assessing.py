@@ -13,8 +13,8 @@ from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.errors import TemplateError
 from kat_data.llm.model import Model
 from kat_data.llm.prompts.prompt import load_prompt
-from kat_data.stages.asking import Opinion, ask_all
-from kat_data.stages.replies import CompareReply, PanelReply
+from kat_data.stages.parts.asking import Opinion, ask_all
+from kat_data.stages.parts.replies import CompareReply, PanelReply
 from kat_data.stages.stage import Verify
 
 PANEL = "panel/1"

@@ -3,8 +3,8 @@ import asyncio
 import pytest
 
 from kat_data.errors import EndpointRefused
-from kat_data.stages.asking import all_settled, ask_first
-from kat_data.stages.replies import VoteReply
+from kat_data.stages.parts.asking import all_settled, ask_first
+from kat_data.stages.parts.replies import VoteReply
 from kat_data.testing import a_conversation
 
 HELLO = a_conversation("Hello")

@@ -1,6 +1,6 @@
 import pytest
 
-from kat_data.stages.thinking import split_headed, split_tagged
+from kat_data.stages.parts.thinking import split_headed, split_tagged
 
 
 @pytest.mark.parametrize(

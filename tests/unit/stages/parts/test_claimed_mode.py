@@ -1,7 +1,7 @@
 import pytest
 
 from kat_data.domain.mode import Mode
-from kat_data.stages.claimed_mode import claimed_mode
+from kat_data.stages.parts.claimed_mode import claimed_mode
 
 
 @pytest.mark.parametrize(

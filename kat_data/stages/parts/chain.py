@@ -12,7 +12,7 @@ from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.errors import BadReply, ReplyMalformed
 from kat_data.llm.model import Model
 from kat_data.llm.prompts.prompt import load_prompt
-from kat_data.stages.answering import (
+from kat_data.stages.parts.answering import (
     Written,
     answer_form,
     ask_calls,
@@ -22,11 +22,11 @@ from kat_data.stages.answering import (
     unreadable,
     write_answer,
 )
-from kat_data.stages.asking import ask_first
-from kat_data.stages.assessing import CRITIC, by_verifier
-from kat_data.stages.replies import CriticReply
+from kat_data.stages.parts.asking import ask_first
+from kat_data.stages.parts.assessing import CRITIC, by_verifier
+from kat_data.stages.parts.replies import CriticReply
+from kat_data.stages.parts.thinking import split_headed, split_tagged
 from kat_data.stages.stage import Verify
-from kat_data.stages.thinking import split_headed, split_tagged
 
 WRONG = "The final answer does not hold; look again."
 UNREADABLE = "The final answer cannot be read; state it in the form that the task asks for."

@@ -6,7 +6,7 @@ from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
 from kat_data.domain.query import VerifierKind, VerifierSpec
 from kat_data.domain.sample import Turn
-from kat_data.stages.answering import answer_form, answer_turn, shown
+from kat_data.stages.parts.answering import answer_form, answer_turn, shown
 from kat_data.testing import a_candidate, a_draft, a_query, a_reply
 
 WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}

@@ -14,8 +14,8 @@ from kat_data.domain.text import normalise
 from kat_data.errors import BadReply, ReplyMalformed
 from kat_data.llm.model import Answer, Model
 from kat_data.llm.prompts.prompt import load_prompt
-from kat_data.stages.replies import tool_function, tools_reply
-from kat_data.stages.thinking import split_headed, split_tagged
+from kat_data.stages.parts.replies import tool_function, tools_reply
+from kat_data.stages.parts.thinking import split_headed, split_tagged
 
 PROMPTS = ("answer.v1", "reason.v1", "call_tools.v1")
 
