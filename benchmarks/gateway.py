@@ -8,10 +8,8 @@ not counted.
 
 import argparse
 import asyncio
-import contextlib
 import functools
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +22,7 @@ from typing import Any, ClassVar
 import aiohttp
 import orjson
 import psutil
+from cpu import cpu_seconds, postgres_of
 from sqlalchemy import text
 
 from kat_data.clock import SystemClock
@@ -139,20 +138,6 @@ def _store_queries(connection: Any, calls: int, salt: int) -> None:
     connection.execute(text("ANALYZE queries"))
 
 
-def cpu_seconds(postgres: list[psutil.Process]) -> tuple[float, float]:
-    """Return the CPU seconds of this process, and of Postgres with all its children, ended ones included."""
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    server = 0.0
-    for root in postgres:
-        for process in [root, *root.children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess):  # a backend that ends now counts among the ended ones
-                times = process.cpu_times()
-                server += times.user + times.system
-        ended = root.cpu_times()
-        server += ended.children_user + ended.children_system
-    return own.ru_utime + own.ru_stime, server
-
-
 def measure(work: Callable[[], Awaitable[list[float]]], calls: int, postgres: list[psutil.Process]) -> dict[str, float]:
     before, start = cpu_seconds(postgres), time.monotonic()
     latencies = asyncio.run(_of(work))
@@ -171,11 +156,6 @@ def measure(work: Callable[[], Awaitable[list[float]]], calls: int, postgres: li
 
 async def _of(work: Callable[[], Awaitable[list[float]]]) -> list[float]:
     return await work()
-
-
-def postgres_of(home: Path) -> list[psutil.Process]:
-    pid = int((home / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
-    return [psutil.Process(pid)]
 
 
 def main() -> None:
