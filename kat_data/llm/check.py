@@ -120,7 +120,7 @@ async def _post(session: aiohttp.ClientSession, base: str, body: dict[str, Any])
             answer["choices"][0]["message"]
             return 200, answer
     except (TimeoutError, aiohttp.ClientError) as error:
-        return 0, str(error) or type(error).__name__
+        return 0, getattr(error, "strerror", None) or str(error) or type(error).__name__
     except (KeyError, IndexError, TypeError, ValueError):
         return -1, "its answer is not a chat completion"
 
