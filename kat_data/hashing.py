@@ -17,7 +17,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def _mapping(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in _field_names(type(value))}
+    return {name: getattr(value, name) for name in _field_names(type(value))}  # type: ignore[arg-type]
 
 
 @cache

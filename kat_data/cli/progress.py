@@ -5,7 +5,9 @@ Plain lines where there is no terminal.
 
 import asyncio
 import contextlib
+import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 
 from kat_data.cli.output import say, usd
@@ -14,26 +16,33 @@ from kat_data.pipeline.wiring import MakeClient, make_client
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
 
+INTERRUPTED = 130
+_SHOW_CURSOR = "\x1b[?25h" if sys.stderr.isatty() else ""
+
 
 def work_on(registry: Registry, run: RunRow, ended: int, *, client: MakeClient = make_client) -> RunRow:
     """Work on a run with a progress bar; `ended` items of it had ended before.
 
-    Ctrl-C stops after the calls in flight.
+    Ctrl-C and SIGTERM stop after the calls in flight; a second one ends the process on the spot, which a run survives
+    like any kill.
     """
     return asyncio.run(_work_on(registry, run, ended, client))
 
 
 async def _work_on(registry: Registry, run: RunRow, ended: int, client: MakeClient) -> RunRow:
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, _ask_to_stop, stop)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, _ask_to_stop, stop, run.id)
     seen: list[Progress] = []
     async with _bar(run, ended, seen):
         return await execute_run(registry, run, stop=stop, client=client, observe=seen.append)
 
 
-def _ask_to_stop(stop: asyncio.Event) -> None:
+def _ask_to_stop(stop: asyncio.Event, run: int) -> None:
     if stop.is_set():
-        raise KeyboardInterrupt
+        say(f"{_SHOW_CURSOR}left at once; go on with `kat runs resume {run}`")
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
     say("stopping after the calls in flight; Ctrl-C again leaves them")
     stop.set()
 
