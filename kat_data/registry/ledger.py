@@ -18,39 +18,59 @@ from kat_data.registry.claims import ALIVE_WORKERS
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
 
-# A failed key, or one whose worker died over it, goes to the next caller; the dead worker's estimate stays charged. So
-# does a worker's own key: it asks for one key once at a time, so its settlement has failed. The order keeps two workers
-# that ask for the same keys from locking each other out.
-RESERVE = f"""
+# A failed key goes to the next caller. The order keeps two workers that ask for the same keys from locking each other
+# out.
+RESERVE = """
     INSERT INTO calls (key, model, revision, state, request, usd, tokens, recorded, run_id, worker_id)
     SELECT key, model, revision, 'reserved', request, usd, tokens, recorded, run_id, worker_id
     FROM json_populate_recordset(NULL::calls, %(rows)s)
     ORDER BY key
-    ON CONFLICT (key) DO UPDATE SET
-        state = 'reserved', error = NULL, recorded = excluded.recorded,
-        lost_usd = calls.lost_usd + CASE WHEN calls.state = 'reserved' THEN calls.usd ELSE 0 END,
-        lost_tokens = calls.lost_tokens + CASE WHEN calls.state = 'reserved' THEN calls.tokens ELSE 0 END,
+    ON CONFLICT (key) DO UPDATE SET state = 'reserved', error = NULL, recorded = excluded.recorded,
         usd = excluded.usd, tokens = excluded.tokens, run_id = excluded.run_id, worker_id = excluded.worker_id
-    WHERE calls.state = 'failed' OR (calls.state = 'reserved'
-        AND (calls.worker_id = excluded.worker_id OR calls.worker_id NOT IN ({ALIVE_WORKERS})))
+    WHERE calls.state = 'failed'
     RETURNING key
+"""
+
+# What a dead worker was asking has failed, and its estimate stays charged to its run: the endpoint may have been paid.
+FREE_DEAD_CALLS = f"""
+    WITH dead AS MATERIALIZED (
+        SELECT id, run_id, usd, tokens FROM calls
+        WHERE state = 'reserved' AND worker_id NOT IN ({ALIVE_WORKERS})
+        FOR UPDATE SKIP LOCKED
+    ), charged AS (
+        UPDATE runs SET lost_usd = runs.lost_usd + lost.usd, lost_tokens = runs.lost_tokens + lost.tokens
+        FROM (SELECT run_id, sum(usd) AS usd, sum(tokens) AS tokens FROM dead GROUP BY run_id) AS lost
+        WHERE runs.id = lost.run_id
+    )
+    UPDATE calls SET state = 'failed', error = 'its worker ended before the reply came', usd = 0, tokens = 0,
+        lost_usd = calls.lost_usd + dead.usd, lost_tokens = calls.lost_tokens + dead.tokens
+    FROM dead WHERE calls.id = dead.id
 """
 
 LOOK_UP = "SELECT key, state, reply FROM calls WHERE key = ANY(%(keys)s)"
 
 SETTLE = """
-    UPDATE calls SET state = new.state, reply = new.reply, finish_reason = new.finish_reason, usd = new.usd,
-        tokens = new.tokens, lost_usd = calls.lost_usd + new.lost_usd,
-        lost_tokens = calls.lost_tokens + new.lost_tokens,
-        seconds = new.seconds, error = new.error, settled_at = now()
-    FROM json_populate_recordset(NULL::calls, %(rows)s) AS new
-    WHERE calls.key = new.key AND calls.state = 'reserved' AND calls.worker_id = new.worker_id
-    RETURNING calls.key
+    WITH new AS MATERIALIZED (SELECT * FROM json_populate_recordset(NULL::calls, %(rows)s)
+    ), settled AS (
+        UPDATE calls SET state = new.state, reply = new.reply, finish_reason = new.finish_reason, usd = new.usd,
+            tokens = new.tokens, lost_usd = calls.lost_usd + new.lost_usd,
+            lost_tokens = calls.lost_tokens + new.lost_tokens,
+            seconds = new.seconds, error = new.error, settled_at = now()
+        FROM new WHERE calls.key = new.key AND calls.state = 'reserved' AND calls.worker_id = new.worker_id
+        RETURNING calls.key
+    ), charged AS (
+        UPDATE runs SET lost_usd = runs.lost_usd + lost.usd, lost_tokens = runs.lost_tokens + lost.tokens
+        FROM (SELECT sum(lost_usd) AS usd, sum(lost_tokens) AS tokens FROM new) AS lost
+        WHERE runs.id = %(run)s AND lost.tokens > 0
+    )
+    SELECT key FROM settled
 """
 
+# Losses stand with the run that had them: a key that failed may be paid for by another run later.
 SPENT = """
-    SELECT coalesce(sum(usd + lost_usd), 0)::double precision, coalesce(sum(tokens + lost_tokens), 0)::bigint
-    FROM calls WHERE run_id = %(run)s
+    SELECT lost_usd + (SELECT coalesce(sum(usd), 0) FROM calls WHERE run_id = runs.id),
+        lost_tokens + (SELECT coalesce(sum(tokens), 0) FROM calls WHERE run_id = runs.id)::bigint
+    FROM runs WHERE id = %(run)s
 """
 
 
@@ -87,11 +107,12 @@ class PostgresLedger:
     async def open(
         cls, registry: Registry, *, run: int, worker: int, clock: Clock, recorded: bool = False
     ) -> "PostgresLedger":
-        """Open the ledger on connections of its own; `close` closes them."""
+        """Open the ledger on connections of its own, and free what dead workers were asking; `close` closes them."""
         reserving = await registry.async_connection(autocommit=True)
         # A reservation lost in a crash of the server costs at most the call in flight: no fsync is due.
         await reserving.execute("SET synchronous_commit = off")
         settling = await registry.async_connection(autocommit=True)
+        await settling.execute(FREE_DEAD_CALLS)
         return cls(reserving, settling, run=run, worker=worker, clock=clock, recorded=recorded)
 
     async def spent(self) -> Charge:
@@ -122,7 +143,8 @@ class PostgresLedger:
                 return answer
             if answer:
                 return None
-            await self._clock.sleep(wait)  # another live worker is asking: its reply comes, or its lock goes
+            await self._clock.sleep(wait)  # another worker is asking: its reply comes, or it dies
+            await self._settling.execute(FREE_DEAD_CALLS)
             wait = min(2 * wait, 2.0)
 
     async def settle(
@@ -140,7 +162,12 @@ class PostgresLedger:
             "tokens": charge.tokens,
             "seconds": seconds,
         }
-        if not await self._settlements.submit(row):
+        try:
+            settled = await self._settlements.submit(row)
+        except psycopg.DataError:  # paid for, and still no reply that could be stored
+            await self.release(request, "Postgres refuses the reply", charge + lost)
+            raise
+        if not settled:
             raise LeaseLost(f"call {request.key.hex()[:12]} went to another worker, whose reply stands")
 
     async def release(self, request: CallRequest, error: str, lost: Charge = _NOTHING) -> None:
@@ -171,7 +198,7 @@ class PostgresLedger:
         return [known.get(key) or key in granted for key in keys]
 
     async def _settle(self, rows: Sequence[dict[str, Any]]) -> list[bool]:
-        cursor = await self._settling.execute(SETTLE, {"rows": _json(rows)})
+        cursor = await self._settling.execute(SETTLE, {"rows": _json(rows), "run": self._run})
         settled = {_hex(key) async for (key,) in cursor}
         return [row["key"] in settled for row in rows]
 

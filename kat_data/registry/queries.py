@@ -42,8 +42,8 @@ def run_cost(connection: Connection, run: int) -> RunCost:
             SELECT count(*) FILTER (WHERE state = 'done') AS made,
                 count(*) FILTER (WHERE state = 'done' AND recorded) AS recorded,
                 count(*) FILTER (WHERE state = 'failed') AS failed,
-                coalesce(sum(usd + lost_usd), 0)::double precision AS usd,
-                coalesce(sum(lost_usd), 0)::double precision AS usd_lost
+                coalesce(sum(usd), 0) + (SELECT lost_usd FROM runs WHERE id = :run) AS usd,
+                (SELECT lost_usd FROM runs WHERE id = :run) AS usd_lost
             FROM calls WHERE run_id = :run
         """),
         {"run": run},

@@ -144,6 +144,8 @@ runs = Table(
     _need("state", Text),
     Column("reason", Text),
     _need("queries", BigInteger),
+    _need("lost_usd", Double, "0"),  # charged for tries that brought no reply; whoever pays for their keys later
+    _need("lost_tokens", BigInteger, "0"),
     _stamp("created_at"),
     _when("finished_at"),
     UniqueConstraint("key"),
@@ -318,7 +320,7 @@ calls = Table(
     Column("finish_reason", Text),
     _need("usd", Double, "0"),  # the estimate while reserved, what was charged afterwards
     _need("tokens", BigInteger, "0"),
-    _need("lost_usd", Double, "0"),  # charged for tries that brought no reply
+    _need("lost_usd", Double, "0"),  # charged over this key for tries that brought no reply, by any run
     _need("lost_tokens", BigInteger, "0"),
     _need("recorded", Boolean, "false"),  # served from a recorded ledger: the money is what it would have cost
     Column("seconds", Double),

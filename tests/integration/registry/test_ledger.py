@@ -31,7 +31,12 @@ Open = Callable[..., Awaitable[PostgresLedger]]
 
 @pytest.fixture
 async def open_ledger(registry: Registry) -> AsyncIterator[Open]:
-    """Opens ledgers, each of a live worker of its own, that close when the test ends."""
+    """Opens ledgers of runs 1 to 3, each of a live worker of its own, that close when the test ends."""
+    with registry.connection(autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO runs (key, name, recipe, state, queries)"
+            " SELECT n::text::bytea, 'test', '{}', 'open', 1 FROM generate_series(1, 3) AS n"
+        )
     async with asyncio.timeout(60):
         workers: list[Worker] = []
         ledgers: list[PostgresLedger] = []
@@ -198,6 +203,17 @@ async def test_a_killed_callers_key_goes_to_the_next_and_stays_charged(registry,
     assert await ledger.spent() == Charge(usd=0.26, tokens=1015)
 
 
+async def test_a_loss_stays_with_its_run_when_another_pays_for_the_key(registry, open_ledger) -> None:
+    request = a_request()
+    with reserve_and_hang(registry) as process:
+        process.send_signal(signal.SIGKILL)
+    other = await open_ledger(run=2)
+    assert await other.reserve(request, ESTIMATE) is None
+    await other.settle(request, a_reply(), PRICE, seconds=0.1, lost=Charge(usd=0.5, tokens=7))
+    assert await other.spent() == Charge(usd=0.51, tokens=22)
+    assert await (await open_ledger(run=1)).spent() == ESTIMATE
+
+
 async def test_a_late_settlement_of_a_lost_key_is_refused(registry, open_ledger) -> None:
     lost, request = await open_ledger(), a_request()
     await lost.reserve(request, ESTIMATE)
@@ -224,4 +240,4 @@ async def test_a_key_whose_settlement_failed_does_not_block_its_own_worker(regis
         await ledger.settle(request, a_reply("a\0b"), PRICE, seconds=0.0)
     assert await ledger.reserve(request, ESTIMATE) is None
     await ledger.settle(request, a_reply("ab"), PRICE, seconds=0.0)
-    assert await ledger.spent() == Charge(usd=0.26, tokens=1015)
+    assert await ledger.spent() == Charge(usd=0.02, tokens=30)

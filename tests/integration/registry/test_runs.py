@@ -208,8 +208,8 @@ async def an_accepted_sample(registry: Registry, run: runs.RunRow) -> Claim:
     key = request.key.hex()
     async with await Worker.start(registry, clock) as worker:
         ledger = await PostgresLedger.open(registry, run=run.id, worker=worker.id, clock=clock)
-        await ledger.reserve(request, Charge(usd=1.0, tokens=100))
-        await ledger.settle(request, a_reply("easy"), Charge(usd=0.5, tokens=15), seconds=0.1)
+        if await ledger.reserve(request, Charge(usd=1.0, tokens=100)) is None:
+            await ledger.settle(request, a_reply("easy"), Charge(usd=0.5, tokens=15), seconds=0.1)
         await ledger.close()
         [claim] = await worker.claim(run.id, 1)
         draft = a_draft(
