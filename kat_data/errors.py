@@ -46,7 +46,11 @@ class ConfigError(UserError):
 
 
 class RecipeError(UserError):
-    """A recipe does not validate."""
+    """A recipe does not validate; `problems` has one line for each thing that is wrong with it."""
+
+    def __init__(self, message: str, *, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems or (message,)
 
 
 class InputError(UserError):

@@ -5,7 +5,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from kat_data.cli.output import console, json_option, print_json, print_table, say, usd
+from kat_data.cli.output import json_option, print_json, print_table, program, say, show, usd
 from kat_data.cli.queries import import_file
 from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report
@@ -22,7 +22,8 @@ from kat_data.llm.client import Client
 from kat_data.llm.openai_http import OpenAIClient
 from kat_data.llm.replay import Recording, RecordingClient
 from kat_data.pipeline.publish import publish_run
-from kat_data.pipeline.recipe import EndpointSpec, Recipe, load_recipe, parse_recipe
+from kat_data.pipeline.recipe import Recipe, load_recipe, parse_recipe
+from kat_data.pipeline.recipe_parts import EndpointSpec
 from kat_data.pipeline.wiring import make_client
 from kat_data.recipes import DEMO_LEDGER, DEMO_QUERIES
 from kat_data.registry import queries
@@ -45,14 +46,14 @@ def demo(
     live: bool, url: str | None, model: str | None, key_env: str | None, record: tuple[str, ...], as_json: bool
 ) -> None:
     """Import the bundled queries, run the demo recipe, write snapshot demo@1, and show what came out."""
-    recipe = load_recipe("demo")
+    recipe, kat = load_recipe("demo"), program()
     if live:
         recipe = _live(recipe, url, model, key_env)
     elif url or model or key_env:
         raise ConfigError("--endpoint, --model and --key-env go with --live")
     elif not record:
         say("The answers come from a recorded ledger: real completions of two small models, shipped with KAT Data.")
-        say("No model is asked and nothing is paid; `kat demo --live --endpoint URL --model NAME` asks a real one.")
+        say(f"No model is asked and nothing is paid; `{kat} demo --live --endpoint URL --model NAME` asks a real one.")
     with open_registry() as registry:
         import_file(registry, DEMO_QUERIES, "plain", SOURCE, LICENCE)
         found = _record(registry, recipe, record) if record else run_recipe(registry, recipe)
@@ -122,20 +123,20 @@ def _print(found: dict[str, Any], samples: list[dict[str, Any]]) -> None:
         chosen = [sample for sample in samples if sample["mode"] == mode]
         if chosen:
             typical = sorted(chosen, key=lambda sample: len(str(sample["sample"])))[len(chosen) // 2]
-            console().print(Text(f"one {mode} sample, as a trainer reads it (sample {typical['id']})", style="bold"))
+            show(Text(f"one {mode} sample, as a trainer reads it (sample {typical['id']})", style="bold"))
             for message in render_messages(from_python(Sample, typical["sample"])):
                 print_message(message)
-    cost, snapshot = found["cost"], found["snapshot"]
+    cost, snapshot, kat = found["cost"], found["snapshot"], program()
     verb = "would have cost" if cost["recorded"] else "cost"
     say(f"{snapshot['name']}: {snapshot['rows']} verified samples in {snapshot['path']}")
     say(f"the calls {verb} {usd(cost['usd_used'])}")
     print_table(
         ["next", "command"],
         [
-            ["the lineage of one sample", "kat samples list; kat samples show ID"],
-            ["check the snapshot's hashes", f"kat snapshots verify {snapshot['name']}"],
-            ["the same with a model of yours", "kat demo --live --endpoint URL --model NAME"],
-            ["your own data", "kat queries import FILE --preset plain --source NAME --licence L"],
-            ["a recipe to start from", "kat recipes list; kat run RECIPE --preview 20"],
+            ["the lineage of one sample", f"{kat} samples list; {kat} samples show ID"],
+            ["check the snapshot's hashes", f"{kat} snapshots verify {snapshot['name']}"],
+            ["the same with a model of yours", f"{kat} demo --live --endpoint URL --model NAME"],
+            ["your own data", f"{kat} queries import FILE --preset plain --source NAME --licence L"],
+            ["a recipe to start from", f"{kat} recipes list; {kat} run RECIPE --preview 20"],
         ],
     )

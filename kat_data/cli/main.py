@@ -1,11 +1,15 @@
 """`kat`: the shell of KAT Data. Nouns are loaded when they are called, so that `kat --help` is quick."""
 
 import importlib
+import io
+import os
 import sys
+from typing import Any
 
 import click
 
 from kat_data import __version__
+from kat_data.cli.output import printable
 from kat_data.errors import KatError
 
 COMMANDS = {
@@ -21,6 +25,8 @@ COMMANDS = {
     "snapshots": ("kat_data.cli.snapshots:snapshots", "Create, list, verify and export snapshots."),
 }
 
+READER_GONE = 141  # 128 + SIGPIPE
+
 
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are asked for."""
@@ -35,6 +41,14 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; where its output's reader went away, end as a shell's own commands do."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # click's own code for it is 1
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still held goes there at the end
+            sys.exit(READER_GONE)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
@@ -48,6 +62,8 @@ def kat() -> None:
 
 def main() -> None:
     """Run `kat` and exit with the error's own code: 2 bad input, 3 run stopped, 4 budget, 5 database, 6 snapshot."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr escapes by itself what it cannot encode
+        sys.stdout.reconfigure(errors="replace")
     try:
         kat.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -56,13 +72,10 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except KatError as error:
-        click.echo(f"kat: {error}", err=True)
+        click.echo(f"kat: {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(141)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """`kat models`: check the endpoints of a recipe before a run spends on them."""
 
 import asyncio
-import os
 from dataclasses import asdict
 
 import click
@@ -10,6 +9,7 @@ from kat_data.cli.output import json_option, print_json, print_table
 from kat_data.errors import EndpointDown
 from kat_data.llm.check import Check, check_model
 from kat_data.pipeline.recipe import Recipe, load_recipe
+from kat_data.pipeline.wiring import endpoint_key
 
 
 @click.group()
@@ -29,7 +29,17 @@ def check(recipe: str, as_json: bool) -> None:
     if as_json:
         print_json([asdict(found) for found in checks])
     else:
-        columns = ("endpoint", "model", "reachable", "seconds", "listed", "json_schema", "logprobs", "context_length")
+        columns = (
+            "endpoint",
+            "model",
+            "usable",
+            "reachable",
+            "seconds",
+            "listed",
+            "json_schema",
+            "logprobs",
+            "context_length",
+        )
         rows = [[_word(getattr(found, name)) for name in columns] + [found.problem] for found in checks]
         print_table([*columns, "problem"], rows)
     failed = [found.model for found in checks if not found.usable]
@@ -45,7 +55,7 @@ async def _check_all(recipe: Recipe) -> list[Check]:
             recorded = Check(endpoint=spec.endpoint, model=spec.model, reachable=True, usable=True, problem="recorded")
             found.append(recorded)
             continue
-        key = os.environ.get(endpoint.key_env) if endpoint.key_env else None
+        key = endpoint_key(spec.endpoint, endpoint)
         found.append(await check_model(spec.endpoint, endpoint.url, spec.model, api_key=key))
     return found
 

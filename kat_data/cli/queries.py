@@ -13,9 +13,11 @@ from kat_data.registry import queries as stored
 from kat_data.registry.imports import ImportReport, import_queries
 from kat_data.registry.session import Registry
 from kat_data.sources.fields import parse_mapping
+from kat_data.sources.misfit import misfit
 from kat_data.sources.presets import PRESETS, find_preset, fingerprint, read_queries
 from kat_data.sources.tool_preset import read_answers
 
+_WORDS = {True: "yes", False: "no"}
 TOTALS = ("rows", "imported", "duplicates", "identical", "conflicts", "bad")
 
 
@@ -47,9 +49,10 @@ def import_(
 ) -> None:
     """Import FILES (JSON, JSON Lines, CSV, Parquet; the content decides) into the registry.
 
-    Again does nothing twice.
+    Again does nothing twice. Exits with 2 where no row of a file fits the preset.
     """
     find_preset(preset)
+    _require_words(source=source, licence=licence)
     options = {"mapping": parse_mapping(mapping), "answers": read_answers(answers) if answers else None}
     with open_registry() as registry:
         reports = [(file, import_file(registry, file, preset, source, licence, **options)) for file in files]
@@ -58,8 +61,11 @@ def import_(
         print_json(document)
     else:
         _print(document)
-    if strict and document["bad"]:
-        raise InputError(f"{document['bad']} bad lines; the {document['imported']} good ones are imported")
+    if hopeless := [misfit(file, preset, report.bad_lines[0]) for file, report in reports if _is_hopeless(report)]:
+        raise InputError("; ".join(hopeless))
+    if strict and (bad := document["bad"]):
+        good = document["imported"] + document["duplicates"]
+        raise InputError(f"{bad} bad {'line' if bad == 1 else 'lines'}; the {good} good ones are imported")
 
 
 def import_file(registry: Registry, file: Path, preset: str, source: str, licence: str, **options: Any) -> ImportReport:
@@ -92,23 +98,46 @@ def list_(as_json: bool) -> None:
         print_table(columns, [[row[name] for name in columns] for row in rows])
 
 
+def _require_words(**options: str) -> None:
+    for name, value in options.items():
+        if not value.strip():
+            raise InputError(f"--{name} is empty: every query is kept with its source and its licence, so name both")
+
+
+def _is_hopeless(report: ImportReport) -> bool:
+    return 0 < report.rows == report.bad
+
+
 def _document(reports: list[tuple[Path, ImportReport]]) -> dict[str, Any]:
-    files = [{"file": str(file), **asdict(report)} for file, report in reports]
+    files = [{"file": str(file), **asdict(report), "seconds": round(report.seconds, 2)} for file, report in reports]
     return {
         **{name: sum(found[name] for found in files) for name in TOTALS},
+        "finished_before": all(found["finished_before"] for found in files),
         "bad_lines": [{"file": found["file"], **line} for found in files for line in found["bad_lines"]],
         "files": [{k: v for k, v in found.items() if k != "bad_lines"} for found in files],
     }
 
 
 def _print(document: dict[str, Any]) -> None:
-    columns = ("file", *TOTALS, "seconds")
-    print_table(columns, [[found[name] for name in columns] for found in document["files"]])
-    for line in document["bad_lines"]:
-        say(f"{line['file']}, line {line['number']}: {line['reason']}")
-    if document["bad"] > len(document["bad_lines"]):
-        say(f"and {document['bad'] - len(document['bad_lines'])} more bad lines")
+    rows = [
+        [found["file"], *(found[name] for name in TOTALS), _WORDS[found["finished_before"]], f"{found['seconds']:7.2f}"]
+        for found in document["files"]
+    ]
+    print_table(("file", *TOTALS, "imported before", "seconds"), rows)
+    _say_bad_lines(document)
     if document["conflicts"]:
         say(f"{document['conflicts']} duplicates give another reference: the first one is kept, the others are noted")
-    if all(found["finished_before"] for found in document["files"]):
-        say("imported before: nothing was done")
+    for found in document["files"]:
+        if found["finished_before"]:
+            say(f"{found['file']} was imported before: nothing was done now, and the figures are of that import")
+
+
+def _say_bad_lines(document: dict[str, Any]) -> None:
+    """Name the bad lines of files that fit for the rest; one line says all of a file of which no row fits."""
+    fitting = [found for found in document["files"] if found["bad"] < found["rows"]]
+    names = {found["file"] for found in fitting}
+    lines = [line for line in document["bad_lines"] if line["file"] in names]
+    for line in lines:
+        say(f"{line['file']}, line {line['number']}: {line['reason']}")
+    if more := sum(found["bad"] for found in fitting) - len(lines):
+        say(f"and {more} more bad lines")

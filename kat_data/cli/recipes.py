@@ -3,6 +3,7 @@
 import click
 
 from kat_data.cli.output import json_option, print_json, print_table
+from kat_data.errors import RecipeError
 from kat_data.pipeline.recipe import load_recipe, recipe_schema, shipped_recipes
 
 
@@ -26,8 +27,13 @@ def list_(as_json: bool) -> None:
 @click.argument("recipe")
 @json_option
 def validate(recipe: str, as_json: bool) -> None:
-    """Validate RECIPE (a path, or a shipped name) and print it resolved."""
-    resolved = load_recipe(recipe).resolved()
+    """Validate RECIPE (a path, or a shipped name) and print it resolved, or every problem; then it exits with 2."""
+    try:
+        resolved = load_recipe(recipe).resolved()
+    except RecipeError as error:
+        if as_json:
+            print_json({"valid": False, "problems": error.problems})
+        raise
     if as_json:
         print_json(resolved)
     else:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from kat_data.cli.output import print_table, say, usd
+from kat_data.cli.output import print_table, rounded, say, usd
 from kat_data.domain.drop import DropReason
 from kat_data.domain.states import ItemState, RunState
 from kat_data.registry import queries, runs
@@ -26,8 +26,8 @@ def report(connection: Connection, run: int) -> dict[str, Any]:
         "accepted": sum(f.items for f in funnel if f.state == ItemState.ACCEPTED),
         "funnel": [asdict(f) for f in funnel],
         "composition": queries.composition(connection, run),
-        "models": queries.models_of(connection, run),
-        "cost": asdict(queries.run_cost(connection, run)),
+        "models": [rounded(model) for model in queries.models_of(connection, run)],
+        "cost": rounded(asdict(queries.run_cost(connection, run))),
     }
 
 
@@ -37,7 +37,9 @@ def print_report(found: dict[str, Any]) -> None:
     rows = [[c["category"], c["queries"], c["think_on"], c["think_off"]] for c in found["composition"]]
     total = ["all", *(sum(row[index] for row in rows) for index in (1, 2, 3))]
     print_table(
-        ["category", "queries", "think_on", "think_off"], [*rows, total], title="composition of what was accepted"
+        ["category", "queries", "think_on", "think_off"],
+        [*rows, total],
+        title="composition: the queries that came in, and those that were accepted in each mode",
     )
     _print_cost(found)
     if found["state"] == RunState.STOPPED:
@@ -62,14 +64,11 @@ def _print_cost(found: dict[str, Any]) -> None:
     cost, accepted = found["cost"], found["accepted"]
     verb = "would have cost" if cost["recorded"] else "cost"
     each = f", {usd(cost['usd_used'] / accepted)} per accepted sample" if accepted else ""
-    print_table(
-        ["cost", "amount"],
-        [
-            [f"{cost['made']} calls paid by this run {verb}", usd(cost["usd"])],
-            [
-                f"{cost['reused']} calls were in the ledger already; all calls behind the run {verb}",
-                usd(cost["usd_used"]) + each,
-            ],
-            *([["charged for tries without a reply", usd(cost["usd_lost"])]] if cost["usd_lost"] else []),
-        ],
-    )
+    rows = [[f"{cost['made']} calls that this run paid {verb}", usd(cost["usd"] - cost["usd_lost"])]]
+    if cost["usd_lost"]:
+        rows += [
+            ["charged for tries without a reply", usd(cost["usd_lost"])],
+            ["both together, counted on the budget", usd(cost["usd"])],
+        ]
+    behind = f"all calls behind this run {verb}; {cost['reused']} of them were in the ledger already"
+    print_table(["cost", "amount"], [*rows, [behind, usd(cost["usd_used"]) + each]])

@@ -4,14 +4,14 @@ from typing import Any
 
 import click
 
-from kat_data.cli.output import json_option, print_json, say, usd
+from kat_data.cli.output import json_option, print_json, rounded, say, usd
 from kat_data.cli.progress import work_on
 from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report, report
 from kat_data.domain.states import RunState
 from kat_data.pipeline.recipe import Recipe, load_recipe
 from kat_data.pipeline.run import open_run
-from kat_data.pipeline.wiring import MakeClient, make_client
+from kat_data.pipeline.wiring import MakeClient, check_keys, make_client
 from kat_data.registry import runs
 from kat_data.registry.session import Registry
 
@@ -37,6 +37,7 @@ def run(recipe: str, preview: int | None, as_json: bool) -> None:
 
 def run_recipe(registry: Registry, recipe: Recipe, *, client: MakeClient = make_client) -> dict[str, Any]:
     """Open or resume the recipe's run, work on it, and return its report."""
+    check_keys(recipe)
     row, new = open_run(registry, recipe)
     say(f"run {row.id} ({row.name}): {row.queries} queries" + ("" if new else f", {row.state.value} before"))
     return finish_run(registry, row, client=client)
@@ -66,12 +67,13 @@ def _extrapolate(registry: Registry, recipe: Recipe, found: dict[str, Any]) -> d
             limit=recipe.queries.limit,
         )
     factor = total / found["queries"]
-    return {
+    guess = {
         "queries": total,
         "usd": found["cost"]["usd_used"] * factor,
         "accepted": found["accepted"] * factor,
         "tokens": (found["cost"]["prompt_tokens"] + found["cost"]["completion_tokens"]) * factor,
     }
+    return rounded(guess)
 
 
 def _print_extrapolation(guess: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from kat_data.cli.output import console, json_option, print_json, print_table, usd
+from kat_data.cli.output import json_option, print_json, print_table, printable, rounded, show, usd
 from kat_data.cli.registry import transaction
 from kat_data.domain.codec import from_python
 from kat_data.domain.sample import Sample
@@ -34,10 +34,10 @@ def list_(run: int | None, limit: int, as_json: bool) -> None:
     print_table(columns, [[*(row[name] for name in columns[:-1]), _first_words(row["sample"])] for row in rows])
 
 
-@samples.command()
+@samples.command("show")
 @click.argument("ident")
 @json_option
-def show(ident: str, as_json: bool) -> None:
+def show_(ident: str, as_json: bool) -> None:
     """Show one sample with all that led to it.
 
     IDENT is its id, the start of its hash, or RUN/QUERY for a dropped item.
@@ -46,7 +46,8 @@ def show(ident: str, as_json: bool) -> None:
         lineage = queries.sample_lineage(connection, ident)
     messages = render_messages(from_python(Sample, lineage["sample"]["sample"])) if lineage["sample"] else None
     if as_json:
-        print_json({**lineage, "messages": messages})
+        calls = [rounded(call) for call in lineage["calls"]]
+        print_json({**rounded(lineage), "calls": calls, "messages": messages})
     else:
         _print_lineage(lineage, messages)
 
@@ -89,7 +90,7 @@ def _print_candidates(lineage: Row) -> None:
     rows = []
     for candidate in lineage["candidates"]:
         mine = [v for v in lineage["verdicts"] if _place(v) == _place(candidate)]
-        verdicts = "; ".join(f"{v['verifier']}: {v['outcome']} ({v['status']})" for v in mine)
+        verdicts = "; ".join(f"{v['verifier']}: {_outcome(v)}" for v in mine)
         rounds = len(candidate["rounds"]) or ""
         answer = " ".join(candidate["answer"].split())[:90]
         rows.append([*_place(candidate), candidate["model"], candidate["fault"] or verdicts, rounds, answer])
@@ -98,12 +99,18 @@ def _print_candidates(lineage: Row) -> None:
 
 def print_message(message: Row) -> None:
     """Print one message of the exact training text."""
-    out = console()
-    out.print(f"[bold]{message['role']}[/bold]")
-    out.print(message["content"], markup=False)
+    from rich.text import Text
+
+    show(Text(printable(message["role"]), style="bold"))
+    show(Text(printable(message["content"])))
     for call in message.get("tool_calls") or []:
-        out.print(f"→ {call['function']['name']}({call['function']['arguments']})", markup=False)
-    out.print()
+        show(Text(printable(f"→ {call['function']['name']}({call['function']['arguments']})")))
+    show(Text())
+
+
+def _outcome(verdict: Row) -> str:
+    outcome, status = verdict["outcome"], verdict["status"]
+    return str(outcome) if outcome == status else f"{outcome} ({status})"
 
 
 def _place(row: Row) -> tuple[int, int]:

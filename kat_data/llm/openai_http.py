@@ -2,6 +2,7 @@
 
 import math
 import re
+from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -33,8 +34,9 @@ class OpenAIClient:
     """Sends each request once to POST {url}/chat/completions.
 
     The key never leaves the request's header: no error text holds it. `key_variable` names where it came from, for the
-    line that a refused user reads. Replies longer than `stream_above` tokens at most are streamed, so that
-    `idle_seconds` bounds the silence between two pieces and not the whole answer.
+    line that a refused user reads; `RecipeError` refuses a key that no header can hold. Replies longer than
+    `stream_above` tokens at most are streamed, so that `idle_seconds` bounds the silence between two pieces and not the
+    whole answer.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class OpenAIClient:
     ) -> None:
         self._name = name
         self._target = _target(name, url)
+        check_key(name, api_key, key_variable)
         self._clock = clock or SystemClock()
         self._api_key = api_key
         self._key_variable = key_variable
@@ -61,7 +64,7 @@ class OpenAIClient:
         stream = request.sampling.max_tokens > self._stream_above
         body = request_body(request, stream=stream)
         try:
-            async with self._opened().post(self._target, data=body, allow_redirects=False) as response:
+            async with await self._sent(body) as response:
                 if response.status != 200:
                     raise self._refusal(response, await response.read())
                 return read_reply(await _document(response), request)
@@ -74,6 +77,13 @@ class OpenAIClient:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+    async def _sent(self, body: bytes) -> aiohttp.ClientResponse:
+        try:
+            return await self._opened().post(self._target, data=body, allow_redirects=False)
+        except ValueError as error:  # aiohttp's for a URL or a header that it cannot write: nothing has left
+            says = self._clean(str(error))
+            raise EndpointRefused(f"{self._where} cannot be asked ({says}): correct its URL or key") from error
 
     def _opened(self) -> aiohttp.ClientSession:
         # A session belongs to the running loop, so the first call makes it and not the constructor.
@@ -156,10 +166,20 @@ class OpenAIClient:
 
 
 def _target(name: str, url: str) -> URL:
-    target = URL(url.rstrip("/") + "/chat/completions")
-    if target.scheme not in {"http", "https"} or not target.host:
-        raise RecipeError(f"endpoint {name} has no usable URL ({url!r}): write one such as http://127.0.0.1:8000/v1")
-    return target
+    with suppress(ValueError):
+        target = URL(url.rstrip("/") + "/chat/completions")
+        if target.scheme in {"http", "https"} and target.host:
+            return target
+    raise RecipeError(f"endpoint {name} has no usable URL ({url!r}): write one such as http://127.0.0.1:8000/v1")
+
+
+def check_key(name: str, key: str | None, variable: str | None) -> None:
+    """Raise `RecipeError` where no header can hold the key; the text names its variable, and never the key."""
+    if key and not key.isprintable():
+        place = f"in {variable} " if variable else ""
+        raise RecipeError(
+            f"the key {place}of endpoint {name} holds a control character (a line break, say): set it to the key alone"
+        )
 
 
 async def _document(response: aiohttp.ClientResponse) -> Any:

@@ -1,117 +1,66 @@
 """Recipes: YAML that fixes endpoints, models by role, stages, budget and the queries of a run."""
 
-import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-import yaml
 from pydantic import (
     BaseModel,
-    ConfigDict,
+    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
-    model_validator,
 )
+from pydantic_core import ErrorDetails
 
-from kat_data.domain.category import Category
 from kat_data.errors import RecipeError
 from kat_data.llm.prompts.prompt import load_prompt
+from kat_data.pipeline.recipe_checks import (
+    ROLES,
+    model_problems,
+    nearest,
+    role_problems,
+    sentences,
+    sound,
+    stage_problems,
+)
+from kat_data.pipeline.recipe_parts import (
+    BudgetSpec,
+    EndpointSpec,
+    MemberSpec,
+    ModelSpec,
+    OutputSpec,
+    Part,
+    PriceSpec,
+    QuerySpec,
+    Roles,
+)
+from kat_data.pipeline.yaml_mapping import read_mapping
 from kat_data.recipes import FOLDER
 from kat_data.stages.catalogue import STAGES
 from kat_data.stages.stage import Stage
 
-ROLES = (
-    "taggers",
-    "voters",
-    "responder",
-    "reasoner",
-    "solver",
-    "thinker",
-    "critic",
-    "judge",
-    "panel",
-)
+
+def _stage(entry: Any) -> Stage:
+    if isinstance(entry, Stage):
+        return entry
+    named = {entry: None} if isinstance(entry, str) else entry
+    if not isinstance(named, dict) or len(named) != 1:
+        raise sentences([f"a stage is its name, or its name with options as in `- tag: {{}}`, and not {entry!r}"])
+    [(name, options)] = named.items()
+    if name not in STAGES:
+        raise sentences([f"unknown stage `{name}`{nearest(name, STAGES)}"])
+    try:
+        return STAGES[name].model_validate({} if options is None else options)
+    except ValidationError as error:
+        raise sentences([f"stage `{name}`: {line}" for line in _lines(error, STAGES[name])]) from None
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class EndpointSpec(_Part):
-    """Where models are served: an OpenAI-compatible base URL, or a recorded ledger."""
-
-    url: str | None = Field(None, description="Base URL of an OpenAI-compatible endpoint, ending in /v1.")
-    recording: str | None = Field(None, description="A recorded ledger that answers instead: a path, or `demo`.")
-    key_env: str | None = Field(None, description="Name of the environment variable that holds the API key.")
-    concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
-    timeout: Annotated[float, Field(gt=0)] = Field(
-        300.0, description="Seconds without a byte before a call is retried."
-    )
-    retries: Annotated[int, Field(ge=0, le=20)] = Field(5, description="Tries after the first, for passing faults.")
-
-    @model_validator(mode="after")
-    def _one_place(self) -> "EndpointSpec":
-        if (self.url is None) == (self.recording is None):
-            raise ValueError("give either `url` or `recording`")
-        return self
-
-
-class PriceSpec(_Part):
-    """Money per million tokens, in US dollars."""
-
-    prompt: Annotated[float, Field(ge=0)] = 0.0
-    completion: Annotated[float, Field(ge=0)] = 0.0
-
-
-class ModelSpec(_Part):
-    """A model as an endpoint serves it."""
-
-    endpoint: str
-    model: str = Field(description="The name that the endpoint knows.")
-    revision: str = Field("", description="Checkpoint hash of a model that changes under one name.")
-    price: PriceSpec = PriceSpec()
-    native_tools: bool = Field(False, description="The endpoint takes `tools` and returns tool calls.")
-    native_reasoning: bool = Field(False, description="The model thinks by itself and returns its reasoning.")
-    send_seed: bool = Field(True, description="Send a seed with each call, for endpoints that take one.")
-
-
-class MemberSpec(_Part):
-    """One member of a role: a model with its sampling."""
-
-    model: str
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    max_tokens: Annotated[int, Field(ge=1)] = 1024
-
-
-class BudgetSpec(_Part):
-    """The run's hard cap; a call that could pass it is not sent."""
-
-    usd: Annotated[float, Field(ge=0)] | None = None
-    tokens: Annotated[int, Field(ge=0)] | None = None
-
-
-class QuerySpec(_Part):
-    """Which queries of the registry the run takes; empty lists take all."""
-
-    sources: tuple[str, ...] = ()
-    categories: tuple[Category, ...] = ()
-    limit: Annotated[int, Field(ge=1)] | None = Field(None, description="Take the first N by content hash.")
-
-
-class OutputSpec(_Part):
-    """How the run's samples are written as a snapshot."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] | None = None
-    stage: Literal["stage1", "stage2"] = "stage2"
-
-
-class Recipe(_Part):
+class Recipe(Part):
     """One resolved recipe: everything that decides a run's samples, and its budget."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -122,51 +71,30 @@ class Recipe(_Part):
     queries: QuerySpec = QuerySpec()
     endpoints: dict[str, EndpointSpec]
     models: dict[str, ModelSpec]
-    roles: dict[str, tuple[MemberSpec, ...]]
+    roles: Roles
     budget: BudgetSpec = BudgetSpec()
-    stages: tuple[Stage, ...]
     snapshot: OutputSpec = OutputSpec()
-
-    @field_validator("stages", mode="before")
-    @classmethod
-    def _stages(cls, entries: Any) -> tuple[Stage, ...]:
-        if not isinstance(entries, list | tuple):
-            raise ValueError("`stages` is a list")
-        return tuple(entry if isinstance(entry, Stage) else _stage(entry) for entry in entries)
+    stages: tuple[Annotated[Stage, BeforeValidator(_stage)], ...]
 
     @model_serializer(mode="wrap")
     def _dump(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         plain: dict[str, Any] = handler(self)
         return plain | {"stages": [{stage.name: stage.model_dump(mode="json")} for stage in self.stages]}
 
-    @model_validator(mode="after")
-    def _refers_to_what_exists(self) -> "Recipe":
-        for problem in self._problems():
-            raise ValueError(problem)
-        return self
+    @field_validator("models")
+    @classmethod
+    def _models_have_endpoints(cls, models: dict[str, ModelSpec], info: ValidationInfo) -> dict[str, ModelSpec]:
+        return sound(models, model_problems(models, info.data))
 
-    def _problems(self) -> Iterator[str]:
-        names = [stage.name for stage in self.stages]
-        if not names:
-            yield "`stages` is empty"
-        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
-            yield f"stage `{name}` stands twice"
-        for key, model in self.models.items():
-            if model.endpoint not in self.endpoints:
-                yield f"model `{key}`: unknown endpoint `{model.endpoint}`{_nearest(model.endpoint, self.endpoints)}"
-        for role, members in self.roles.items():
-            if role not in ROLES:
-                yield f"unknown role `{role}`{_nearest(role, ROLES)}"
-            for member in members:
-                if member.model not in self.models:
-                    yield f"role `{role}`: unknown model `{member.model}`{_nearest(member.model, self.models)}"
-        for stage in self.stages:
-            for earlier in stage.follows:
-                if earlier not in names[: names.index(stage.name)]:
-                    yield f"stage `{stage.name}` needs the stage `{earlier}` before it"
-            for role in stage.needed_roles():
-                if not self.roles.get(role):
-                    yield f"stage `{stage.name}` needs the role `{role}`: add it under `roles`"
+    @field_validator("roles")
+    @classmethod
+    def _roles_have_models(cls, roles: Roles, info: ValidationInfo) -> Roles:
+        return sound(roles, role_problems(roles, info.data))
+
+    @field_validator("stages")
+    @classmethod
+    def _stages_fit_together(cls, stages: tuple[Stage, ...], info: ValidationInfo) -> tuple[Stage, ...]:
+        return sound(stages, stage_problems(stages, info.data))
 
     def resolved(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values with every default filled in."""
@@ -183,43 +111,24 @@ class Recipe(_Part):
         return plain | {"prompts": {name: load_prompt(name).sha256 for name in names}}
 
 
-def _stage(entry: Any) -> Stage:
-    named = {entry: None} if isinstance(entry, str) else entry
-    if not isinstance(named, dict) or len(named) != 1:
-        raise ValueError(f"a stage is its name, or its name with options as in `- tag: {{}}`, and not {entry!r}")
-    [(name, options)] = named.items()
-    if name not in STAGES:
-        raise ValueError(f"unknown stage `{name}`{_nearest(name, STAGES)}")
-    try:
-        return STAGES[name].model_validate({} if options is None else options)
-    except ValidationError as error:
-        raise ValueError(f"stage `{name}`: {_first_problem(error, STAGES[name])}") from None
-
-
 def load_recipe(name: str | Path) -> Recipe:
     """Read a recipe from a path, or a shipped one by its name.
 
-    Raises `RecipeError` with one line that says where and what.
+    Raises `RecipeError` with a line for every mistake that says where and what.
     """
     text, origin = _read(str(name))
-    try:
-        plain = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" line {mark.line + 1}" if mark else ""
-        problem = str(getattr(error, "problem", error)).partition("\n")[0]
-        raise RecipeError(f"{origin}{where}: not YAML: {problem}") from None
-    if not isinstance(plain, dict):
-        raise RecipeError(f"{origin}: a recipe is a mapping of keys; see `kat recipes schema`")
-    return parse_recipe(plain, origin)
+    return parse_recipe(read_mapping(text, origin), origin)
 
 
 def parse_recipe(plain: Mapping[str, Any], origin: str) -> Recipe:
-    """Validate a recipe given as plain values; `origin` opens the error's line."""
+    """Validate a recipe given as plain values; the error's text names `origin` and every problem."""
     try:
         return Recipe.model_validate(plain)
     except ValidationError as error:
-        raise RecipeError(f"{origin}: {_first_problem(error, Recipe)}") from None
+        problems = _lines(error, Recipe)
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        text = f"{origin}: {problems[0]}" if len(problems) == 1 else f"{len(problems)} problems in {origin}:{listed}"
+        raise RecipeError(text, problems=problems) from None
 
 
 def shipped_recipes() -> list[str]:
@@ -254,7 +163,7 @@ def _read(name: str) -> tuple[str, str]:
     if os.sep not in name and not name.endswith((".yaml", ".yml")):
         if name in shipped_recipes():
             return (FOLDER / f"{name}.yaml").read_text("utf-8"), name
-        hint = _nearest(name, shipped_recipes())
+        hint = nearest(name, shipped_recipes())
         raise RecipeError(f"no shipped recipe `{name}`{hint}; a recipe of your own is named by its path")
     try:
         return Path(name).read_text("utf-8"), name
@@ -264,15 +173,26 @@ def _read(name: str) -> tuple[str, str]:
         raise RecipeError(f"{name}: not UTF-8 text") from None
 
 
-def _first_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    problem = error.errors()[0]
+def _lines(error: ValidationError, model: type[BaseModel]) -> tuple[str, ...]:
+    """Return one line for every problem: unknown keys first, as they often explain the missing ones, which are last."""
+    order = {"extra_forbidden": 0, "missing": 2}
+    problems = sorted(error.errors(), key=lambda problem: order.get(problem["type"], 1))
+    return tuple(line for problem in problems for line in _in_words(problem, model))
+
+
+def _in_words(problem: ErrorDetails, model: type[BaseModel]) -> list[str]:
     where = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
+    kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
+    if kind == "sentences":
+        return message.splitlines()
+    if kind == "extra_forbidden":
         known = _fields_at(model, problem["loc"][:-1])
-        return f"unknown key `{where}`{_nearest(str(problem['loc'][-1]), known)}"
-    message = problem["msg"].removeprefix("Value error, ")
-    says_where = not where or (where == "stages" and problem["type"] == "value_error")
-    return message if says_where else f"{where}: {message}"
+        return [f"unknown key `{where}`{nearest(str(problem['loc'][-1]), known)}"]
+    if kind == "tuple_type":
+        return [f"{where} is a list, e.g. [{problem['input']}]"]
+    if kind in {"model_type", "dict_type"}:
+        return [f"{where or 'this'} is a mapping of keys, and not {problem['input']!r}"]
+    return [f"{where}: {message}"]
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
@@ -288,10 +208,3 @@ def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
     }
     named = [str(part) for part in path if str(part) in parts]
     return list((parts[named[-1]] if named and model is Recipe else model).model_fields)
-
-
-def _nearest(word: Any, known: Iterable[str]) -> str:
-    """Return the end of a line about an unknown `word`: the nearest name that is known, or all of them."""
-    names = list(known)
-    matches = difflib.get_close_matches(str(word), names, n=1, cutoff=0.5)
-    return f": did you mean `{matches[0]}`?" if matches else f" (known are: {', '.join(names)})"

@@ -17,9 +17,10 @@ from kat_data.llm.client import Client
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
 from kat_data.llm.ledger import Ledger
-from kat_data.llm.openai_http import OpenAIClient
+from kat_data.llm.openai_http import OpenAIClient, check_key
 from kat_data.llm.replay import Recording, ReplayClient
-from kat_data.pipeline.recipe import EndpointSpec, MemberSpec, Recipe
+from kat_data.pipeline.recipe import Recipe
+from kat_data.pipeline.recipe_parts import EndpointSpec, MemberSpec
 from kat_data.recipes import DEMO_LEDGER
 
 MakeClient = Callable[[str, EndpointSpec], Client]
@@ -32,10 +33,25 @@ def make_client(name: str, spec: EndpointSpec) -> Client:
     if spec.recording is not None:
         return ReplayClient(Recording.load(recording_path(spec.recording)))
     assert spec.url is not None
-    key = os.environ.get(spec.key_env) if spec.key_env else None
+    key = endpoint_key(name, spec)
+    return OpenAIClient(name, spec.url, api_key=key, key_variable=spec.key_env, idle_seconds=spec.timeout)
+
+
+def endpoint_key(name: str, spec: EndpointSpec) -> str | None:
+    """Return the key of calls to the endpoint, or none; raises `RecipeError` where it is not set or unusable."""
+    # Files and copied text bring a line break along, which no header can hold.
+    key = os.environ.get(spec.key_env, "").strip() if spec.key_env else None
     if spec.key_env and not key:
         raise RecipeError(f"endpoint `{name}` takes its key from {spec.key_env}, which is not set: export it")
-    return OpenAIClient(name, spec.url, api_key=key, key_variable=spec.key_env, idle_seconds=spec.timeout)
+    check_key(name, key, spec.key_env)
+    return key
+
+
+def check_keys(recipe: Recipe) -> None:
+    """Raise `RecipeError` where the key of an endpoint is not set, before a run is opened in vain."""
+    for name, spec in recipe.endpoints.items():
+        if spec.url is not None:
+            endpoint_key(name, spec)
 
 
 def recording_path(name: str) -> Path:

@@ -22,9 +22,16 @@ class GroupCommit(Generic[Operation, Result]):
     it undid to end a deadlock is done again whole.
     """
 
-    def __init__(self, flush: Callable[[Sequence[Operation]], Awaitable[Sequence[Result]]], limit: int = 256) -> None:
+    def __init__(
+        self,
+        flush: Callable[[Sequence[Operation]], Awaitable[Sequence[Result]]],
+        *,
+        limit: int = 256,
+        linger: float = 0.0,
+    ) -> None:
         self._flush = flush
         self._limit = limit
+        self._linger = linger
         self._waiting: list[tuple[Operation, asyncio.Future[Result]]] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -42,7 +49,7 @@ class GroupCommit(Generic[Operation, Result]):
             await asyncio.shield(self._worker)
 
     async def _work(self) -> None:
-        await asyncio.sleep(0)  # let the other tasks of this loop turn join the group
+        await asyncio.sleep(self._linger)  # others join the group; with 0, those of this turn of the loop
         try:
             while self._waiting:
                 group, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]

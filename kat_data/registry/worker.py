@@ -28,6 +28,9 @@ from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
 
 
+COMMIT_LINGER = 0.01  # no call waits for a step's commit, and larger groups cost less
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """One leased item: where it stands, and its draft."""
@@ -103,7 +106,7 @@ class Worker:
         self._claims = claiming
         self._writes = writing
         self._clock = clock
-        self._steps: GroupCommit[Step, bool] = GroupCommit(self._commit)
+        self._steps: GroupCommit[Step, bool] = GroupCommit(self._commit, linger=COMMIT_LINGER)
         self._claiming = asyncio.Lock()
         self._heartbeat = asyncio.create_task(self._renew())
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from kat_data.errors import SnapshotError
@@ -17,17 +17,18 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @contextmanager
 def exclusive(parent: Path) -> Iterator[None]:
-    """Hold `parent` (made where missing) for this process alone; raises `SnapshotError` while another holds it."""
+    """Hold `parent` (made where missing) for this process alone; raises `SnapshotError` while another holds it.
+
+    A folder that was made for this, and in which nothing was left, is removed on leaving.
+    """
     with plain_errors(parent):
-        parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(parent, os.O_RDONLY)
+        handle, made = _hold(parent)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SnapshotError(f"another process is writing in {parent}: wait for it and try again") from error
         yield
     finally:
+        if made:
+            with suppress(OSError):  # it is not empty, and stays
+                parent.rmdir()
         os.close(handle)
 
 
@@ -78,6 +79,44 @@ def plain_errors(place: Path) -> Iterator[None]:
                 f"no space left for {place}: nothing was written; free some space and try again"
             ) from error
         raise SnapshotError(f"cannot write in {place}: {error.strerror or error}") from error
+
+
+def _hold(parent: Path) -> tuple[int, bool]:
+    """Return a handle that locks the folder, and whether the folder was made for it."""
+    while True:
+        try:
+            made = _make(parent)
+            handle = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:  # another process left, and removed the folder
+            if parent.is_symlink():
+                raise
+            continue
+        if _locked(handle, parent):
+            return handle, made
+
+
+def _make(folder: Path) -> bool:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def _locked(handle: int, parent: Path) -> bool:
+    """Lock the handle; where the folder is no longer the one that was opened, close it and return false."""
+    with ExitStack() as unless_locked:
+        unless_locked.callback(os.close, handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SnapshotError(f"another process is writing in {parent}: wait for it and try again") from error
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), parent.stat()):
+                unless_locked.pop_all()
+                return True
+    return False
 
 
 def _sync(folder: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from kat_data.domain.category import Category
 from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.sources.conversation import user_message
-from kat_data.sources.fields import Answers, Fields, RowError, as_text, decoded
+from kat_data.sources.fields import Answers, Fields, as_text, decoded
+from kat_data.sources.row_error import RowError
 
 _LETTERED = re.compile(r"\(?([A-Z])[).:]\s*(.*)", re.DOTALL)
 _MATHS = re.compile(r"math|algebra|geometry|calculus|statistics", re.IGNORECASE)

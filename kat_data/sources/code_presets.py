@@ -8,7 +8,8 @@ from typing import Any
 from kat_data.domain.category import Category
 from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.sources.conversation import user_message
-from kat_data.sources.fields import Answers, Fields, RowError, as_text
+from kat_data.sources.fields import Answers, Fields, as_text
+from kat_data.sources.row_error import RowError
 
 
 def mbpp(fields: Fields, _: Answers | None) -> Query:

@@ -4,7 +4,8 @@ from typing import Any
 
 from kat_data.domain.category import Category
 from kat_data.domain.query import Message, Role
-from kat_data.sources.fields import RowError, as_text
+from kat_data.sources.fields import as_text
+from kat_data.sources.row_error import RowError
 
 _ROLES = {
     "system": Role.SYSTEM,

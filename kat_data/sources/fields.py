@@ -8,8 +8,10 @@ from typing import Any
 import orjson
 
 from kat_data.domain.category import Category
-from kat_data.domain.query import Message, Query, VerifierSpec
+from kat_data.domain.query import Message, Query, VerifierKind, VerifierSpec
 from kat_data.errors import ConfigError
+from kat_data.sources.row_error import RowError
+from kat_data.sources.verifiable import require_decidable
 
 Answers = Mapping[str, Any]
 
@@ -29,8 +31,8 @@ FIELDS = (
 )
 
 
-class RowError(ValueError):
-    """A row does not hold what its preset reads; the text says what is missing or wrong."""
+_WORDS: Mapping[str, tuple[str, ...]] = {"verifier": tuple(VerifierKind), "category": tuple(Category)}
+"""Fields whose text is one of a few words."""
 
 
 class Fields:
@@ -62,7 +64,12 @@ class Fields:
         verifier: VerifierSpec | None = None,
         tools: tuple[dict[str, Any], ...] = (),
     ) -> Query:
-        """Return the query that a preset read from this row, with the file's source and licence."""
+        """Return the query that a preset read from this row, with the file's source and licence.
+
+        Raises `RowError` where the verifier lacks what it compares answers with: every answer would be paid in vain.
+        """
+        if verifier is not None:
+            require_decidable(verifier, reference)
         return Query(
             messages=messages,
             category=category,
@@ -111,17 +118,16 @@ def as_text(value: Any, field: str) -> str:
 
 
 def parse_mapping(pairs: Iterable[str]) -> dict[str, str]:
-    """Read `field=path` pairs; raises `ConfigError` where a field is unknown."""
+    """Read `field=path` pairs; raises `ConfigError` for an unknown field, verifier or category."""
     mapping = {}
     for pair in pairs:
         field, equals, path = pair.partition("=")
         if not equals or not path:
             raise ConfigError(f"--map {pair}: write field=path, such as prompt=data.question or category==math.")
         if field not in FIELDS:
-            near = difflib.get_close_matches(field, FIELDS, n=1)
-            raise ConfigError(
-                f"--map {pair}: there is no field {field}; {f'{near[0]}?' if near else ', '.join(FIELDS)}"
-            )
+            raise ConfigError(f"--map {pair}: there is no field {field}; {_nearest(field, FIELDS)}")
+        if field in _WORDS and path.startswith("=") and path[1:] not in _WORDS[field]:
+            raise ConfigError(f"--map {pair}: there is no {field} {path[1:]}; {_nearest(path[1:], _WORDS[field])}")
         mapping[field] = path
     return mapping
 
@@ -132,6 +138,11 @@ def decoded(cell: str) -> Any:
         return orjson.loads(cell)
     except orjson.JSONDecodeError:
         return cell
+
+
+def _nearest(word: str, known: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"{near[0]}?" if near else ", ".join(known)
 
 
 def _follow(value: Any, path: str) -> Any:

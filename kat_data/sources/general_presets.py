@@ -6,7 +6,8 @@ from kat_data.domain.category import Category
 from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
 from kat_data.sources.choice_preset import read_category
 from kat_data.sources.conversation import category_of, read_messages, user_message
-from kat_data.sources.fields import Answers, Fields, RowError, as_text
+from kat_data.sources.fields import Answers, Fields, as_text
+from kat_data.sources.row_error import RowError
 
 
 def sharegpt(fields: Fields, _: Answers | None) -> Query:
@@ -64,7 +65,7 @@ def _messages(fields: Fields) -> tuple[Message, ...]:
 
 def _verifier(value: Any) -> VerifierSpec | None:
     """Read a verifier given by its kind, or as an object of `kind` and `options`."""
-    if value is None:
+    if value is None or value == "":  # an empty cell of CSV
         return None
     given = value if isinstance(value, dict) else {"kind": value}
     kind, options = given.get("kind"), given.get("options") or {}

@@ -5,7 +5,8 @@ import re
 from kat_data.domain.category import Category
 from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.sources.conversation import user_message
-from kat_data.sources.fields import Answers, Fields, RowError
+from kat_data.sources.fields import Answers, Fields
+from kat_data.sources.row_error import RowError
 
 _MATH = VerifierSpec(kind=VerifierKind.MATH)
 _BOXED = re.compile(r"\\(?:boxed|fbox)\s*")

@@ -12,10 +12,11 @@ from kat_data.errors import ConfigError, InputError
 from kat_data.hashing import content_hash
 from kat_data.sources.choice_preset import mcq
 from kat_data.sources.code_presets import humaneval, mbpp
-from kat_data.sources.fields import Answers, Fields, RowError
+from kat_data.sources.fields import Answers, Fields
 from kat_data.sources.general_presets import plain, self_instruct, sharegpt
 from kat_data.sources.math_presets import gsm8k, math
 from kat_data.sources.read import read_rows
+from kat_data.sources.row_error import RowError
 from kat_data.sources.tool_preset import bfcl
 
 Preset = Callable[[Fields, Answers | None], Query]

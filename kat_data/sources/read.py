@@ -13,7 +13,7 @@ import orjson
 
 from kat_data.domain.bad_line import BadLine
 from kat_data.errors import InputError
-from kat_data.sources.sniff import BOM, CONTAINERS, Format, open_plain, sniff
+from kat_data.sources.sniff import BOM, CONTAINERS, DELIMITERS, Format, open_plain, sniff
 
 Row = tuple[int, dict[str, Any]]
 _CUT = (EOFError, zlib.error, gzip.BadGzipFile)
@@ -34,7 +34,7 @@ def read_rows(path: Path) -> Iterator[Row | BadLine]:
         return _document(path)
     if kind is Format.JSON_LINES:
         return _json_lines(path)
-    return _separated(path, "\t" if kind is Format.TSV else ",")
+    return _separated(path, DELIMITERS[kind])
 
 
 def _json_lines(path: Path) -> Iterator[Row | BadLine]:

@@ -31,7 +31,11 @@ class Format(StrEnum):
     JSON_LINES = "json_lines"
     CSV = "csv"
     TSV = "tsv"
+    SEMICOLONS = "semicolons"
     PARQUET = "parquet"
+
+
+DELIMITERS = {Format.CSV: ",", Format.TSV: "\t", Format.SEMICOLONS: ";"}
 
 
 def open_plain(path: Path) -> io.BufferedReader:
@@ -85,7 +89,7 @@ def _by_lines(lines: list[bytes]) -> Format:
         return Format.JSON if _is_document(first, alone=len(lines) == 1) else Format.JSON_LINES
     if sum(line.startswith(b"{") for line in lines) * 2 > len(lines):
         return Format.JSON_LINES
-    return Format.TSV if first.count(b"\t") > first.count(b",") else Format.CSV
+    return max(DELIMITERS, key=lambda kind: first.count(DELIMITERS[kind].encode()))
 
 
 def _is_document(first: bytes, *, alone: bool) -> bool:

@@ -10,8 +10,9 @@ from kat_data.domain.category import Category
 from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.errors import InputError
 from kat_data.sources.conversation import read_messages
-from kat_data.sources.fields import Answers, Fields, RowError
+from kat_data.sources.fields import Answers, Fields
 from kat_data.sources.read import read_rows
+from kat_data.sources.row_error import RowError
 
 # BFCL names types as Python, Java and JavaScript do; none stands for "any", which JSON Schema says by silence.
 _TYPES = {

@@ -28,6 +28,7 @@ class JudgeMode(Stage):
     name: ClassVar[str] = "judge_mode"
     roles: ClassVar[tuple[str, ...]] = ("judge",)
     prompts: ClassVar[tuple[str, ...]] = ("judge_mode.v1",)
+    follows: ClassVar[tuple[tuple[str, ...], ...]] = (("verify",),)
 
     draws: int = Field(2, ge=1, description="How often each judge is asked before the query is dropped.")
     answer_chars: int = Field(1_500, ge=1, description="How much of the answer the judge sees, in characters.")

@@ -22,6 +22,7 @@ class ReasonOn(Stage):
     name: ClassVar[str] = "reason_on"
     roles: ClassVar[tuple[str, ...]] = ("solver", "thinker", "critic")
     prompts: ClassVar[tuple[str, ...]] = (*PROMPTS, "improve.v1", "improve_calls.v1", "criticise.v1", "weave.v1")
+    follows: ClassVar[tuple[tuple[str, ...], ...]] = (("vote_mode", "route_mode"),)
 
     rounds: int = Field(3, ge=1, description="The most rounds of improvement and criticism.")
 

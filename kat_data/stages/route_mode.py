@@ -17,7 +17,7 @@ class RouteMode(Stage):
     """Take the user's directive, else think-on from a threshold of difficulty; no calls."""
 
     name: ClassVar[str] = "route_mode"
-    follows: ClassVar[tuple[str, ...]] = ("tag",)
+    follows: ClassVar[tuple[tuple[str, ...], ...]] = (("tag",),)
 
     on_from: float = Field(4.0, description="Think-on from this difficulty where the answer can be verified.")
     on_from_unverifiable: float | None = Field(

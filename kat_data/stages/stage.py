@@ -38,8 +38,9 @@ class Stage(BaseModel, ABC):
     """One transformation: a draft in, a fuller draft or a `Dropped` out.
 
     Subclasses are frozen records of their options. `roles` are the recipe's roles that the stage calls, `prompts` the
-    names of the prompts it may send; `per_turn` says that it runs again for every assistant turn; `follows` names
-    stages that must stand before it; `only` restricts it to some categories.
+    names of the prompts it may send; `per_turn` says that it runs again for every assistant turn; `only` restricts it
+    to some categories. `follows` holds groups of stages that do the same work: a recipe has one of each group at least,
+    and all that it has of them stand before this stage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,7 +49,7 @@ class Stage(BaseModel, ABC):
     roles: ClassVar[tuple[str, ...]] = ()
     prompts: ClassVar[tuple[str, ...]] = ()
     per_turn: ClassVar[bool] = True
-    follows: ClassVar[tuple[str, ...]] = ()
+    follows: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     only: tuple[Category, ...] = ()
 
@@ -58,7 +59,11 @@ class Stage(BaseModel, ABC):
 
     def applies(self, draft: Draft) -> bool:
         """Whether the draft needs this stage at all; refined by stages that serve one mode."""
-        return not self.only or draft.query.category in self.only
+        return self.serves(draft.query.category)
+
+    def serves(self, category: Category) -> bool:
+        """Whether the stage takes queries of this category."""
+        return not self.only or category in self.only
 
     @abstractmethod
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped: ...

@@ -26,6 +26,7 @@ class VerifyGate(Stage):
 
     name: ClassVar[str] = "verify"
     prompts: ClassVar[tuple[str, ...]] = ("compare.v1",)
+    follows: ClassVar[tuple[tuple[str, ...], ...]] = (("sample_off",), ("sample_on", "reason_on"))
 
     compare: bool = Field(
         False, description="Let the judge compare answers that the verifier cannot read with the reference."

@@ -24,6 +24,7 @@ class RejectionSampling(Stage):
     """
 
     prompts: ClassVar[tuple[str, ...]] = (*PROMPTS, "panel.v1")
+    follows: ClassVar[tuple[tuple[str, ...], ...]] = (("vote_mode", "route_mode"),)
     mode: ClassVar[Mode]
     writers: ClassVar[str]
 

@@ -1,5 +1,6 @@
 """The commands as programs call them: one JSON document on stdout, one line on stderr where something is wrong."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -54,7 +55,7 @@ def test_queries_are_imported_and_listed(kat, questions) -> None:
 def test_a_strict_import_keeps_the_good_lines_and_fails(kat, questions) -> None:
     said = kat(*IMPORT, "--strict", "--json", code=2)
     assert orjson.loads(said.out)["imported"] == 12
-    assert said.err.splitlines()[-1] == "kat: 1 bad lines; the 12 good ones are imported"
+    assert said.err.splitlines()[-1] == "kat: 1 bad line; the 13 good ones are imported"
 
 
 def test_a_run_is_reported_and_done_once(kat, imported, endpoint, write_recipe) -> None:
@@ -239,6 +240,41 @@ def test_ctrl_c_stores_what_is_in_flight_and_says_how_to_go_on(
     with registry.connection(autocommit=True) as connection:
         assert connection.execute("SELECT count(*) FROM calls WHERE state = 'done'").fetchone() == (paid,)
     assert kat.json("run", write_recipe(endpoint.url), "--json")["state"] == "finished"
+
+
+def test_an_invalid_recipe_lists_its_problems_as_json(kat, write_recipe) -> None:
+    write_recipe("localhost:8000/v1", nmae="small")
+    said = kat("recipes", "validate", "small.yaml", "--json", code=2)
+    found = orjson.loads(said.out)
+    assert (found["valid"], len(found["problems"])) == (False, 2)
+    assert found["problems"][0] == "unknown key `nmae`: did you mean `name`?"
+    assert said.err.splitlines()[0] == "kat: 2 problems in small.yaml:"
+
+
+def test_an_unset_key_opens_no_run(kat, imported, write_recipe, monkeypatch) -> None:
+    monkeypatch.delenv("SMALL_KEY", raising=False)
+    endpoint = {"url": "http://127.0.0.1:9/v1", "key_env": "SMALL_KEY"}
+    recipe = write_recipe("", endpoints={"scripted": endpoint})
+    assert "takes its key from SMALL_KEY, which is not set" in kat.error("run", recipe, code=2)
+    assert kat.json("runs", "list", "--json") == []
+    assert "takes its key from SMALL_KEY, which is not set" in kat.error("models", "check", recipe, code=2)
+
+
+def test_a_terminal_without_the_letters_is_no_error_and_a_reader_may_leave(kat, questions) -> None:
+    command = [sys.executable, "-m", "kat_data.cli.main", "queries", "list"]
+    kat("queries", "import", "sums.jsonl", "--preset", "gsm8k", "--source", "算术", "--licence", "MIT")
+    cwd = Path(__file__).parents[3]
+    for encoding, source in (("ascii", "算术".encode()), ("latin-1", b"??")):  # click mends a terminal of ASCII alone
+        environ = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(command, env=environ, capture_output=True, check=True, cwd=cwd)
+        assert source in done.stdout
+        assert done.stderr == b""
+
+    reading, writing = os.pipe()
+    os.close(reading)
+    left = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False, cwd=cwd)
+    os.close(writing)
+    assert (left.returncode, left.stderr) == (141, b"")
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -7,10 +7,14 @@ from datetime import UTC, datetime
 import pytest
 
 from kat_data.clock import ManualClock
-from kat_data.domain.call import FinishReason, Sampling
+from kat_data.domain.call import Charge, FinishReason, Price, Sampling
 from kat_data.domain.candidate import ToolCall
 from kat_data.errors import EndpointRefused, RecipeError, RequestRejected
+from kat_data.llm.budget import Budget
 from kat_data.llm.client import Transient
+from kat_data.llm.endpoint import Endpoint
+from kat_data.llm.gateway import Gateway
+from kat_data.llm.ledger import MemoryLedger
 from kat_data.llm.openai_http import OpenAIClient
 from kat_data.testing import a_reply, a_request
 from kat_data.testing.scripted_server import Fault, ScriptedServer
@@ -201,10 +205,28 @@ async def test_an_unknown_host_is_unreachable():
     await client.close()
 
 
-@pytest.mark.parametrize("url", ["localhost:8000/v1", "", "ftp://host/v1", "http:///v1"])
+@pytest.mark.parametrize("url", ["localhost:8000/v1", "", "ftp://host/v1", "http:///v1", "http://host:99999/v1"])
 def test_a_url_that_is_none_is_refused_at_once(url):
     with pytest.raises(RecipeError, match="endpoint small has no usable URL"):
         OpenAIClient("small", url)
+
+
+async def test_what_cannot_even_be_sent_stops_the_run_and_is_not_paid_for():
+    client = OpenAIClient("small", "http://two..dots/v1", api_key=KEY)
+    budget, ledger = Budget(), MemoryLedger()
+    gateway = Gateway([Endpoint("small", client)], ledger, budget=budget)
+    with pytest.raises(EndpointRefused, match=r"endpoint small .* cannot be asked .* correct its URL or key") as raised:
+        await gateway.call("small", a_request(), price=Price(prompt=1.0, completion=1.0))
+    assert KEY not in str(raised.value)
+    assert (gateway.counters.retries, gateway.counters.usd, budget.spent) == (0, 0.0, Charge())
+    await gateway.close()
+
+
+@pytest.mark.parametrize("key", ["sk-one\nsk-two", "sk-one\rsk", "sk\x00", "sk\u200b"])
+def test_a_key_that_no_header_can_hold_is_refused_at_once(key):
+    with pytest.raises(RecipeError, match="the key in SMALL_KEY of endpoint small holds a control character") as raised:
+        OpenAIClient("small", "http://127.0.0.1:9/v1", api_key=key, key_variable="SMALL_KEY")
+    assert "sk" not in str(raised.value)
 
 
 async def test_credentials_in_a_url_do_not_reach_error_texts(server):

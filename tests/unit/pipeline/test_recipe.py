@@ -21,11 +21,18 @@ PLAIN: dict[str, Any] = {
     "roles": {
         "voters": [{"model": "chat"}, {"model": "chat", "temperature": 0.7}],
         "responder": [{"model": "chat"}],
+        "reasoner": [{"model": "chat"}],
         "panel": [{"model": "chat"}],
     },
     "budget": {"usd": 1.5},
-    "stages": ["normalise", {"vote_mode": {"random_share": 0.5}}, {"sample_off": {"k": 2}}, {"verify": None}],
-    "snapshot": {"name": "small"},
+    "stages": [
+        "normalise",
+        {"vote_mode": {"random_share": 0.5}},
+        {"sample_off": {"k": 2}},
+        "sample_on",
+        {"verify": None},
+    ],
+    "snapshot": {"name": "small", "stage": "stage1"},
 }
 
 PLACES: list[tuple[tuple[str | int, ...], Any, str]] = [
@@ -45,12 +52,15 @@ PLACES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("stages", 0), {}, "a stage is its name, or its name with options as in `- tag: {}`, and not {}"),
     (("stages", 0), 7, "a stage is its name, or its name with options as in `- tag: {}`, and not 7"),
     (("stages", 0), {"tag": {}, "verify": {}}, "and not {'tag': {}, 'verify': {}}"),
-    (("stages", 3), {"verify": 1}, "stage `verify`: Input should be"),
-    (("stages",), "tag", "`stages` is a list"),
-    (("stages",), [], "`stages` is empty"),
-    (("stages",), ["normalise", "verify", "normalise"], "stage `normalise` stands twice"),
+    (("stages", 4), {"verify": 1}, "stage `verify`: this is a mapping of keys, and not 1"),
+    (("stages",), "tag", "stages is a list, e.g. [tag]"),
+    (("stages",), [], "a stage1 snapshot needs the stage verify: add it"),
+    (("queries", "sources"), "gsm8k", "queries.sources is a list, e.g. [gsm8k]"),
+    (("roles",), "chat", "roles is a mapping of keys, and not 'chat'"),
+    (("endpoints", "local", "url"), "localhost:8000/v1", "endpoints.local.url: write one such as http://"),
+    (("stages",), ["vote_mode", "sample_off", "sample_on", "verify", "verify"], "stage `verify` stands twice"),
     (("stages", 0), "tag", "stage `tag` needs the role `taggers`: add it under `roles`"),
-    (("roles", "panel"), [], "stage `sample_off` needs the role `panel`: add it under `roles`"),
+    (("roles", "voters"), [], "stage `vote_mode` needs the role `voters`: add it under `roles`"),
     (("roles", "voter"), [{"model": "chat"}], "unknown role `voter`: did you mean `voters`?"),
     (("roles", "voters", 0, "model"), "chta", "role `voters`: unknown model `chta`: did you mean `chat`?"),
     (("models", "chat", "endpoint"), "loacl", "model `chat`: unknown endpoint `loacl`: did you mean `local`?"),
@@ -76,10 +86,75 @@ def with_(place: tuple[str | int, ...], value: Any) -> dict[str, Any]:
 def test_a_mistake_is_one_line_that_says_where_and_what(place, value, line) -> None:
     with pytest.raises(RecipeError) as caught:
         parse_recipe(with_(place, value), "small.yaml")
-    message = str(caught.value)
-    assert message.startswith("small.yaml: ")
-    assert line in message
-    assert "\n" not in message
+    [problem] = caught.value.problems
+    assert line in problem
+    assert str(caught.value) == f"small.yaml: {problem}"
+    assert "\n" not in problem
+
+
+def test_all_mistakes_are_listed_at_once_and_unknown_keys_first() -> None:
+    plain = with_(("stages", 2, "sample_off", "k"), 0) | {"nmae": "small", "budget": {"usdd": 1}}
+    plain["models"]["chat"]["endpoint"] = "loacl"
+    del plain["name"]
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(plain, "small.yaml")
+    assert caught.value.problems == (
+        "unknown key `budget.usdd`: did you mean `usd`?",
+        "unknown key `nmae`: did you mean `name`?",
+        "model `chat`: unknown endpoint `loacl`: did you mean `local`?",
+        "stage `sample_off`: k: Input should be greater than or equal to 1",
+        "name: Field required",
+    )
+    assert str(caught.value).splitlines() == [
+        "5 problems in small.yaml:",
+        *(f"  {problem}" for problem in caught.value.problems),
+    ]
+
+
+WHOLE = ["vote_mode", "sample_off", "sample_on", "verify", "judge_mode"]
+
+
+@pytest.mark.parametrize(
+    ("stages", "problem"),
+    [
+        (WHOLE[:-1], "a stage2 snapshot needs the stage judge_mode: add it, or set snapshot.stage: stage1"),
+        (WHOLE[1:], "stage `sample_off` needs the stage `vote_mode` or `route_mode` before it"),
+        ([*WHOLE[:3], "judge_mode"], "stage `judge_mode` needs the stage `verify` before it"),
+        ([*WHOLE[:2], *WHOLE[3:]], "stage `verify` needs the stage `sample_on` or `reason_on` before it"),
+        ([WHOLE[0], *WHOLE[2:]], "stage `verify` needs the stage `sample_off` before it"),
+        (["route_mode", *WHOLE[1:]], "stage `route_mode` needs the stage `tag` before it"),
+        (["route_mode", "tag", *WHOLE], "stage `route_mode` stands before `tag`: put it behind"),
+        ([*WHOLE[1:], WHOLE[0]], "stage `sample_on` stands before `vote_mode`: put it behind"),
+        ([*WHOLE[:3], "judge_mode", "verify"], "stage `judge_mode` stands before `verify`: put it behind"),
+        ([*WHOLE[:2], "verify", "judge_mode", "sample_on"], "stage `verify` stands before `sample_on`: put it behind"),
+        ([*WHOLE, "reason_on"], "stage `verify` stands before `reason_on`: put it behind"),
+        (
+            [*WHOLE[:4], {"judge_mode": {"only": ["code"]}}],
+            "a stage2 snapshot needs the stage judge_mode for math too: widen its `only`, "
+            "or leave them out of queries.categories",
+        ),
+    ],
+)
+def test_stages_that_bring_no_snapshot_are_refused(stages, problem) -> None:
+    member = [{"model": "chat"}]
+    plain = PLAIN | {"stages": stages, "roles": dict.fromkeys(ROLES, member), "snapshot": {"stage": "stage2"}}
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(plain, "small.yaml")
+    assert problem in caught.value.problems
+
+
+def test_stages_that_bring_a_snapshot_are_taken() -> None:
+    plain = PLAIN | {"roles": {role: [{"model": "chat"}] for role in ROLES}}
+    for stages in (
+        WHOLE,
+        ["tag", "route_mode", "sample_off", "reason_on", "verify", {"judge_mode": {"only": ["math", "code"]}}],
+    ):
+        parse_recipe(plain | {"stages": stages, "snapshot": {"stage": "stage2"}}, "small.yaml")
+
+
+@pytest.mark.parametrize("url", ["http://10.0.0.1", "https://models.example:8443/v1", "http://[::1]:8000/v1"])
+def test_an_endpoint_needs_a_scheme_and_a_host_alone(url) -> None:
+    parse_recipe(with_(("endpoints", "local", "url"), url), "small.yaml")
 
 
 @pytest.mark.parametrize("missing", ["name", "endpoints", "models", "roles", "stages"])
@@ -95,6 +170,8 @@ def test_what_is_missing_is_named(missing) -> None:
         ("name: small\nroles: [1\nbudget: 3\n", r"line 3: not YAML: expected ',' or '\]'"),
         ("name: a: b", "line 1: not YAML: mapping values are not allowed here"),
         ("x: 1\ny: !!python/object:os.system {}", "line 2: not YAML: could not determine a constructor"),
+        ("seed: 1\nname: small\nseed: 2\n", "line 3: not YAML: key `seed` stands twice, first in line 1"),
+        ("budget: {usd: 1, usd: 2}\n", "line 1: not YAML: key `usd` stands twice"),
         ("a: \0", "not YAML: unacceptable character"),
         ("- normalise", "a recipe is a mapping of keys"),
         ("", "a recipe is a mapping of keys"),
@@ -121,7 +198,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_a_resolved_recipe_is_the_same_recipe() -> None:
     recipe = parse_recipe(PLAIN, "small.yaml")
-    assert [stage.name for stage in recipe.stages] == ["normalise", "vote_mode", "sample_off", "verify"]
+    assert [stage.name for stage in recipe.stages] == ["normalise", "vote_mode", "sample_off", "sample_on", "verify"]
     assert recipe.resolved()["stages"][2]["sample_off"]["k"] == 2
     again = parse_recipe(recipe.resolved(), "run 1")
     assert again == recipe

@@ -157,7 +157,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(
     ) as caught:
         write_snapshot(tiny_disk, make_spec(), {"train": [*rows[1:], big]}, shard_bytes=2_000)
     assert "\n" not in str(caught.value)
-    assert list((tiny_disk / "demo").iterdir()) == []
+    assert list(tiny_disk.iterdir()) == []
     assert write_snapshot(tiny_disk, make_spec(), {"train": rows[:5]}).label == "demo@1"
 
 
@@ -210,7 +210,7 @@ def test_an_error_between_shards_leaves_nothing(
     monkeypatch.setattr(write, "to_parquet", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_snapshot(tmp_path, make_spec(), {"train": rows}, shard_bytes=5_000)
-    assert list((tmp_path / "demo").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_two_builders_of_one_name_exclude_each_other(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from kat_data.errors import ConfigError
-from kat_data.sources.fields import Fields, RowError, as_text, parse_mapping
+from kat_data.sources.fields import Fields, as_text, parse_mapping
+from kat_data.sources.row_error import RowError
 
 ROW: dict[str, Any] = {"a": {"b": [{"c": "deep"}, "last"]}, "x.y": "dotted", "n": None, "t": "text", "empty": " \n"}
 
@@ -81,3 +82,19 @@ def test_parse_mapping() -> None:
         parse_mapping(["promt=a"])
     with pytest.raises(ConfigError, match="write field=path"):
         parse_mapping(["prompt"])
+
+
+@pytest.mark.parametrize(
+    ("pair", "advice"),
+    [
+        ("verifier==math2", "there is no verifier math2; math?"),
+        ("category==mathh", "there is no category mathh; math?"),
+        ("category==Q", "there is no category Q; code, math, science, general, multi_turn, tool_use"),
+    ],
+)
+def test_a_word_that_is_none_is_refused_with_the_nearest(pair: str, advice: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_mapping([pair])
+    assert str(raised.value) == f"--map {pair}: {advice}"
+    field, _, word = pair.partition("==")
+    assert parse_mapping([f"{field}={word}"]) == {field: word}

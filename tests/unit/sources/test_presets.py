@@ -10,9 +10,10 @@ from kat_data.domain.bad_line import BadLine
 from kat_data.domain.category import Category
 from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
 from kat_data.errors import ConfigError, InputError
-from kat_data.sources.fields import Fields, RowError
+from kat_data.sources.fields import Fields
 from kat_data.sources.math_presets import last_boxed
 from kat_data.sources.presets import PRESETS, find_preset, fingerprint, read_queries
+from kat_data.sources.row_error import RowError
 from kat_data.sources.tool_preset import json_schema, read_answers
 
 MATH = VerifierSpec(kind=VerifierKind.MATH)
@@ -309,7 +310,8 @@ def test_plain_takes_what_is_there() -> None:
     assert query.verifier == VerifierSpec(kind=VerifierKind.FORMAT, options=options)
     assert parse("plain", {**row, "category": None}).category is Category.TOOL_USE
     assert parse("plain", {**row, "category": None, "tools": None}).category is Category.MULTI_TURN
-    assert parse("plain", {"question": "q", "verifier": "math"}).verifier == MATH
+    assert parse("plain", {"question": "q", "verifier": "math", "answer": "1"}).verifier == MATH
+    assert parse("plain", {"question": "q", "verifier": "", "answer": ""}).verifier is None
 
 
 @pytest.mark.parametrize(
@@ -329,6 +331,22 @@ def test_plain_takes_what_is_there() -> None:
 def test_plain_rows_that_do_not_fit(row: dict[str, Any], reason: str) -> None:
     with pytest.raises(RowError, match=reason):
         parse("plain", row)
+
+
+def test_a_verifier_needs_its_reference_in_every_preset() -> None:
+    with pytest.raises(RowError, match="verifier math needs a reference"):
+        parse("math", {"problem": "p", "reference": " "}, reference="reference")
+    with pytest.raises(RowError, match="verifier math needs a reference"):
+        parse("plain", {"question": "q", "answer": " \n"}, verifier="=math")
+    with pytest.raises(RowError, match="verifier code needs tests"):
+        parse("plain", {"question": "q", "verifier": {"kind": "code", "options": {"entry": "f"}}})
+
+
+def test_bfcl_answers_that_are_no_list_do_not_fit() -> None:
+    row = {"question": [{"role": "user", "content": "Area?"}], "function": [FUNCTION], "ground_truth": "geo.area(1)"}
+    with pytest.raises(RowError, match="verifier tool_call needs possible"):
+        parse("bfcl", row)
+    assert parse("bfcl", {**row, "ground_truth": []}).verifier is not None
 
 
 def test_a_mapping_covers_other_shapes() -> None:

@@ -93,6 +93,11 @@ def test_tsv_and_cells_longer_than_the_modules_default(tmp_path: Path) -> None:
     assert not bad
 
 
+def test_semicolons(tmp_path: Path) -> None:
+    rows, bad = read(tmp_path, b'q;a\n"one; two";1,5\n')
+    assert (rows, bad) == ({2: {"q": "one; two", "a": "1,5"}}, {})
+
+
 def test_a_cut_gzip_file_keeps_what_can_be_read(tmp_path: Path) -> None:
     import random
 

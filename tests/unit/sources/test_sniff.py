@@ -31,6 +31,8 @@ ROW = b'{"question": "a, b"}'
         (b"question,answer\na,b\n", Format.CSV),
         (b"question\na\n", Format.CSV),
         (b"question\tanswer\na, b\tc\n", Format.TSV),
+        (b"question;answer\na, b;c\n", Format.SEMICOLONS),
+        (b"a,b;c\n1,2;3\n", Format.CSV),
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])

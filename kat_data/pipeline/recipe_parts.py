@@ -1,0 +1,95 @@
+"""The parts of a recipe as its YAML spells them; every key and option is validated here."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from kat_data.domain.category import Category
+
+
+class Part(BaseModel):
+    """A frozen record that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EndpointSpec(Part):
+    """Where models are served: an OpenAI-compatible base URL, or a recorded ledger."""
+
+    url: str | None = Field(None, description="Base URL of an OpenAI-compatible endpoint, ending in /v1.")
+    recording: str | None = Field(None, description="A recorded ledger that answers instead: a path, or `demo`.")
+    key_env: str | None = Field(None, description="Name of the environment variable that holds the API key.")
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
+    timeout: Annotated[float, Field(gt=0)] = Field(
+        300.0, description="Seconds without a byte before a call is retried."
+    )
+    retries: Annotated[int, Field(ge=0, le=20)] = Field(5, description="Tries after the first, for passing faults.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url is not None:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError(f"write one such as http://127.0.0.1:8000/v1, and not {url!r}")
+        return url
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "EndpointSpec":
+        if (self.url is None) == (self.recording is None):
+            raise ValueError("give either `url` or `recording`")
+        return self
+
+
+class PriceSpec(Part):
+    """Money per million tokens, in US dollars."""
+
+    prompt: Annotated[float, Field(ge=0)] = 0.0
+    completion: Annotated[float, Field(ge=0)] = 0.0
+
+
+class ModelSpec(Part):
+    """A model as an endpoint serves it."""
+
+    endpoint: str
+    model: str = Field(description="The name that the endpoint knows.")
+    revision: str = Field("", description="Checkpoint hash of a model that changes under one name.")
+    price: PriceSpec = PriceSpec()
+    native_tools: bool = Field(False, description="The endpoint takes `tools` and returns tool calls.")
+    native_reasoning: bool = Field(False, description="The model thinks by itself and returns its reasoning.")
+    send_seed: bool = Field(True, description="Send a seed with each call, for endpoints that take one.")
+
+
+class MemberSpec(Part):
+    """One member of a role: a model with its sampling."""
+
+    model: str
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: Annotated[int, Field(ge=1)] = 1024
+
+
+class BudgetSpec(Part):
+    """The run's hard cap; a call that could pass it is not sent."""
+
+    usd: Annotated[float, Field(ge=0)] | None = None
+    tokens: Annotated[int, Field(ge=0)] | None = None
+
+
+class QuerySpec(Part):
+    """Which queries of the registry the run takes; empty lists take all."""
+
+    sources: tuple[str, ...] = ()
+    categories: tuple[Category, ...] = ()
+    limit: Annotated[int, Field(ge=1)] | None = Field(None, description="Take the first N by content hash.")
+
+
+class OutputSpec(Part):
+    """How the run's samples are written as a snapshot."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] | None = None
+    stage: Literal["stage1", "stage2"] = "stage2"
+
+
+Roles = dict[str, tuple[MemberSpec, ...]]
