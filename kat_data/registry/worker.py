@@ -27,7 +27,6 @@ from kat_data.registry.drafts import Row, load_drafts
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
 
-
 COMMIT_LINGER = 0.01  # no call waits for a step's commit, and larger groups cost less
 
 
