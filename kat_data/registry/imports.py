@@ -57,8 +57,7 @@ with again as (
     select i.line, i.reference, q.id,
            q.raw_fingerprint = i.raw_fingerprint as identical,
            i.reference is not null and q.reference is distinct from i.reference as conflicting
-    from incoming i join queries q using (hash)
-    where i.line = any(%(lines)s)
+    from incoming i join unnest(%(lines)s::bigint[]) as duplicate(line) using (line) join queries q using (hash)
 ), noted as (
     insert into query_conflicts (query_id, source_id, line, reference)
     select id, %(source)s, line, reference from again where conflicting
@@ -176,6 +175,8 @@ def _import(
         progress = _open(connection, source_id, file_name, preset, fingerprint)
         if not progress.finished:
             connection.execute(_INCOMING)
+            # A chunk lost in a crash of the server is lost with its progress and read again: the end alone is awaited.
+            connection.execute("set synchronous_commit = off")
             chunks = _chunks(islice(items, progress.rows, None), chunk_rows)
             _store_all(connection, chunks, progress, source_id, on_progress)
             _finish(connection, progress)
@@ -196,6 +197,7 @@ def _alone(connection: "psycopg.Connection[Any]", fingerprint: bytes, file_name:
 
 
 def _finish(connection: "psycopg.Connection[Any]", progress: _Progress) -> None:
+    connection.execute("set synchronous_commit = on")
     connection.execute("update imports set finished_at = now() where id = %s", [progress.id])
     if progress.imported:
         connection.execute("analyze queries")  # plans made for an empty table take minutes on a full one
