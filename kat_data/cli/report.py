@@ -42,6 +42,11 @@ def print_report(found: dict[str, Any]) -> None:
         title="composition: the queries that came in, and those that were accepted in each mode",
     )
     _print_cost(found)
+    dead = sum(entry["items"] for entry in found["funnel"] if entry["state"] == "dead")
+    if dead:
+        run = found["run"]
+        say(f"{dead} items are dead: `kat runs items {run} --state dead` tells why")
+        say(f"`kat runs resume {run} --dead` tries them again")
     if found["state"] == RunState.STOPPED:
         say(f"run {found['run']} is stopped: {found['reason']}; go on with `kat runs resume {found['run']}`")
 

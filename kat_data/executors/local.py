@@ -60,6 +60,8 @@ async def execute_run(
             runs.set_state(connection, run.id, RunState.OPEN)
         try:
             await _work(registry, run.id, recipe, stop or asyncio.Event(), client, clock, observe)
+        except RunInterrupted:
+            pass  # asked for, here or by `kat runs cancel`: the run's state tells which
         except KatError as error:
             _note_stop(registry, run.id, str(error))
             raise
@@ -68,7 +70,8 @@ async def execute_run(
             raise RegistryError(f"lost the database: {reason}; start it and run the same command again") from error
         concluded = _conclude(registry, run.id)
     if concluded.state is not RunState.FINISHED:
-        raise _interrupted(run.id)
+        word = "cancelled" if concluded.state is RunState.CANCELLED else "interrupted"
+        raise RunInterrupted(f"run {run.id} was {word}; go on with `kat runs resume {run.id}`")
     return concluded
 
 
@@ -100,18 +103,14 @@ async def _work(
             stop=stop,
         )
         observe(Progress(items=job.counts, calls=gateway.counters))
-        parts.callback(asyncio.create_task(_stop_calls(stop, gateway, run)).cancel)
+        parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
         await drain(job, in_flight=_in_flight(recipe), clock=clock, stop=stop)
 
 
-async def _stop_calls(stop: asyncio.Event, gateway: Gateway, run: int) -> None:
+async def _stop_calls(stop: asyncio.Event, gateway: Gateway) -> None:
     """End also the stages that have many calls ahead: what is under way is stored, and nothing more is sent."""
     await stop.wait()
-    gateway.stop(_interrupted(run))
-
-
-def _interrupted(run: int) -> RunInterrupted:
-    return RunInterrupted(f"run {run} was interrupted; go on with `kat runs resume {run}`")
+    gateway.stop(RunInterrupted("the run was interrupted"))
 
 
 def _in_flight(recipe: Recipe) -> int:

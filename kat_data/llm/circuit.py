@@ -18,14 +18,23 @@ class Circuit:
         self.answers = 0
         self._faults = 0
         self._rejections = 0
+        self._given_up: set[bytes] = set()
 
     def answered(self) -> None:
         """Count an answer: the endpoint works."""
         self.answers += 1
         self._faults = 0
 
-    def gave_up(self, error: Transient, *, answers_before: int) -> RunStopped | None:
-        """Count a call that gave up on `error`; `answers_before` is what `answers` was when the call began."""
+    def gave_up(self, error: Transient, key: bytes, *, answers_before: int) -> RunStopped | None:
+        """Count a call that gave up on `error`; `answers_before` is what `answers` was when the call began.
+
+        A request that gave up before tells nothing new of the endpoint: a run whose last items fail each time has to
+        end with them, and not to stop.
+        """
+        again = key in self._given_up and not error.unreachable
+        self._given_up.add(key)
+        if again:
+            return None
         self._faults += 1
         if self.answers != answers_before:
             return None

@@ -137,7 +137,7 @@ class Gateway:
                 fault = error
             if retry + 1 < backoff.tries:
                 await self._wait_before(retry, fault, backoff)
-        stop = circuit.gave_up(fault, answers_before=answers_before)
+        stop = circuit.gave_up(fault, purchase.request.key, answers_before=answers_before)
         raise stop or EndpointFault(f"{fault}, in each of {backoff.tries} tries") from fault
 
     async def _send(self, purchase: _Purchase) -> Reply:

@@ -216,6 +216,8 @@ def _find_item(connection: Connection, ident: str) -> tuple[int, int]:
     else:
         sql = BY_HASH
     rows = connection.execute(text(sql), where).all()
+    if not rows and "/" in ident:
+        raise NotFoundError(f"no item {ident}: `kat runs items RUN` lists the queries of a run")
     if not rows:
         raise NotFoundError(f"no sample {ident}: `kat samples list` shows them")
     if len(rows) > 1:

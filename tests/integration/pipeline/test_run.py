@@ -335,7 +335,7 @@ async def test_cancelling_ends_a_run_soon_and_it_can_be_resumed(registry, run, l
         return obedient(body)
 
     async with ScriptedServer(script) as server:
-        with pytest.raises(RunInterrupted, match="was interrupted; go on with `kat runs resume"):
+        with pytest.raises(RunInterrupted, match="was cancelled; go on with `kat runs resume"):
             await run(lean(url=server.url))
         [cancelled] = all_runs(registry)
         assert (cancelled.state, cancelled.reason) == (RunState.CANCELLED, "enough")
