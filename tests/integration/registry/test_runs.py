@@ -294,7 +294,7 @@ async def test_what_a_run_came_to(registry, open_run) -> None:
 def test_idents_of_no_sample_are_one_clear_line(registry, open_run) -> None:
     run = open_run(sums=1)
     with registry.engine.connect() as connection:
-        with pytest.raises(NotFoundError, match="no item .*/999: `kat runs items RUN` lists the queries of a run"):
+        with pytest.raises(NotFoundError, match=r"no item .*/999: `kat runs items RUN` lists the queries of a run"):
             queries.sample_lineage(connection, f"{run.id}/999")
         for ident in ("17", "deadbeef"):
             with pytest.raises(NotFoundError, match=f"no sample {ident}: `kat samples list` shows them"):
