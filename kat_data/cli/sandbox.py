@@ -44,7 +44,7 @@ def check(kind: str | None, as_json: bool) -> None:
 
     Exits with 1 where one did not.
     """
-    from kat_data.sandbox.trial import count, trials
+    from kat_data.verifiers.code.trial import count, trials
 
     settings = Settings.load()
     opened = open_from(settings, kind)
@@ -55,13 +55,13 @@ def check(kind: str | None, as_json: bool) -> None:
     finally:
         opened.close()
     failed = [trial for trial in found if not trial.ok]
-    rows = [[trial.program, " or ".join(trial.allowed), trial.verdict] for trial in failed]
+    rows = [[trial.program, " or ".join(trial.allowed), trial.verdict, trial.detail[:200]] for trial in failed]
     if as_json:
-        named = [dict(zip(("program", "expected", "verdict"), row, strict=True)) for row in rows]
+        named = [dict(zip(("program", "expected", "verdict", "detail"), row, strict=True)) for row in rows]
         print_json({"sandbox": opened.name, "programs": len(found), "failed": named})
     else:
         if rows:
-            print_table(["program", "must end as", "ended as"], rows)
+            print_table(["program", "must end as", "ended as", "because"], rows)
         say(f"{opened.name}: {len(found) - len(failed)} of {len(found)} programs ended as they must")
     if failed:
         raise click.exceptions.Exit(1)

@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+import os
+import shutil
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
@@ -9,14 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import orjson
 
 from kat_data.errors import InputError, UserError, VerifierFault
 from kat_data.hashing import sha256
 
-Judge = Callable[[dict[str, Any]], dict[str, Any]]
+Judge = Callable[[dict[str, Any]], dict[str, Any]]  # a result without `seconds` gets the time that it took
 Line = tuple[int, bytes]
 
 INFRA_ERROR = "infra_error"
@@ -27,44 +29,62 @@ _FAULTS = 5
 class VerdictFile:
     """The verdicts of one input file: those that are there already, and room for the rest.
 
-    `word` names the field that is counted, `how` whatever else decides on verdicts. Raises `InputError` where the file
-    holds verdicts on other lines, or made in another way.
+    `word` names the field that is counted, `how` whatever else decides on verdicts. Entering it raises `InputError`
+    where the file holds verdicts on other lines, or made in another way.
     """
 
     def __init__(self, in_: Path, out: Path, word: str, how: str = "") -> None:
         if not out.parent.is_dir():
             raise InputError(f"There is no folder {out.parent} for {out.name}: make it first.")
-        self._how = how
         if out.exists() and out.samefile(in_):
             raise InputError("IN and OUT are the same file: name another for the verdicts.")
-        self._in, self._out, self._word = in_, out, word
+        self._in, self._out, self._word, self._how = in_, out, word, how
         self.counts: Counter[str] = Counter()
         self.lines = sum(1 for _ in _lines(in_))
-        self.done = self._take_up()
-        self._marked = self.rest()
 
     def __enter__(self) -> Self:
-        self._file = self._out.open("ab")
+        self._file = _locked(self._out)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            self._take_up()
+        except BaseException:
             self._file.close()
-            raise InputError(f"Another process writes {self._out}: wait for it, or name another file.") from None
+            raise
+        self._awaited = self._open_lines()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        try:
+            if self._mended:
+                self._mend()
+        finally:
+            self._file.close()
+
+    @property
+    def done(self) -> int:
+        """How many lines need no verdict any more."""
+        return self.counts.total()
 
     def rest(self) -> Iterator[Line]:
-        """Yield the lines that have no verdict yet, each with its number."""
-        return islice(_lines(self._in), self.done, None)
+        """Yield the lines that have no verdict, each with its number, then those whose verdict the sandbox broke.
+
+        In this order, because programs that break every sandbox must not keep the others from their verdicts.
+        """
+        return (line for _, line in self._open_lines())
 
     def write(self, row: dict[str, Any]) -> None:
-        """Append the verdict on the next line, with a mark of what it was made from."""
-        row["input"] = self._mark(next(self._marked)[1])
-        self._file.write(orjson.dumps(row) + b"\n")
-        self._file.flush()
+        """Keep the verdict on the next line of `rest`, with a mark of what it was made from."""
+        place, (_, line) = next(self._awaited)
+        row["input"] = self._mark(line)
         self._count(row)
+        if place in self._broken:
+            self._mended[place] = row
+        else:
+            self._file.write(orjson.dumps(row) + b"\n")
+            self._file.flush()
+
+    def _open_lines(self) -> Iterator[tuple[int, Line]]:
+        yield from islice(enumerate(_lines(self._in)), self._kept, None)
+        yield from (found for found in enumerate(_lines(self._in)) if found[0] in self._broken)
 
     def _mark(self, line: bytes) -> str:
         return sha256(self._how.encode() + line.strip()).hex()[:16]
@@ -72,11 +92,11 @@ class VerdictFile:
     def _count(self, row: dict[str, Any]) -> None:
         self.counts["error" if "error" in row else str(row[self._word])] += 1
 
-    def _take_up(self) -> int:
-        """Keep the verdicts from an earlier call up to the first that has to be tried again; return how many."""
-        if not self._out.exists():
-            return 0
-        kept = size = 0
+    def _take_up(self) -> None:
+        """Keep the verdicts from an earlier call, and note which of them have to be tried again."""
+        self._kept = size = 0
+        self._broken: set[int] = set()
+        self._mended: dict[int, dict[str, Any]] = {}
         with self._out.open("rb") as out:
             for (number, given), written in zip(_lines(self._in), out, strict=False):
                 row = _object(written)
@@ -85,15 +105,37 @@ class VerdictFile:
                 if row is None or row.get("id") != _id(given, number) or row.get("input") != self._mark(given):
                     raise InputError(f"{self._out} holds no verdicts on {self._in}: name another file.")
                 if row.get(self._word) == INFRA_ERROR:
-                    break
-                self._count(row)
-                kept, size = kept + 1, size + len(written)
+                    self._broken.add(self._kept)
+                else:
+                    self._count(row)
+                self._kept, size = self._kept + 1, size + len(written)
             else:
                 if out.read(1):
                     raise InputError(f"{self._out} holds more verdicts than {self._in} has lines: name another file.")
-        with self._out.open("r+b") as out:
-            out.truncate(size)
-        return kept
+        self._file.truncate(size)
+
+    def _mend(self) -> None:
+        """Put the verdicts of what was tried again in their places; the file is never seen half mended."""
+        place = self._out.resolve()
+        mending = place.with_name(f".{place.name}.mending")
+        with place.open("rb") as old, mending.open("wb") as new:
+            for number, line in enumerate(old):
+                new.write(orjson.dumps(self._mended[number]) + b"\n" if number in self._mended else line)
+            new.flush()
+            os.fsync(new.fileno())
+        shutil.copymode(place, mending)
+        mending.replace(place)
+
+
+def _locked(path: Path) -> BinaryIO:
+    """Open a file for appending, for this process alone."""
+    file = path.open("ab")
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):  # else another process mended it meanwhile
+            return file
+    file.close()
+    raise InputError(f"Another process writes {path}: wait for it, or name another file.")
 
 
 def verdicts(lines: Iterator[Line], judge: Judge, word: str, *, threads: int) -> Generator[dict[str, Any]]:
@@ -138,7 +180,7 @@ def _verdict(line: Line, judge: Judge, word: str) -> dict[str, Any]:
         return {"id": ident, "error": f"line {number}: {error}"}
     except VerifierFault as error:
         return {"id": ident, word: INFRA_ERROR, "reward": None, "evidence": {"reason": str(error)}}
-    return {"id": ident, **found, "seconds": round(time.monotonic() - start, 6)}
+    return {"id": ident, **found, "seconds": found.get("seconds", round(time.monotonic() - start, 6))}
 
 
 def _lines(path: Path) -> Iterator[Line]:

@@ -44,12 +44,12 @@ def math(in_: Path, out: Path, as_json: bool) -> None:
 
     def judge(row: dict[str, Any]) -> dict[str, Any]:
         found = grade(_text(row, "gold"), _text(row, "answer"), pool)
-        return {"status": found.status.value, "layer": found.layer}
+        return {"status": found.status.value, "layer": found.layer, "seconds": round(found.seconds, 6)}
 
     with ExitStack() as parts:
         pool = MathPool()
         parts.callback(pool.close)
-        _verify(in_, out, judge, "status", as_json, threads=4)
+        _verify(in_, out, judge, "status", as_json, threads=pool.size)
 
 
 @verify.command()

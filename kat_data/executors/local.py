@@ -27,8 +27,8 @@ from kat_data.registry.session import Registry
 from kat_data.registry.worker import Worker
 from kat_data.sandbox.base import Sandbox
 from kat_data.stages.stage import Tools
+from kat_data.verifiers.dispatch import Verifiers
 from kat_data.verifiers.model_judge import ModelJudge
-from kat_data.verifiers.verifiers import Verifiers
 
 
 @dataclass(slots=True, kw_only=True)

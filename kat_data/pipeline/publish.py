@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 
 from kat_data.clock import Clock
 from kat_data.domain.category import Category
@@ -21,8 +22,25 @@ from kat_data.registry.session import Registry
 from kat_data.sandbox.base import Sandbox
 from kat_data.snapshots.record import Row, TrainingStage
 from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
-from kat_data.verifiers.labelled import KINDS, error_rates
-from kat_data.verifiers.verifiers import Verifiers
+from kat_data.verifiers.dispatch import Verifiers
+from kat_data.verifiers.labelled import KINDS, error_rates, named
+
+_NOTE = text("""
+    INSERT INTO snapshots (name, version, hash, stage, path, manifest)
+    VALUES (:name, :version, :hash, :stage, :path, :manifest)
+    ON CONFLICT (name, hash) DO UPDATE
+    SET version = excluded.version, path = excluded.path, manifest = excluded.manifest
+    RETURNING id
+""")
+_NOTE_ROWS = text("""
+    INSERT INTO snapshot_rows (snapshot_id, sample_id) SELECT :snapshot, unnest((:samples)::bigint[])
+    ON CONFLICT DO NOTHING
+""")
+
+
+class _Measured(TypedDict):
+    verifiers: list[dict[str, Any]]
+    error_rates: list[dict[str, Any]]
 
 
 def publish_run(
@@ -37,7 +55,8 @@ def publish_run(
 ) -> Written:
     """Write the snapshot of a finished run, or of any when `partial`; the same rows return their existing version.
 
-    Where it holds verified programs, their verifier is measured in the sandbox that `open_sandbox` gives.
+    Where it holds verified programs, their verifier is measured in the sandbox that `open_sandbox` gives; where it
+    gives none, the card says so and the content hash is the same.
     """
     with registry.engine.connect() as connection:
         row = runs.get_run(connection, run)
@@ -46,24 +65,27 @@ def publish_run(
                 f"run {run} is {row.state.value}: finish it with `kat runs resume {run}`, or pass --partial"
             )
         recipe = parse_recipe(row.recipe, f"run {run}")
-        rates = _error_rates(queries.accepted_kinds(connection, run), open_sandbox)
-        spec = _spec(connection, row, recipe, name or recipe.snapshot.name or recipe.name, clock, rates)
+        measured = _measured(VerifierKind.CODE in queries.accepted_kinds(connection, run), open_sandbox)
+        spec = _spec(connection, row, recipe, name or recipe.snapshot.name or recipe.name, clock, measured)
         ids: list[int] = []
-        written = write_snapshot(root, spec, {"train": _rows(queries.snapshot_inputs(connection, run), ids)})
+        splits = {"train": _rows(queries.snapshot_inputs(connection, run), ids)}
+        written = write_snapshot(root, spec, splits, known=_known(connection, spec.name))
     with registry.engine.begin() as connection:
         _note(connection, written, ids)
     return written
 
 
-def _error_rates(accepted: set[str], open_sandbox: Callable[[], Sandbox | None]) -> list[dict[str, Any]]:
-    sandbox = open_sandbox() if VerifierKind.CODE in accepted else None
-    kinds = [*KINDS, VerifierKind.CODE] if sandbox is not None and sandbox.trusted else KINDS
+def _measured(programs: bool, open_sandbox: Callable[[], Sandbox | None]) -> _Measured:
+    kinds = [*KINDS, VerifierKind.CODE] if programs else list(KINDS)
+    sandbox = open_sandbox() if programs else None
     with Verifiers(open_sandbox=lambda: sandbox) as verifiers:
-        return [asdict(rate) for rate in error_rates(verifiers, kinds).values()]
+        cited = list(named(verifiers, kinds).values())
+        possible = kinds if sandbox is not None and sandbox.trusted else KINDS
+        return _Measured(verifiers=cited, error_rates=[asdict(r) for r in error_rates(verifiers, possible).values()])
 
 
 def _spec(
-    connection: Connection, row: runs.RunRow, recipe: Recipe, name: str, clock: Clock, rates: list[dict[str, Any]]
+    connection: Connection, row: runs.RunRow, recipe: Recipe, name: str, clock: Clock, measured: _Measured
 ) -> SnapshotSpec:
     cost = queries.run_cost(connection, row.id)
     return SnapshotSpec(
@@ -74,7 +96,7 @@ def _spec(
         models={
             role: [recipe.models[member.model].model for member in members] for role, members in recipe.roles.items()
         },
-        verifiers=rates,
+        **measured,
         built_at=clock.now(),
         funnel=[asdict(entry) for entry in runs.funnel(connection, row.id)],
         money={"currency": "USD", **asdict(cost)},
@@ -98,25 +120,31 @@ def _rows(inputs: Iterable[dict[str, Any]], ids: list[int]) -> Iterator[Row]:
         )
 
 
+def _known(connection: Connection, name: str) -> dict[int, str]:
+    """The versions of a name that were ever noted, whatever folder they are in."""
+    sql = "SELECT version, encode(hash, 'hex') AS hash FROM snapshots WHERE name = :name ORDER BY version"
+    return {row.version: row.hash for row in connection.execute(text(sql), {"name": name})}
+
+
 def _note(connection: Connection, written: Written, samples: list[int]) -> None:
+    """Note where the snapshot stands, and that the samples are in it; raises `UserError` where its version is taken.
+
+    Content that is noted already gets its newest place, and the samples of another run that gave the same rows.
+    """
     hashed, unhashed = written.manifest.hashed, written.manifest.unhashed
-    made = connection.execute(
-        text("""
-            INSERT INTO snapshots (name, version, hash, stage, path, manifest)
-            VALUES (:name, :version, :hash, :stage, :path, :manifest)
-            ON CONFLICT DO NOTHING RETURNING id
-        """),
-        {
-            "name": hashed.name,
-            "version": unhashed.version,
-            "hash": bytes.fromhex(hashed.content_hash),
-            "stage": hashed.stage.value,
-            "path": str(written.path.resolve()),
-            "manifest": orjson.dumps(written.manifest).decode(),
-        },
-    ).scalar()
-    if made is not None:
-        connection.execute(
-            text("INSERT INTO snapshot_rows (snapshot_id, sample_id) SELECT :snapshot, unnest((:samples)::bigint[])"),
-            {"snapshot": made, "samples": samples},
-        )
+    values = {
+        "name": hashed.name,
+        "version": unhashed.version,
+        "hash": bytes.fromhex(hashed.content_hash),
+        "stage": hashed.stage.value,
+        "path": str(written.path.resolve()),
+        "manifest": orjson.dumps(written.manifest).decode(),
+    }
+    try:
+        snapshot = connection.execute(_NOTE, values).scalar_one()
+    except IntegrityError as error:
+        raise UserError(
+            f"{written.path} was made elsewhere, and {written.label} is another snapshot in this registry: publish "
+            "under another --name or into another --root"
+        ) from error
+    connection.execute(_NOTE_ROWS, {"snapshot": snapshot, "samples": samples})

@@ -13,7 +13,8 @@ import tempfile
 from contextlib import suppress
 
 from kat_data.sandbox import boot
-from kat_data.sandbox.slot import Slot
+from kat_data.sandbox.layout import config
+from kat_data.sandbox.slot import SAID, Slot
 
 _ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8"}
 
@@ -24,11 +25,12 @@ class ProcessPipe:
     def __init__(self, command: list[str], pass_fds: tuple[int, ...] = (), folder: str | None = None) -> None:
         self._folder = folder
         self._owner = os.getpid()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(  # noqa: S603
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             env=_ENVIRONMENT,
             pass_fds=pass_fds,
             start_new_session=True,
@@ -53,6 +55,10 @@ class ProcessPipe:
             raise TimeoutError(f"no answer in {seconds:.0f} s")
         return os.read(self._process.stdout.fileno(), 1 << 20)
 
+    def said(self) -> bytes:
+        size = os.fstat(self._errors.fileno()).st_size
+        return os.pread(self._errors.fileno(), SAID, max(0, size - SAID))
+
     def close(self) -> None:
         """Kill the process and its session, and remove its folder; in a forked child, only let go of the pipes."""
         owned = self._owner == os.getpid()
@@ -60,7 +66,7 @@ class ProcessPipe:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._process.stdin, self._process.stdout, self._errors):
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
@@ -75,4 +81,4 @@ def start(memory_mb: int) -> Slot:
     """Start a slot that is nothing but a process of ours."""
     folder = tempfile.mkdtemp(prefix="kat-bare-")
     pipe = ProcessPipe([sys.executable, *boot.COMMAND[1:]], folder=folder)
-    return Slot(pipe, {"users": None, "folder": folder, "wiped": [folder], "grouped": False})
+    return Slot(pipe, config(users=None, folders=[folder], grouped=False))

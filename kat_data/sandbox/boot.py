@@ -9,8 +9,8 @@ from kat_data.sandbox.inside import frames
 _PACKAGE = "kat_data.sandbox.inside"
 # Each after those that it imports.
 _MODULES = (
-    "privilege", "frames", "values", "program", "free_names", "tester", "wipe", "zygote", "memory", "processes",
-    "watch", "supervisor",
+    "privilege", "frames", "library", "values", "server", "program", "free_names", "unjudged", "exceptions", "report",
+    "remote", "session", "tester", "wipe", "zygote", "memory", "processes", "watch", "supervisor",
 )  # fmt: skip
 
 COMMAND = (

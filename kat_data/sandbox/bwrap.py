@@ -1,12 +1,13 @@
 """Slots in bubblewrap, for machines without Docker: namespaces and the same system-call filter, but no control group.
 
 As root, programs and tests get users of their own, as in Docker. As anyone else bubblewrap can map one user only: a
-program may then kill its slot (which is never a verdict), but still cannot read from or write to the other processes.
-Memory is looked at fifty times a second instead of being capped by the kernel.
+program may then kill its slot (which is never a verdict), but still cannot read from or write to the other processes,
+and each slot serves one program. Memory is looked at fifty times a second instead of being capped by the kernel, and
+no slot has a weight of processor time: neither niceness nor fixed processors can give it one, as both would also set
+apart slots of other processes that nobody here knows of.
 """
 
 import os
-import random
 import shutil
 import sys
 from pathlib import Path
@@ -15,12 +16,10 @@ from tempfile import TemporaryFile
 from kat_data.errors import SandboxMissing
 from kat_data.sandbox import boot, seccomp
 from kat_data.sandbox.bare import ProcessPipe
+from kat_data.sandbox.layout import FOLDERS, config, draw_users
 from kat_data.sandbox.slot import Slot
 
 _SYSTEM = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_USERS = range(1 << 20, 1 << 30)
-_FOLDER_BYTES = 128 << 20
-_SHARED_BYTES = 16 << 20
 
 
 class BwrapSlots:
@@ -30,16 +29,12 @@ class BwrapSlots:
 
     def start(self, memory_mb: int) -> Slot:  # the supervisor watches the memory
         """Start a slot with a supervisor as the first process of its own namespaces."""
-        users = None
-        if os.geteuid() == 0:
-            first = random.SystemRandom().choice(_USERS) & ~1
-            users = [first, first + 1]
+        users = draw_users() if os.geteuid() == 0 else None
         with TemporaryFile() as filter_:
             filter_.write(seccomp.program())
             filter_.seek(0)
             pipe = ProcessPipe(_command(filter_.fileno()), pass_fds=(filter_.fileno(),))
-        wiped = ["/tmp", "/dev/shm"]  # noqa: S108
-        return Slot(pipe, {"users": users, "folder": wiped[0], "wiped": wiped, "grouped": False})
+        return Slot(pipe, config(users=users, folders=[folder.path for folder in FOLDERS], grouped=False))
 
 
 def _bwrap() -> str:
@@ -76,8 +71,8 @@ def _command(filter_: int) -> list[str]:
             command += ["--ro-bind", str(folder), str(folder)]
     python, binds = _python()
     command += [*binds, "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", "--chdir", "/"]
-    for writable, size in (("/tmp", _FOLDER_BYTES), ("/dev/shm", _SHARED_BYTES)):  # noqa: S108
-        command += ["--perms", "1777", "--size", str(size), "--tmpfs", writable]
+    for writable in FOLDERS:
+        command += ["--perms", "1777", "--size", str(writable.size), "--tmpfs", writable.path]
     return [*command, "--remount-ro", "/", python, *boot.COMMAND[1:]]
 
 

@@ -1,7 +1,6 @@
 """Slots in Docker containers: no network, nothing writable but a small /tmp, no privilege but to change users."""
 
 import os
-import random
 import select
 import socket
 import struct
@@ -11,19 +10,16 @@ from typing import Any
 
 from kat_data.errors import SandboxMissing
 from kat_data.sandbox import boot, seccomp
+from kat_data.sandbox.layout import FOLDERS, Folder, config, draw_users
 from kat_data.sandbox.owner import LABEL, alive, owner
-from kat_data.sandbox.slot import Slot, SlotLost
+from kat_data.sandbox.slot import SAID, Slot, SlotLost
 
 IMAGE = "kat-data-sandbox:1"
 _HEAD = struct.Struct(">BxxxI")
 _STDERR = 2
 # Beside the programs' own memory: the supervisor, the zygote, and what the kernel keeps for them.
 _OWN_MEMORY_MB = 256
-_FOLDER_BYTES = 128 << 20
-_FOLDER_FILES = 4096
 _PIDS = 512
-# User ids count their processes across containers, so each slot takes a pair that no other is likely to have.
-_USERS = range(1 << 20, 1 << 30)
 _TIMEOUT_SECONDS = 60
 _SYSCTLS = {"kernel.sem": "0 0 0 0", "kernel.shmmni": "0", "kernel.msgmni": "0", "fs.mqueue.queues_max": "0"}
 
@@ -61,7 +57,6 @@ class DockerSlots:
 
         api = self._api()
         container = ""
-        user = random.SystemRandom().choice(_USERS) & ~1
         try:
             container = api.create_container(
                 self._image,
@@ -84,12 +79,12 @@ class DockerSlots:
             with suppress(docker.errors.APIError, requests.RequestException, OSError):
                 api.remove_container(container, force=True)
             raise SlotLost(f"Docker starts no container from {self._image}: {str(error)[:300]}") from error
-        wiped = ["/tmp", "/dev/shm"]  # noqa: S108
-        return Slot(pipe, {"users": [user, user + 1], "folder": wiped[0], "wiped": wiped, "grouped": True})
+        folders = [folder.path for folder in FOLDERS]
+        return Slot(pipe, config(users=draw_users(), folders=folders, grouped=True))
 
     def _host_config(self, api: Any, memory_mb: int) -> dict[str, Any]:
         memory = (memory_mb + _OWN_MEMORY_MB) << 20
-        config: dict[str, Any] = api.create_host_config(
+        host_config: dict[str, Any] = api.create_host_config(
             auto_remove=True,
             network_mode="none",
             read_only=True,
@@ -99,16 +94,13 @@ class DockerSlots:
             pids_limit=_PIDS,
             mem_limit=memory,
             memswap_limit=memory,
-            tmpfs={
-                "/tmp": f"rw,exec,nosuid,nodev,size={_FOLDER_BYTES},nr_inodes={_FOLDER_FILES},mode=1777",  # noqa: S108
-                "/dev/shm": "rw,noexec,nosuid,nodev,size=16m,nr_inodes=256,mode=1777",  # noqa: S108
-            },
+            tmpfs={folder.path: _tmpfs(folder) for folder in FOLDERS},
             ipc_mode="private",
             sysctls=_SYSCTLS,
             oom_score_adj=0,
             log_config={"Type": "none"},
         )
-        return config
+        return host_config
 
     def _no_image(self) -> str:
         if self._image == IMAGE:
@@ -152,6 +144,11 @@ class DockerSlots:
         return removed
 
 
+def _tmpfs(folder: Folder) -> str:
+    run = "exec" if folder.executable else "noexec"
+    return f"rw,{run},nosuid,nodev,size={folder.size},nr_inodes={folder.files},mode=1777"
+
+
 class _ContainerPipe:
     """Standard input and output of a container, over the engine's attach connection."""
 
@@ -164,13 +161,12 @@ class _ContainerPipe:
         self._stream = stream
         self._socket: socket.socket = getattr(stream, "_sock", stream)
         self._socket.settimeout(_TIMEOUT_SECONDS)
-        self.stderr = b""
+        self._said = b""
 
     def send(self, data: bytes) -> None:
         self._socket.sendall(data)
 
     def receive(self, seconds: float) -> bytes:
-        """Return what came on standard output; what came on standard error is kept for whoever asks why it failed."""
         end = time.monotonic() + seconds
         while True:
             found = self._frame()
@@ -195,10 +191,13 @@ class _ContainerPipe:
             piece = self._data[_HEAD.size : _HEAD.size + size]
             del self._data[: _HEAD.size + size]
             if kind == _STDERR:
-                self.stderr = (self.stderr + bytes(piece))[-2000:]
+                self._said = (self._said + bytes(piece))[-SAID:]
             else:
                 found += piece
         return bytes(found)
+
+    def said(self) -> bytes:
+        return self._said
 
     def close(self) -> None:
         import docker.errors

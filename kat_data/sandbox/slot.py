@@ -17,7 +17,10 @@ _GRACE_SECONDS = 15.0
 _COMPILING_SECONDS = 20.0
 _CLEARING_SECONDS = 3.0
 _FRAME_SLACK = 1 << 20
+# A program that waits for a processor, which others hold, may take so many wall limits more.
+_STARVED = 2.0
 INPUTS_AT_ONCE = 8
+SAID = 2000
 _BATCH_BYTES = 16 << 20
 Made = TypeVar("Made")
 
@@ -33,6 +36,10 @@ class Pipe(Protocol):
 
     def receive(self, seconds: float) -> bytes:
         """Return some bytes, or none where the other side is gone; `TimeoutError` after `seconds`."""
+        ...
+
+    def said(self) -> bytes:
+        """Return the last `SAID` bytes of the slot's own words on standard error, where no program can write."""
         ...
 
     def close(self) -> None:
@@ -73,6 +80,7 @@ class Slot:
             language=program.language.value,
             limits={
                 "wall_s": limits.wall_s,
+                "starved_s": limits.wall_s * _STARVED,
                 "memory_mb": limits.memory_mb,
                 "output_bytes": limits.output_bytes,
                 "pids": limits.pids,
@@ -90,7 +98,7 @@ class Slot:
     def _run(self, inputs: Sequence[bytes]) -> list[Ran]:
         self._request("run", inputs=[base64.b64encode(given).decode() for given in inputs])
         limits = self._program.limits
-        seconds = (limits.wall_s + _CLEARING_SECONDS) * len(inputs)
+        seconds = (self._longest + _CLEARING_SECONDS) * len(inputs)
         answer = self._answer(seconds, limits.output_bytes * len(inputs))
         return self._shaped(answer, lambda given: [self._ran(run) for run in given["runs"]])
 
@@ -113,8 +121,12 @@ class Slot:
 
     def call(self, calls: Sequence[Call]) -> Called:
         self._request("call", calls=[_encoded(call) for call in calls])
-        answer = self._answer(self._program.limits.wall_s, self._program.limits.output_bytes)
+        answer = self._answer(self._longest, self._program.limits.output_bytes)
         return self._shaped(answer, lambda given: self._called(given, calls))
+
+    @property
+    def _longest(self) -> float:
+        return self._program.limits.wall_s * (1 + _STARVED)
 
     def _called(self, answer: dict[str, Any], calls: Sequence[Call]) -> Called:
         sent = frames.split(base64.b64decode(answer["answers"]))
@@ -131,7 +143,7 @@ class Slot:
 
     def test(self, suite: Suite) -> Tested:
         self._request("test", suite=_suite(suite))
-        answer = self._answer(self._program.limits.wall_s, self._program.limits.output_bytes)
+        answer = self._answer(self._longest, self._program.limits.output_bytes)
         return self._shaped(answer, self._tested)
 
     def _tested(self, answer: dict[str, Any]) -> Tested:
@@ -182,7 +194,7 @@ class Slot:
         try:
             self._pipe.send(data)
         except OSError as error:
-            raise SlotLost(f"the slot is gone: {error}") from error
+            raise SlotLost(f"the slot is gone: {error}{self._last_words()}") from error
 
     def _answer(self, seconds: float, size: int) -> dict[str, Any]:
         answer = self._receive(seconds + _COMPILING_SECONDS + _GRACE_SECONDS, size * 2 + _FRAME_SLACK)
@@ -204,10 +216,15 @@ class Slot:
             try:
                 chunk = self._pipe.receive(max(0.0, end - time.monotonic()))
             except (OSError, TimeoutError) as error:
-                raise SlotLost(f"the slot is silent: {error}") from error
+                raise SlotLost(f"the slot is silent: {error}{self._last_words()}") from error
             if not chunk:
-                raise SlotLost("the slot ended")
+                raise SlotLost(f"the slot ended{self._last_words()}")
             self._data += chunk
+
+    def _last_words(self) -> str:
+        lines = _text(self._pipe.said().decode("utf-8", "replace")).split("\n")
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"; it said: {said[-300:]}" if said else ""
 
     @staticmethod
     def _message(frame: bytes) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def card(manifest: Manifest) -> str:
         _section("Domains", _shares(totals(hashed.composition, "domain"), "domain", hashed.rows)),
         _section("Funnel", _table(unhashed.funnel)),
         _section("Models", _table([{"role": r, "models": ", ".join(m)} for r, m in sorted(hashed.models.items())])),
-        _section("Verifiers, measured on labelled cases", _table(hashed.verifiers)),
+        _section("Verifiers, measured on labelled cases", _table(_measured(manifest))),
         _section("Money spent", _table([{"item": name, "value": value} for name, value in unhashed.money.items()])),
         _section("Sources", _shares(hashed.sources, "source", hashed.rows)),
         _section("Licences", _shares(hashed.licences, "licence", hashed.rows)),
@@ -96,6 +96,15 @@ def _composition_line(
 ) -> dict[str, Any]:
     cells = {f"{mode}, {band}": counts.get((category, mode, band), 0) for mode, band in columns}
     return {"category": category, **cells, "rows": sum(cells.values())}
+
+
+def _measured(manifest: Manifest) -> list[dict[str, Any]]:
+    """Each verifier with its error rate; the first manifests had the rate beside the name."""
+    rates = {rate["verifier"]: rate for rate in manifest.unhashed.error_rates}
+    unknown = {"cases": "not measured here"}
+    return [
+        {"verifier": v["verifier"], **unknown, **v, **rates.get(v["verifier"], {})} for v in manifest.hashed.verifiers
+    ]
 
 
 def _shares(counts: Mapping[Any, int], label: str, rows: int) -> str:

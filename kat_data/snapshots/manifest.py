@@ -32,7 +32,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hashed:
-    """What the snapshot is; `duplicates` counts rows left out because an earlier one holds the same sample."""
+    """What the snapshot is; `duplicates` counts rows left out because an earlier one holds the same sample.
+
+    `verifiers` names each verifier, with the sha256 of the labelled cases that it is measured on.
+    """
 
     name: str
     stage: TrainingStage
@@ -57,12 +60,16 @@ class Hashed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unhashed:
-    """How the snapshot came about: its place among versions, the clock, the money, and the card's checksum."""
+    """How the snapshot came about: its place among versions, the clock, the money, and the card's checksum.
+
+    `error_rates` are the verifiers' as measured where it was built: what can be measured depends on the machine.
+    """
 
     version: int
     built_at: str
     funnel: list[dict[str, Any]] = field(default_factory=list)
     money: dict[str, Any] = field(default_factory=dict)
+    error_rates: list[dict[str, Any]] = field(default_factory=list)
     notes: str = ""
     card_sha256: str = ""
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from kat_data import __version__
@@ -25,9 +26,10 @@ SHARD_BYTES = 64 << 20
 class SnapshotSpec:
     """What to build beside its rows; everything before `built_at` is covered by the content hash.
 
-    `recipe` is the resolved recipe, without secrets; `models` are names by role; `verifiers` are measured error rates
-    with the sha256 of the labelled cases; `funnel` has one mapping for each line of the run's funnel; `money` is what
-    the run spent. All of them hold JSON values.
+    `recipe` is the resolved recipe, without secrets; `models` are names by role; `verifiers` has a mapping
+    for each `verifier`, with the `sha256` of its labelled cases; `error_rates` has what was measured of them on this
+    machine, by the same `verifier`; `funnel` has one mapping for each line of the run's funnel; `money` is what the run
+    spent. All of them hold JSON values.
     """
 
     name: str
@@ -39,6 +41,7 @@ class SnapshotSpec:
     built_at: datetime
     funnel: list[dict[str, Any]] = field(default_factory=list)
     money: Mapping[str, Any] = field(default_factory=dict)
+    error_rates: list[dict[str, Any]] = field(default_factory=list)
     notes: str = ""
 
 
@@ -57,12 +60,19 @@ class Written:
 
 
 def write_snapshot(
-    root: Path, spec: SnapshotSpec, splits: Mapping[str, Iterable[Row]], *, shard_bytes: int = SHARD_BYTES
+    root: Path,
+    spec: SnapshotSpec,
+    splits: Mapping[str, Iterable[Row]],
+    *,
+    known: Mapping[int, str] = MappingProxyType({}),
+    shard_bytes: int = SHARD_BYTES,
 ) -> Written:
     """Build the next version of a snapshot, or return the version that holds the same content already.
 
-    Rows may come in any order. Raises `SnapshotError` where there is no row, two splits share one, the disk is full or
-    another process builds the same name; no half snapshot is ever visible.
+    Rows may come in any order. `known` gives versions of the name that stand elsewhere, or stood, with their content
+    hashes: content that is among them keeps its version, and other content takes none of theirs. Raises `SnapshotError`
+    where there is no row, two splits share one, the disk is full or another process builds the same name; no half
+    snapshot is ever visible.
     """
     check_name(spec.name)
     for split in splits:
@@ -75,7 +85,7 @@ def write_snapshot(
         existing = versions(root, spec.name)
         if same := _find(parent, existing, hashed.content_hash):
             return same
-        version = max(existing, default=0) + 1
+        version = _version(hashed.content_hash, existing, known)
         manifest = _write_manifest(folder, Manifest(hashed=hashed, unhashed=_unhashed(spec, version)))
         publish(folder, parent / str(version))
     return Written(path=parent / str(version), manifest=manifest, existed=False)
@@ -153,8 +163,16 @@ def _unhashed(spec: SnapshotSpec, version: int) -> Unhashed:
         built_at=spec.built_at.isoformat(timespec="seconds"),
         funnel=spec.funnel,
         money=dict(spec.money),
+        error_rates=spec.error_rates,
         notes=spec.notes,
     )
+
+
+def _version(content_hash: str, existing: list[int], known: Mapping[int, str]) -> int:
+    for version, other in known.items():
+        if other == content_hash and version not in existing:
+            return version
+    return max([*existing, *known], default=0) + 1
 
 
 def _find(parent: Path, existing: Iterable[int], content_hash: str) -> Written | None:

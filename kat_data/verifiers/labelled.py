@@ -12,7 +12,7 @@ from kat_data.domain.mode import Mode
 from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
 from kat_data.domain.verdict import Outcome
 from kat_data.hashing import sha256
-from kat_data.verifiers.verifiers import Verifiers
+from kat_data.verifiers.dispatch import Verifiers
 
 KINDS = tuple(kind for kind in VerifierKind if kind is not VerifierKind.CODE)
 """The kinds that decide anywhere; programs need a sandbox."""
@@ -76,6 +76,11 @@ class ErrorRate:
 def cases(kind: VerifierKind) -> tuple[LabelledCase, ...]:
     """Return the labelled cases of one kind of verifier, in the file's order."""
     return tuple(from_json(LabelledCase, line) for line in _file(kind).splitlines() if line.strip())
+
+
+def named(verifiers: Verifiers, kinds: Iterable[VerifierKind]) -> dict[str, dict[str, str]]:
+    """Return by kind the verifier's name and the sha256 of its labelled cases, hex: alike on every machine."""
+    return {kind.value: {"verifier": verifiers.name(kind), "sha256": sha256(_file(kind)).hex()} for kind in kinds}
 
 
 def error_rates(verifiers: Verifiers | None = None, kinds: Iterable[VerifierKind] = KINDS) -> dict[str, ErrorRate]:

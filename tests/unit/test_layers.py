@@ -31,7 +31,7 @@ ARROWS = {
     "kat_data/llm": {"domain"},
     "kat_data/verifiers": {"domain"},
     "kat_data/verifiers/code": {"domain", "verifiers", "sandbox"},
-    "kat_data/verifiers/verifiers.py": {"domain", "verifiers", "sandbox.base"},
+    "kat_data/verifiers/dispatch.py": {"domain", "verifiers", "sandbox.base"},
     "kat_data/verifiers/model_judge.py": {"domain", "verifiers", "llm"},
     "kat_data/sources": {"domain"},
     "kat_data/sandbox": {"domain"},

@@ -68,7 +68,10 @@ class Processes:
         return True
 
     def _answer(self) -> Any:
-        data = self._zygote.recv(zygote.MESSAGE_LIMIT)
+        try:
+            data = self._zygote.recv(zygote.MESSAGE_LIMIT)
+        except OSError as error:
+            raise SlotBroken(f"the zygote is gone: {error}") from None
         if not data:
             raise SlotBroken("the zygote is gone")
         return json.loads(data)

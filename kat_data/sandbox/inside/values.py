@@ -1,11 +1,13 @@
-"""Plain values on the wire: exact built-in types in, exact built-in types out, and no code of a program in between.
+"""Plain values on the wire: exact types of Python's in, exact types of Python's out, and no code of a program between.
 
 A program's own process encodes, so whatever it sends may be forged; `decode` therefore takes nothing but JSON and
-builds nothing but built-in values. Both sides bound what they do.
+builds nothing but values of Python's own types. Both sides bound what they do.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from kat_data.sandbox.inside import library
 
 _EXACT_INT = 2**53
 ITEMS_LIMIT = 1_000_000
@@ -18,13 +20,17 @@ class NotPlain(Exception):
 
 
 class Iterated:
-    """What an iterator of a program gave, in order; equal to nothing until it is made a list."""
+    """An iterator over what an iterator of the other side gave, in order; equal to nothing until it is made a list."""
 
     def __init__(self, items: list[Any]) -> None:
         self.items = items
+        self._rest = iter(items)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.items)
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._rest)
 
     __hash__ = object.__hash__
 
@@ -49,12 +55,14 @@ class Opaque:
         return f"<{self.kind} of the program>"
 
 
-Keep = Callable[[Any], dict[str, Any]] | None
+Keep = Callable[[Any], dict[str, Any] | None] | None
 Find = Callable[[dict[str, Any]], Any]
 
 
 def encode(value: Any, keep: Keep = None) -> Any:
     """Return `value` as JSON values; `keep` gives `{"o": number, "k": class name}` for an object that is none.
+
+    An iterator that `keep` gives nothing for is used up, and sent as what it gave.
 
     Raises `NotPlain` where the value is too large, or where it holds such an object and there is no `keep`.
     """
@@ -93,6 +101,8 @@ def _tagged(value: Any, keep: Keep, room: list[int]) -> Any:  # one line a type
         return {"f": float.__repr__(value)}
     if isinstance(value, str):
         return str.__str__(value)
+    if type(value) not in _CONTAINERS and (parted := library.apart(value)) is not None:
+        return {parted[0]: _items(parted[1], keep, room)}
     if isinstance(value, tuple):
         return {"t": _items(tuple.__iter__(value), keep, room)}
     if isinstance(value, list):
@@ -111,24 +121,24 @@ def _tagged(value: Any, keep: Keep, room: list[int]) -> Any:  # one line a type
         return {"r": [hex(value.start), hex(value.stop), hex(value.step)]}
     if isinstance(value, type) and _TYPES.get(value.__name__) is value:
         return {"y": value.__name__}
-    if _passing(value):
+    if keep is not None and (kept := keep(value)) is not None:
+        return kept
+    if is_iterator(value):
         return {"g": _items(value, keep, room)}
-    if keep is None:
-        raise NotPlain(f"{type(value).__name__} is no plain value")
-    return keep(value)
+    raise NotPlain(f"{type(value).__name__} is no plain value")
 
 
-def _passing(value: Any) -> bool:
-    """Whether a value is an iterator or a view: something that is used up, or is looked through."""
+def is_iterator(value: Any) -> bool:
+    """Whether a value is used up by looking through it."""
     kind = type(value)
-    return (hasattr(kind, "__next__") and hasattr(kind, "__iter__")) or kind in _VIEWS
+    return hasattr(kind, "__next__") and hasattr(kind, "__iter__")
 
 
+_CONTAINERS = frozenset((tuple, dict, set, frozenset, bytes))
 _TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict, range, object)
 }
-_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
 
 
 def _opaque(data: dict[str, Any]) -> Opaque:
@@ -156,6 +166,8 @@ def _decode(data: Any, find: Find) -> Any:
     if "o" in data:
         return find(data)
     ((tag, body),) = data.items()
+    if tag in library.TAGS:
+        return library.together(tag, [_decode(item, find) for item in body])
     return _DECODERS[tag](body, find)
 
 

@@ -1,6 +1,7 @@
 """Empties folders as the user who filled them: only they may open what they closed to everyone else."""
 
 import contextlib
+import errno
 import os
 
 _ROUNDS = 100_000
@@ -38,15 +39,27 @@ def _empty(root: int) -> None:
 
 
 def _move_up(inner: int, root: int, moved: int) -> int:
-    """Remove the files of an open folder and move its subfolders to the root under names that nobody has."""
+    """Remove the files of an open folder and move its subfolders to the root under names of our own."""
     try:
         for name in os.listdir(inner):
             if not _unlinked(name, inner):
                 os.chmod(name, 0o700, dir_fd=inner)
-                moved += 1
-                os.rename(name, f"\1wiped {moved}", src_dir_fd=inner, dst_dir_fd=root)
+                moved = _renamed(name, inner, root, moved)
     finally:
         os.close(inner)
+    return moved
+
+
+def _renamed(name: str, inner: int, root: int, moved: int) -> int:
+    """Move a folder to the root under the next name there that the program did not take before."""
+    for number in range(moved + 1, moved + _ROUNDS):
+        try:
+            os.rename(name, f"\1wiped {number}", src_dir_fd=inner, dst_dir_fd=root)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+        else:
+            return number
     return moved
 
 

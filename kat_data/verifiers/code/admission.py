@@ -4,8 +4,10 @@ import ast
 import warnings
 from dataclasses import dataclass
 
+from kat_data.domain.verdict import Status
 from kat_data.sandbox.base import Language, Sandbox
-from kat_data.verifiers.code.judge import ProgramVerdict, judge_program
+from kat_data.verifiers.code.finding import TaskFault
+from kat_data.verifiers.code.judge import judge_program
 from kat_data.verifiers.code.task import CodeTask, TaskMode
 
 _FUNCTION = "def {name}(*arguments, **keywords):\n    return None\n"
@@ -30,15 +32,15 @@ def admit(sandbox: Sandbox, task: CodeTask, reference: str | None) -> Admission:
     """
     if reference is not None:
         found = judge_program(sandbox, task, reference)
-        if found.verdict is not ProgramVerdict.PASSED:
-            said = "" if found.verdict is ProgramVerdict.INVALID_TASK else "the reference does not pass: "
+        if found.verdict is not Status.PASSED:
+            said = "" if found.verdict is TaskFault.INVALID_TASK else "the reference does not pass: "
             return Admission(
                 ok=False, reason=f"{said}{found.verdict.value}: {found.evidence.get('reason', '')}".rstrip(": ")
             )
     of_stub = judge_program(sandbox, task, stub(task, reference or "")).verdict
-    if of_stub is ProgramVerdict.INVALID_TASK:
+    if of_stub is TaskFault.INVALID_TASK:
         return Admission(ok=False, reason="the tests cannot be run")
-    if of_stub is ProgramVerdict.PASSED:
+    if of_stub is Status.PASSED:
         return Admission(ok=False, reason="a stub passes: the tests hold for a program that does nothing")
     return Admission(ok=True)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from kat_data.sandbox.base import Call, Raised, Returned
 from kat_data.verifiers.code.expression import Constant, Expression, evaluate, first_result
-from kat_data.verifiers.code.names import Names, Uncompilable
-from kat_data.verifiers.code.values import show
+from kat_data.verifiers.code.operations import show
+from kat_data.verifiers.code.scope import Names, Uncompilable
 
 _LONGEST = 200_000
 _MOST_CALLS = 5000

@@ -1,4 +1,4 @@
-"""What a test asserts, as a small tree over the results of calls; evaluated with no code but that of `values`."""
+"""What a test asserts, as a small tree over the results of calls; evaluated with no code but that of `operations`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Apply:
-    """An operation of `values` on values."""
+    """An operation of `operations` on values."""
 
     operation: Callable[..., Any]
     operands: tuple["Expression", ...]

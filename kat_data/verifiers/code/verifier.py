@@ -9,7 +9,8 @@ from kat_data.errors import InputError
 from kat_data.sandbox.base import Language, Sandbox
 from kat_data.verifiers.code.admission import admit
 from kat_data.verifiers.code.extract import program, prompt_head
-from kat_data.verifiers.code.judge import CodeVerdict, ProgramVerdict, judge_program
+from kat_data.verifiers.code.finding import TaskFault
+from kat_data.verifiers.code.judge import CodeVerdict, judge_program
 from kat_data.verifiers.code.task import CodeTask, task_of
 
 _SHOWN = 2000
@@ -52,13 +53,14 @@ class CodeVerifier:
         return admit(self._sandbox, task, query.reference).reason or None
 
     def _verdict(self, found: CodeVerdict, source: str) -> Verdict:
+        if isinstance(found.verdict, TaskFault):
+            return self._undecided(Status.NOT_VERIFIED, {"why": found.verdict.value} | found.evidence)
         if found.reward is None:
-            invalid = found.verdict is ProgramVerdict.INVALID_TASK
-            why = {"why": "invalid_task"} if invalid else {"why": "untrusted sandbox", "verdict": found.verdict.value}
+            why = {"why": "untrusted sandbox", "verdict": found.verdict.value}
             return self._undecided(Status.NOT_VERIFIED, why | found.evidence)
         return Verdict(
-            outcome=Outcome.CORRECT if found.verdict is ProgramVerdict.PASSED else Outcome.INCORRECT,
-            status=Status(found.verdict.value),
+            outcome=Outcome.CORRECT if found.verdict is Status.PASSED else Outcome.INCORRECT,
+            status=found.verdict,
             verifier=self.name,
             evidence=found.evidence | {"program": source[:_SHOWN]},
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kat_data.verifiers.math.extract import boxes, collapse
+from kat_data.verifiers.math.notation import one_spelling
 from kat_data.verifiers.math.text import power_signs
 from kat_data.verifiers.math.units import QUALIFIED, split_letter, split_unit
 
@@ -12,6 +13,8 @@ _DELIMITERS = re.compile(r"\$\$|(?<!\\)\$(?!\s*-?[\d.])|(?<=[^\s$])\$(?=\s*$)|(?
 _COLOURED = re.compile(r"\\textcolor\s*\{[^{}]*\}\s*\{([^{}]*)\}|\\color\s*\{[^{}]*\}")
 _PAIR = re.compile(r"^\$([^$]+)(?<![\\ ])\$(?!\d)")
 _ABOUT = re.compile(r"^\s*\$?~\s*(?=\$?-?[\d\\])")
+_ENVIRONMENT = re.compile(r"\\(?:begin|end)\s*\{(?:align|equation|gather)(?:ed)?\*?\}")
+_PER_CENT = re.compile(r"(?<=\d)\s*per cent\b", re.IGNORECASE)
 _SPACING = re.compile(
     r"(?<!\\)\\(?:[,;:! ]|quad\b|qquad\b|displaystyle\b|textstyle\b|left\b(?!arrow)|right\b(?!arrow)|[bB]igg?[lr]?\b)|~"
 )
@@ -31,13 +34,14 @@ _MEMBERSHIP = re.compile(r"^[A-Za-z]\w*\s*\\in(?![a-z])\s*")
 _EQUALS = re.compile(r"(?<![<>!:\\])=(?!=)")
 _NAME = re.compile(
     r"(?:[A-Za-z](?:_\{?\\?[A-Za-z0-9]+\}?|')*|\\[a-z]+(?:_\{?[A-Za-z0-9]+\}?)?|[A-Z]{2,4}|\|[A-Z]{2}\||\\angle\s*[A-Z]{1,3}"
-    r"|m\s*\\angle\s*[A-Z]{1,3}|[A-Za-z]\s*\(\s*[A-Za-z\d]\s*\)|\(\s*[A-Za-z](?:\s*,\s*[A-Za-z])+\s*\))"
+    r"|m\s*\\angle\s*[A-Z]{1,3}|[A-Za-z]'*\s*\(\s*[A-Za-z\d]\s*\)|\\frac\s*\{d[a-z]\}\s*\{d[a-z]\}|\(\s*[A-Za-z](?:\s*,\s*[A-Za-z])+\s*\))"
 )
 _SEPARATOR = re.compile(
     r"\\text\s*\{\s*,?\s*(and|or|和|或)\s*\}|,?\s*(?<![A-Za-z\\])(and|or)(?![A-Za-z])|(和|或)|([,;])"
 )
 _WORDS = re.compile(r"[A-Za-z\u4e00-\u9fff][A-Za-z\u4e00-\u9fff' \-,.]*")
 _YES_NO = re.compile(r"(yes|no|true|false)\s*[,;]\s", re.IGNORECASE)
+_CONTRARY = re.compile(r"\b(?:yes|no|true|false|but|or)\b", re.IGNORECASE)
 _EMPTY_WORDS = frozenset({"", "the", "a", "an", "there", "is", "are"})
 _NUMBER_WORDS = {
     word: str(number)
@@ -45,9 +49,13 @@ _NUMBER_WORDS = {
         ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
     )
 }
+_NUMBER_WORDS |= {word: str(number) for number, word in enumerate("零一二三四五六七八九十")}
+_NEGATIVE = re.compile(r"^(?:negative|minus)\s+(?=[\d\\])", re.IGNORECASE)
+_ONLY = re.compile(r"^(?:exactly|only|just|precisely)\s+(?=[-\d\\])", re.IGNORECASE)
 _LETTER = re.compile(
     r"(?:(?:[Oo]ption|[Cc]hoice)\s+|故?选项?\s*)?[(\[]?\s*([A-J])\s*(?:[)\]][.:]?|[.:)](?:\s.*)?)?", re.DOTALL
 )
+_OPTION = re.compile(r"\([A-J]\)|\b(?:or|and)\s+[A-J]\b")
 _HEDGED = re.compile(
     r"(?<!\\)\b(?:not|never)\b|n't\b|^(?:(?:about|around|nearly|over|under|above|below|any)\b|约|至少|至多)|\?\s*$"
     r"|^(?:[A-Za-z]\w*\s*)?\\(?:approx|ne|neq|neg|sim|simeq)(?![A-Za-z])"
@@ -76,14 +84,14 @@ class Answer:
     def letter(self) -> str | None:
         """The one choice letter (A to J) that the answer is, or none."""
         match = _LETTER.fullmatch(_UPRIGHT.sub(r"\1", self.text).strip())
-        return match.group(1) if match else None
+        return match.group(1) if match and not _OPTION.search(match.group(), match.end(1) + 1) else None
 
     @property
     def words(self) -> str | None:
         """The answer as folded words where it is a phrase and not mathematics, or none."""
-        upright = _UPRIGHT.sub(r"\1", self.text).strip(" .,\"'")
+        upright = _QUOTED.sub(r"\1", _UPRIGHT.sub(r"\1", self.text).strip(' .,"'))
         upright = upright.rstrip("!") if len(upright) > 2 else upright
-        if match := _YES_NO.match(upright):
+        if (match := _YES_NO.match(upright)) and not _CONTRARY.search(upright, match.end()):
             return match.group(1).lower()
         if not _WORDS.fullmatch(upright) or "\\" in upright:
             return None
@@ -124,7 +132,8 @@ class Answer:
 def make_answer(expression: str) -> Answer:
     """Clean an extracted expression and split off its unit."""
     text = clean(expression)
-    text = _NUMBER_WORDS.get(_UPRIGHT.sub(r"\1", text).lower(), text)
+    text = one_spelling(_NUMBER_WORDS.get(_UPRIGHT.sub(r"\1", text).lower(), text))
+    text = _ONLY.sub("", _NEGATIVE.sub("-", text))
     value, unit = split_unit(text)
     if unit == "percent":
         value, unit = rf"{value.strip()}\%", ""
@@ -147,6 +156,7 @@ def clean(text: str) -> str:
     text = re.sub(r"\^\s*\{?\s*\\prime\s*\}?", "'", text)
     text = _COLOURED.sub(r"\1", text)
     text = _ABOUT.sub(r"\\approx ", _PAIR.sub(r"\1 ", text))
+    text = _PER_CENT.sub(" percent", _ENVIRONMENT.sub(" ", text))
     text = _DELIMITERS.sub(" ", _THOUSANDS.sub(",", text))
     text = _SPACING.sub(" ", text.replace(r"\!", "").replace("{,}", ","))
     text = _BARE_FRACTION.sub(r"\\frac{\1}{\2}", _FRACTIONS.sub(r"\\frac", text))
@@ -199,7 +209,7 @@ def split_members(text: str) -> tuple[tuple[str, ...], bool]:
 
 def group_thousands(text: str) -> str:
     """Return `text` with `1,000` as `1000`."""
-    return re.sub(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])", lambda m: m.group().replace(",", ""), text)
+    return re.sub(r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])", lambda m: m.group().replace(",", ""), text)
 
 
 def _depths(text: str) -> list[int]:

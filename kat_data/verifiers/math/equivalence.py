@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from kat_data.domain.verdict import Status
 from kat_data.verifiers.math.answer import Answer, make_answer
-from kat_data.verifiers.math.extract import extract, is_code
+from kat_data.verifiers.math.extract import extract
 from kat_data.verifiers.math.pool import MathPool
 from kat_data.verifiers.math.same import is_readable
+from kat_data.verifiers.math.sentence import is_code
 from kat_data.verifiers.math.text import normalise
 from kat_data.verifiers.math.value import exact
 from kat_data.verifiers.math.verifier import compute, decide

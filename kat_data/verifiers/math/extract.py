@@ -7,6 +7,16 @@ Only the last 20,000 characters are read, and every pattern is bounded on them.
 import re
 from dataclasses import dataclass
 
+from kat_data.verifiers.math.sentence import (
+    SENTENCE_END,
+    first_clause,
+    is_prose,
+    is_retracted,
+    is_supposed,
+    main_clause,
+    number_in,
+    states_no_answer,
+)
 from kat_data.verifiers.math.surroundings import is_part, trailing
 
 TAIL = 20_000
@@ -15,9 +25,13 @@ _BOX = re.compile(r"\\f?box(?:ed)?\s*\{")
 _GLUE = r"(?:[\s$.,;:()\[\]\\*]|\\q?quad)*"
 _BETWEEN_BOXES = re.compile(
     rf"{_GLUE}(?:\\text\{{)?\s*(?:for (?:part )?\([a-z]\))?\s*"
-    rf"(and|or alternatively|or|alternatively|also|和|或|及|/|\|)?\s*\}}?{_GLUE}(?:[A-Za-z]\s*=\s*)?"
+    rf"(and|or alternatively|or (?:maybe|perhaps|possibly)|or|alternatively|also|和|或|及|/|\|)?"
+    rf"\s*\}}?{_GLUE}(?:[A-Za-z]\s*=\s*)?"
 )
-_ALTERNATIVES = frozenset({"or", "或", "or alternatively", "alternatively", "also", "/", "|"})
+_CONDITION = re.compile(
+    r"^[^\n]*\b(?:if|when|otherwise|instead of|rather than|for (?:odd|even))\b[^\n]*$", re.IGNORECASE
+)
+_ALTERNATIVE = re.compile(r"or\b.*|或|alternatively|also|[/|]")
 _THINKING = re.compile(r"<(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _UNBRACED = re.compile(r"\\boxed\s+(\d|[A-Za-z])(?![\w.,/^({\\+*-])")
@@ -35,63 +49,19 @@ _MATH = re.compile(
     r"|\\\[(?P<c>.{1,2000}?)\\\]|\\\((?P<d>.{1,2000}?)\\\)",
     re.DOTALL,
 )
-_JOINED = re.compile(r"\s*,?\s*(?:and|or|和|或|,|;)\s*")
+_JOINED = re.compile(r"\s*,?\s*(?:and|or|和|或|,|;)\s*|[^\S\n]*")
 _TRAILING = re.compile(
     r"\s*(?:\\?%|percent(?:age)?\b|pct\b)|\s+(?:[a-z]{2,12}|[\u4e00-\u9fff]{1,6})(?=[.,;!。]?\s*$)", re.IGNORECASE
 )
-_SENTENCE_END = re.compile(r"(?<!\d)\.(?=\s|$)|\.(?=\s+[A-Z])|\.$|。|!(?=\s)|<\|")
-_REASONS = re.compile(
-    r",?\s+(?:because|since|as required|so that|which)\b|,\s+(?:and\s+)?not\s+(?=[\d$\\])|,?(?:因为|所以)",
-    re.IGNORECASE,
-)
-_NUMBER = r"[-+]?[$€£¥]?-?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?:/\d+)?(?:\s?\\?%|\s?percent\b)?"
-_LAST_NUMBER = re.compile(rf"(?<![A-Za-z\d_.^{{}}])({_NUMBER})(?![\d])")
-_DENIED = re.compile(
-    r"(?:\b(?:not|never|cannot|can't|isn't)\b|n't\b|不是|并非|不等于|\\neq?\b|!=)(?:[^\d]*|.*\b(?:or|and|nor)\b.*)$",
-    re.IGNORECASE,
-)
-_RELATED = re.compile(
-    r"\b(?:(?:half|thirds?|quarter|twice|double|triple|square|cube|root|multiples?|factors?|factorial|reciprocal|inverse"
-    r"|opposite|negative|minus|power|logarithm|percent)\s+(?:of\s+)?|(?:more|less|fewer|greater|larger|smaller|other"
-    r"|rather|higher|lower)\s+than\s+|(?:divisible by|divides|anything but|nothing but|except|wrong answer:?)\s+"
-    r"|(?:equation|eq|theorem|lemma|step|case|problem|question|figure|table|section|chapter|page|example|exercise"
-    r"|proposition|corollary|method|definition|property|rule|formula)s?\.?\s*[(#]?\s*)$",
-    re.IGNORECASE,
-)
-_SEVERAL = re.compile(
-    r"\d\s*(?:,\s|(?:and|or|to)\s)\s*(?:(?:and|or)\s+)?$|\b([a-z]+)\s+\$?\d(?![^.]*\bthen\b)[^.]*\band\b[^.]*\b\1\s+$"
-    r"|\b(?:is|are|was|were)\s+[$\d](?![^.]*\bthen\b)[^.]*\band\b[^.]*"
-    r"\b(?:is|are|was|were)\s+$",
-    re.IGNORECASE,
-)
-_SUPPOSED = re.compile(
-    r"(?:(?:let|suppose|assume|consider|try|take)|if(?!.*\bthen\b))\b[^.]*$|(?:I|we) (?:tried|failed)\b", re.IGNORECASE
-)
-_DENIED_AFTER = re.compile(
-    r"\s*(?:is|are|was|would be)\s+(?:\w+ly\s+)?(?:not|wrong|incorrect|false)\b|\s*isn't\b"
-    r"|\s*(?:不对|不是|是错)|.*\bfailed\b",
-    re.IGNORECASE,
-)
-_BOUND = re.compile(
-    r"\s*(?:at (?:least|most)|(?:more|less|fewer|greater|larger|smaller) than|up to|between|about|around|roughly|any"
-    r"|either)\b",
-    re.IGNORECASE,
+_BARE_NUMBER = re.compile(r"-?[\d.,/]+")
+_LEAD = re.compile(
+    r"(?:(?:so|thus|hence|therefore|then|and|finally|we (?:get|have|find)|that|is)\b[\s,:]*)+", re.IGNORECASE
 )
 _REFUSAL = re.compile(
     r"\b(?:cannot|can't|could not|unable to|impossible to)\s+(?:\w+\s+)?(?:determine|answer|solve|say|tell|decide|find)"
     r"|\b(?:do not|don't)\s+know\b|\bnot sure\b|不知道|无法(?:确定|判断|回答)",
     re.IGNORECASE,
 )
-_CODE = re.compile(
-    r"__|(?<!\\)\b(?:import|lambda)\b(?=[\s:(])|\b(?:exec|eval|globals|locals|getattr|subprocess|open|print)\s*\("
-    r"|\b(?:os|sys)\.\w"
-    r"|</?(?:script|img|svg|iframe|html)\b|\\(?:input|include|write|def)\b"
-)
-_PROSE = re.compile(r"[A-Za-z]{2,}")
-_SENTENCE = re.compile(
-    r"(?!(?:sin|cos|tan|log|ln|sqrt|exp|arc|max|min|not|no)\b)[A-Za-z]{2,} .*\d", re.IGNORECASE | re.DOTALL
-)
-_CONNECTIVES = re.compile(r"\b(?:and|or)\b|\\[A-Za-z]+|\\text\{[^}]*\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +81,11 @@ def extract(reply: str) -> Extracted:
     return _unmarked(reply)
 
 
-def is_code(text: str) -> bool:
-    """Whether `text` looks like a program, markup or a TeX command that reads files, rather than mathematics."""
-    return bool(_CODE.search(text))
+def extract_reference(text: str) -> Extracted:
+    """Return a reference's answer: as of a reply, but `cannot be determined` is itself an answer."""
+    found = extract(text)
+    whole = found.found == "nowhere" and not re.search(r"\d", text)
+    return Extracted(text=text, found="whole") if whole else found
 
 
 def collapse(text: str) -> str:
@@ -162,12 +134,14 @@ def _boxed(text: str) -> tuple[int, Extracted] | None:
     for (_, end, content), (start, _, _) in zip(found[-2::-1], found[:0:-1], strict=True):
         between = _BETWEEN_BOXES.fullmatch(text, end, start)
         if between is None:
+            if _CONDITION.search(text[end:start]) and content.strip() != answer.strip():
+                return start, Extracted(text="", found="boxed")
             break
         if content.strip() != answer.strip():
-            answer = f"{content}{' or ' if between.group(1) in _ALTERNATIVES else ', '}{answer}"
+            answer = f"{content}{' or ' if _ALTERNATIVE.fullmatch(between.group(1) or '') else ', '}{answer}"
     before, tail = text[: found[-1][0]], text[found[-1][1] :]
     after = trailing(tail)
-    if is_part(before if answer == found[-1][2] else "", "" if after else tail):
+    if is_part(before if answer == found[-1][2] else "", "" if after else tail) or is_retracted(tail):
         return found[-1][1], Extracted(text="", found="boxed")
     answer += after
     return found[-1][1], Extracted(text=answer.strip(), found="boxed")
@@ -186,8 +160,12 @@ def _stated(text: str) -> tuple[int, Extracted] | None:
         pass
     if last is None or _refused(text):
         return None
+    if is_supposed(text[: last.start()][-60:]):
+        return last.end(), Extracted(text="", found="stated")
     rest = text[last.end() :].lstrip("* \n:")
     rest = rest if rest.startswith((r"\[", "$$")) else rest.split("\n", 1)[0]
+    if is_retracted(rest[len(SENTENCE_END.split(rest, maxsplit=1)[0]) :]):
+        return last.end(), Extracted(text="", found="stated")
     answer = _expression(rest)
     states_value = answer and (bool(re.search(r"[\d\\$]", answer)) or len(answer) <= 3)
     if not answer or "\\box" in rest or (not states_value and boxes(text)):
@@ -197,14 +175,14 @@ def _stated(text: str) -> tuple[int, Extracted] | None:
 
 def _expression(text: str) -> str:
     """The expression at the head of a statement: its only formula with the unit after it, or the first clause."""
+    text = main_clause(text)
     formulas = list(_MATH.finditer(text))
     if formulas and (group := _group(text, formulas)):
-        after = _SENTENCE_END.split(text[formulas[-1].end() :], maxsplit=1)[0]
+        after = SENTENCE_END.split(text[formulas[-1].end() :], maxsplit=1)[0]
         if not re.search(r"\d", text[: formulas[0].start()] + after):
             return group
-    clause = _SENTENCE_END.split(text, maxsplit=1)[0]
-    clause = _REASONS.split(clause, maxsplit=1)[0].strip(" *")
-    return _number_in(clause) if _is_prose(clause) else clause
+    clause = first_clause(text)
+    return number_in(clause) if is_prose(clause) else clause
 
 
 def _group(text: str, formulas: list[re.Match[str]]) -> str:
@@ -214,7 +192,7 @@ def _group(text: str, formulas: list[re.Match[str]]) -> str:
         joint = text[before.end() : after.start()]
         if not _JOINED.fullmatch(joint):
             break
-        parts[:0] = [_inner(before), joint]
+        parts[:0] = [_inner(before), joint if joint.strip() else ", "]
     trailing = _TRAILING.match(text, formulas[-1].end())
     return "".join(parts).strip(" ,") + (trailing.group() if trailing else "")
 
@@ -233,50 +211,21 @@ def _unmarked(text: str) -> Extracted:
         return Extracted(text="", found="nowhere")
     formulas = list(_MATH.finditer(text))
     line = text if formulas and len(formulas[-1].group().splitlines()) > 1 else text.splitlines()[-1].strip()
+    line = main_clause(line)
     formulas = list(_MATH.finditer(line)) if line is not text else formulas
     if formulas:
         outside = _MATH.sub(" ", line).strip(" .,;")
-        if _is_prose(outside) or not outside:
+        if is_prose(outside) or not outside or _LEAD.fullmatch(outside):
             return Extracted(text=_group(line, formulas), found="segment")
         return Extracted(text=line, found="whole")
-    if _is_prose(line) and _states_no_answer(line):
+    if (is_prose(line) and states_no_answer(line)) or _is_column(text):
         return Extracted(text="", found="nowhere")
-    if _is_prose(line):
-        return Extracted(text=_number_in(line) or line, found="number")
+    if is_prose(line):
+        return Extracted(text=number_in(line) or line, found="number")
     return Extracted(text=line, found="whole")
 
 
-def _states_no_answer(line: str) -> bool:
-    """Whether the last number of a sentence is one of several, a supposition, or the count of a failure."""
-    numbers = [match for match in _LAST_NUMBER.finditer(line) if re.search(r"\d", match.group())]
-    if not numbers or _BOUND.match(line):
-        return False
-    start = numbers[-1].start()
-    before, after = line[max(0, start - 200) : start], line[numbers[-1].end() :]
-    clause = _SENTENCE_END.split(before)[-1].lstrip()
-    if re.search(r"\(\s*[-\d.,\s]*$", before) and ")" in after:
-        return False
-    return bool(_SEVERAL.search(before) or _SUPPOSED.match(clause) or _DENIED_AFTER.match(after[:80]))
-
-
-def _is_prose(text: str) -> bool:
-    words = len(_PROSE.findall(_CONNECTIVES.sub(" ", text)))
-    return (
-        words >= 3
-        or (words >= 2 and _SENTENCE.match(text) is not None)
-        or bool(re.search(r"(?:[\u4e00-\u9fff][^\u4e00-\u9fff]*){4}", text))
-    )
-
-
-def _number_in(text: str) -> str:
-    """The last number of a sentence, or the sentence itself where it has none or denies the number."""
-    matches = [m for m in _LAST_NUMBER.finditer(text) if re.search(r"\d", m.group())]
-    if not matches or is_code(text):
-        return text
-    last = matches[-1]
-    before, after = text[max(0, last.start() - 80) : last.start()], text[last.end() : last.end() + 80]
-    if _BOUND.match(text) or _DENIED.search(before[-25:]) or _RELATED.search(before) or _DENIED_AFTER.match(after):
-        return text
-    pair = re.search(r"\([^()]*\d[^()]*,[^()]*\)\s*\.?$", text)
-    unit = re.match(r"\s*(?:[A-Za-z]{2,12}|[\u4e00-\u9fff]{1,6})(?=[.。]?$)", text[last.end() :])
-    return pair.group().rstrip(".") if pair else last.group() + (unit.group() if unit else "")
+def _is_column(text: str) -> bool:
+    """Whether a reply is several numbers, one a line, of which none is the answer."""
+    lines = text.splitlines()
+    return len(set(lines)) > 1 and all(_BARE_NUMBER.fullmatch(line) for line in lines)

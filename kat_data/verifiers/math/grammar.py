@@ -88,7 +88,7 @@ class _Reader:
                 )
                 divided = sign == "/" or divided
             elif self._starts_factor(sign):
-                if divided or sign[0] in "0123456789.":
+                if divided or sign[0] in "0123456789." or (sign == "{" and node.head == "number"):
                     raise UnreadableError
                 node = self._joined(node, self._power())
             else:

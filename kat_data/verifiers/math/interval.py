@@ -2,11 +2,15 @@ r"""Sets of real numbers as intervals: `x < 1 \text{ or } x \ge 4` is `(-\infty,
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from kat_data.verifiers.math.answer import brackets, split_members
+from kat_data.verifiers.math.notation import excluded_points
+from kat_data.verifiers.math.value import exact
 
 _SPLIT = re.compile(r"\\cup(?![A-Za-z])|\\text\s*\{\s*or\s*\}|(?<![A-Za-z\\])or(?![A-Za-z])")
 _RELATION = re.compile(r"(<=|>=|<|>|\\(?:leqslant|geqslant|leq|geq|le|ge|lt|gt)(?![A-Za-z]))")
+_ABSOLUTE = re.compile(r"\|\s*(?P<name>[a-z])\s*\|\s*(?P<sign><=?|\\(?:leqslant|leq?|lt)(?![A-Za-z]))(?P<bound>.+)")
 _NAME = re.compile(r"[A-Za-z]|\\theta")
 _LESS, _GREATER = {"<": False, "\\lt": False}, {">": False, "\\gt": False}
 _CLOSED_LESS = {"<=", "\\le", "\\leq", "\\leqslant"}
@@ -27,9 +31,20 @@ class Interval:
 
 def intervals(text: str) -> tuple[Interval, ...] | None:
     """Return the intervals whose union `text` is, or none where it is anything else."""
+    if (points := excluded_points(text)) is not None:
+        return _reals_but(split_members(points)[0])
     pieces = [_piece(part.strip()) for part in _SPLIT.split(text)]
     found = tuple(piece for piece in pieces if piece is not None)
     return found if len(found) == len(pieces) else None
+
+
+def _reals_but(points: tuple[str, ...]) -> tuple[Interval, ...] | None:
+    """The real line without some numbers, as the open intervals between them."""
+    values = {point: exact(point) for point in points}
+    if not points or None in values.values():
+        return None
+    ends = ["-oo", *sorted(points, key=lambda point: values[point] or 0), "oo"]
+    return tuple(Interval(low, high, False, False) for low, high in pairwise(ends))
 
 
 def _piece(text: str) -> Interval | None:
@@ -39,6 +54,9 @@ def _piece(text: str) -> Interval | None:
             return None
         low, high = (_end(end) for end in ends)
         return Interval(low, high, kind[0] == "[", kind[1] == "]")
+    if match := _ABSOLUTE.fullmatch(text):
+        bound, closed = match["bound"].strip(), match["sign"] != "<" and match["sign"] != "\\lt"
+        return Interval(f"-{bound}", bound, closed, closed, match["name"]) if (exact(bound) or 0) > 0 else None
     return _chain([part.strip() for part in _RELATION.split(text)])
 
 

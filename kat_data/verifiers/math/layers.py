@@ -6,11 +6,14 @@ A layer returns its decision, or none where the next one has to look.
 import re
 from collections.abc import Callable
 
-from kat_data.verifiers.math.answer import Answer, sides
+from kat_data.verifiers.math.answer import Answer, is_name, sides
 from kat_data.verifiers.math.decision import Decision, decided
 from kat_data.verifiers.math.interval import Interval, intervals
+from kat_data.verifiers.math.notation import coordinates
 from kat_data.verifiers.math.same import (
+    is_readable,
     match_up,
+    names_in,
     same,
     same_equation,
     same_ordered,
@@ -25,9 +28,10 @@ _SPREAD = re.compile(r"\\(?:pm|mp|ldots|dots|cdots|cup|cap|begin|setminus|mid)(?
 _NAMED = re.compile(r"(?<![\\A-Za-z])[A-Za-z](?![A-Za-z])|\\(?:theta|alpha|beta|lambda)\b")
 _BASE = re.compile(r"(?:^|(?<=[-+*/=(, ]))\d+\s*_\s*\{?\w+\}?")
 _DOTS = "\\ldots"
+_ROOT_FORM = re.compile(r"[A-Za-z]\s*[-+]\s*[^=A-Za-z]+=\s*0")
 _LIMIT = re.compile(r"\\(?:lim|sum|prod|int|bigcup|bigcap)(?![a-z])")
 _ENDLESS = re.compile(r"[-+]?\s*\\infty\s*")
-_INFINITE = re.compile(r"\\infty")
+_INFINITE = re.compile(r"\\infty|(?<![A-Za-z\\])inf")
 _INEQUALITY = re.compile(r"[<>]|\\(?:l|g)(?:e|t|eq|eqslant)?(?![A-Za-z])")
 
 
@@ -72,6 +76,30 @@ def _equations(gold: Answer, answer: Answer) -> Decision | None:
     if _has_relation(answer) and not _NAMED.search(answer.value):
         return decided(False, "equation", "the inequality is about nothing")
     return None
+
+
+def _unsolved(gold: Answer, answer: Answer) -> Decision | None:
+    """Refuse `2x = 8` beside `x = 4`: an equation that still has to be solved, if only in one step."""
+    one, other = sides(gold.value), sides(answer.value)
+    if len(one) != 2 or len(other) != 2 or not is_name(one[0]) or not _is_closed(one[1]):
+        return None
+    if any(map(is_name, other)) or _ROOT_FORM.fullmatch(answer.value):
+        return None
+    return decided(False, "equation", "the equation is not solved") if names_in(other[0] + "+" + other[1]) else None
+
+
+def _is_closed(text: str) -> bool:
+    return is_readable(text) and not names_in(text)
+
+
+def _vectors(gold: Answer, answer: Answer) -> Decision | None:
+    """Take a matrix of one row or column for the tuple of its entries."""
+    one, other = coordinates(gold.value), coordinates(answer.value)
+    vector, rest = (one, answer) if other is None else (other, gold)
+    if (one is None) == (other is None) or vector is None or len(vector) < 2 or rest.bracket != "()":
+        return None
+    equal = same_ordered(vector, rest.members)
+    return None if equal is None else decided(equal, "exact")
 
 
 def _bases(gold: Answer, answer: Answer) -> Decision | None:
@@ -168,5 +196,6 @@ def _relations(gold: Answer, answer: Answer) -> Decision | None:
 
 
 LAYERS: tuple[Callable[[Answer, Answer], Decision | None], ...] = (
-    same_text, _numbers, _unfinished, _endless, _bases, _equations, _intervals, _members, _values, _relations,
+    same_text, _numbers, _unfinished, _endless, _bases, _equations, _unsolved, _vectors, _intervals, _members, _values,
+    _relations,
 )  # fmt: skip

@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 import weakref
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +95,16 @@ class Worker:
 
 
 class MathPool:
-    """At most `size` workers, started when needed; a call's deadline counts from when it has one."""
+    """At most `size` workers, started when needed; a call's deadline counts from when it has one.
+
+    Two workers that die on the same expression share one deadline.
+    """
 
     def __init__(self, size: int | None = None, deadline: float = DEADLINE_SECONDS) -> None:
+        self.size = size or max(1, min(8, os.cpu_count() or 1))
         self._deadline = deadline
-        self._free = threading.BoundedSemaphore(size or max(1, min(8, os.cpu_count() or 1)))
+        self._free = threading.BoundedSemaphore(self.size)
+        self._local = threading.local()
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
         self._owner = os.getpid()
@@ -106,15 +112,17 @@ class MathPool:
 
     def compare(self, gold: str, answer: str) -> dict[str, Any]:
         """Compare two LaTeX expressions; `TimeoutError` at the deadline, `VerifierFault` if workers die on anything."""
-        with self._free:
-            try:
-                return self._try(gold, answer)
-            except WorkerDiedError:
-                pass
-            try:
-                return self._try(gold, answer, fresh=True)
-            except WorkerDiedError as error:
-                return self._blame(error)
+        with self._waiting():
+            self._free.acquire()
+        try:
+            return self._compare(gold, answer)
+        finally:
+            self._free.release()
+
+    @property
+    def waited(self) -> float:
+        """The seconds that this thread has spent so far in waiting for a worker to be free or to start."""
+        return float(getattr(self._local, "waited", 0.0))
 
     def pids(self) -> tuple[int, ...]:
         """The process ids of the workers that wait for work."""
@@ -126,24 +134,48 @@ class MathPool:
         with self._lock:
             _kill_all(self._idle)
 
-    def _try(self, gold: str, answer: str, *, fresh: bool = False) -> dict[str, Any]:
+    @contextmanager
+    def _waiting(self) -> Generator[None]:
+        """Count the time inside as waiting."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._local.waited = self.waited + time.monotonic() - start
+
+    def _compare(self, gold: str, answer: str) -> dict[str, Any]:
+        start = time.monotonic() - self.waited
+        try:
+            return self._try(gold, answer, self._deadline)
+        except WorkerDiedError:
+            spent = time.monotonic() - self.waited - start
+        try:
+            return self._try(gold, answer, self._deadline - spent, fresh=True)
+        except WorkerDiedError as error:
+            return self._blame(error)
+
+    def _try(self, gold: str, answer: str, deadline: float, *, fresh: bool = False) -> dict[str, Any]:
         worker = None if fresh else self._take()
         try:
-            worker = worker or Worker()
+            worker = worker or self._started()
         except TimeoutError as error:
             raise WorkerDiedError("the maths worker did not start in time") from error
         try:
-            reply = worker.compare(gold, answer, self._deadline)
+            reply = worker.compare(gold, answer, deadline)
         except BaseException:
             worker.kill()
             raise
         self._give_back(worker, spent="limit" in reply)
         return {**reply, "versions": worker.versions}
 
+    def _started(self) -> Worker:
+        with self._waiting():
+            return Worker()
+
     def _blame(self, error: WorkerDiedError) -> dict[str, Any]:
         """Return a limit if a third worker is well, so that the expression itself ended two; else raise the fault."""
         try:
-            reply = self._try("1+1", "2", fresh=True)
+            reply = self._try("1+1", "2", self._deadline, fresh=True)
         except (WorkerDiedError, TimeoutError):
             raise VerifierFault(f"{error}, twice in a row; check that math-verify is installed, then retry") from error
         return {"limit": "its process", "versions": reply["versions"]}

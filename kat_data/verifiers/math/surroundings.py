@@ -15,7 +15,11 @@ _BEFORE = re.compile(
 )
 _DENIED = re.compile(
     r"(?:\bnot|n['’]t|\bnever|\bcannot|不是|并非|不等于|不为|非|\bexcept|\banything but|\bthan|\bwrong answer:?)"
-    r"(?:\s+(?:be|equal(?:s|\s+to)?|simply|just|the answer))?\s*$",
+    r"(?:\s+(?:be|equal(?:s|\s+to)?|simply|just|the answer|answer|choose|pick|write|say))?\s*$"
+    r"|\b(?:instead of|rather than|(?:mistake|error) (?:is|would be)(?: to \w+)?"
+    r"|(?:wrong|incorrect) answer(?: is|:)?)\s*$"
+    r"|\b(?:doubt|false|untrue|not true|unlikely|deny)\s+that\b[^.]{0,40}$"
+    r"|\b(?:maybe|perhaps|possibly|probably|not sure|(?:I|my) guess)\b[^.]{0,40}$|错误的?答案(?:是|为)?\s*:?\s*$",
     re.IGNORECASE,
 )
 _ALTERNATIVE = re.compile(r"[\d)}$\]]\s*,?\s*(?:or|或)\s*$", re.IGNORECASE)
@@ -24,14 +28,15 @@ _PART_OF = re.compile(r"(?:\\(?:sqrt|[dtc]?frac|[dt]?binom|bar|overline)|[\]}^_]
 _COLOURED = re.compile(r"\\(?:text)?color\s*\{[^{}]*\}\s*$")
 _AFTER = re.compile(
     r"\s*(?:[\^_/+>]|<(?![|/]|[a-z]+>)|\*(?!\*)\s*[\w(\\]|-\s*(?:\d|\\[a-z]|[A-Za-z]\b|\()|\.\d|\d|!\s*(?:\$|\\[)\]])"
-    r"|\\(?:pi|sqrt|frac|binom|cdot|times|div|pm|mp|sin|cos|tan|log|ln|approx|neq?|sim|infty|theta)(?![A-Za-z]))"
-    r"|\||[A-Za-z](?![A-Za-z])"
+    r"|->|\\(?:to|[rR]ightarrow|implies|pi|sqrt|frac|binom|cdot|times|div|pm|mp|sin|cos|tan|log|ln|approx|neq?|sim|infty|theta"
+    r"|leq?(?:slant)?|geq?(?:slant)?|lt|gt)(?![A-Za-z]))|\||[A-Za-z](?![A-Za-z])|\{\s*[-\w\\]"
 )
 _CLOSINGS = r"(?:[\s$.]|\*\*|\\[)\]])*"
 _REFUSED = re.compile(
     rf"{_CLOSINGS},?\s*(?:(?:is|are|was|would be)\s+(?:\w+ly\s+)?(?:not\b(?!\s+[\d$])|wrong|incorrect|false)"
     r"|isn['’]t|不对|不是|是错)"
-    rf"|[\s$]*,?\s*(?:or|and|或)\s+[$\\(]*-?\d"
+    r"|[\s$]*\?|\s*\(\s*(?:incorrect|wrong|not (?:the|right|correct)\b)|.{0,20}\b(?:before|until) I\b"
+    rf"|[\s$]*,?\s*(?:\\text\s*\{{\s*)?(?:or|and|或)\s*\}}?\s*[$\\(]*-?\d"
     rf"|[\s$]*[,;]\s*\$?-?[\d.]+{_CLOSINGS}$",
     re.IGNORECASE,
 )
@@ -40,7 +45,7 @@ _TRAILING = re.compile(
     r"|[\s$]*(?:\\text\{\s*)?(?P<scale>dozen|hundred|thousand|million|billion|trillion|万|亿)",
     re.IGNORECASE,
 )
-_UNIT = re.compile(r"[\s$]*(?:\\text\{\s*)?([A-Za-z]{2,12})\}?(?=[\s$.,;]*(?:\n|$))")
+_UNIT = re.compile(r"[\s$]*(?:\\text\{\s*)?([A-Za-z]{2,12}|(?<=[\s{])[mgshLJNWVAK])\}?(?=[\s$.,;]*(?:\n|$))")
 
 
 def is_part(before: str, after: str) -> bool:
@@ -60,8 +65,13 @@ def trailing(after: str) -> str:
     match = _TRAILING.match(after)
     if match is None:
         unit = _UNIT.match(after)
-        return f" {unit[1]}" if unit and is_known_unit(unit[1]) else ""
+        return _unit(unit[1]) if unit else ""
     return match["degree"] or " " * bool(match["scale"]) + (match["percent"] or match["scale"])
+
+
+def _unit(word: str) -> str:
+    """A unit in words as it is, one letter in upright type, which tells it from a variable."""
+    return rf" \text{{{word}}}" if len(word) == 1 else f" {word}" if is_known_unit(word) else ""
 
 
 def _unclosed(line: str) -> int | None:

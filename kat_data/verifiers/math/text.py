@@ -7,10 +7,20 @@ _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufe00-\u
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+_LETTERLIKE = re.compile("[ºℝℤ]")  # NFKC would make plain letters of them
+_CUBE_ROOT = re.compile(r"∛\s*(?:\(([^()]*)\)|\{([^{}]*)\}|([0-9.]+|[A-Za-z]))")
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|\{([^{}]*)\}|([0-9.]+|[A-Za-z]))")
 _STARS = re.compile(r"(?<=[\dA-Za-z)}\]])\s?\*\*\s?(?=[\d({-])")
 _SIGNS = {
+    "‐": "-",
+    "‑": "-",
+    "✕": r"\times ",
+    "✖": r"\times ",
+    "º": r"^{\circ}",
+    "˚": r"^{\circ}",
+    "ℝ": r"\mathbb{R} ",
+    "ℤ": r"\mathbb{Z} ",
     "−": "-",
     "–": "-",
     "—": "-",
@@ -47,8 +57,10 @@ def normalise(text: str) -> str:
     text = _SUPERSCRIPT.sub(lambda m: f"^{{{_plain(m.group())}}}", text)
     text = _SUBSCRIPT.sub(lambda m: f"_{{{_plain(m.group())}}}", text)
     text = _VULGAR.sub(_fraction, text)
+    text = _LETTERLIKE.sub(lambda m: _SIGNS[m.group()], text)
     text = unicodedata.normalize("NFKC", text)
     text = _CONTROL.sub("", _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    text = _CUBE_ROOT.sub(lambda m: rf"\sqrt[3]{{{m.group(1) or m.group(2) or m.group(3) or ''}}}", text)
     text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2) or m.group(3) or ''}}}", text)
     return text.translate(_TABLE).strip()
 

@@ -9,13 +9,13 @@ _WRAPPED = re.compile(
 )
 _DEGREES = re.compile(r"^(?P<value>.*[\d)}])\s*\^\s*\{?\s*\\circ\s*\}?\s*(?P<scale>[CF])?$", re.DOTALL)
 _BARE = re.compile(
-    r"^(?P<value>[-+]?[\d.,/ ]*\d|[-+]?(?:\d+\s*)?\\frac\{\d+\}\{\d+\})(?P<gap>\s*)"
+    r"^(?P<value>[-+]?[\d.,/: ]*\d|[-+]?(?:\d+\s*)?\\frac\{\d+\}\{\d+\})(?P<gap>\s*)"
     r"(?P<unit>[A-Za-z][A-Za-z./ ]*[A-Za-z]\.?|[\u4e00-\u9fff]{1,6})(?P<power>\^\{?\d\}?)?$"
 )
 QUALIFIED = re.compile(
     r"\d[\s}$]*(?:\\text\{\s*)?(?:(?:(?:or|and)\s+)?(?:more|less|fewer|greater|higher|lower|approx(?:imately)?|squared|cubed"
     r"|factorial|halves|thirds|fourths|fifths|sixths|sevenths|eighths|ninths|tenths|hundredths|thousandths|plus|minus)\b"
-    r"|以上|以下|以内|左右|多(?!边)|余|成|折|次方|的?平方(?![厘分毫千]?米)|的?立方(?![厘分毫千]?米)|的[^\d]{0,8}倍|分之)",
+    r"|[个只条本人名次种件元岁天年米]?或?(?:以上|以下|以内|左右)|多(?!边)|余|成|折|次方|的?平方(?![厘分毫千]?米)|的?立方(?![厘分毫千]?米)|的[^\d]{0,8}倍|分之)",
     re.IGNORECASE,
 )
 _SCALES = {
@@ -33,7 +33,7 @@ _SIGNS = {
     "K": "kelvin", "\\Omega": "ohm", "Ω": "ohm",
 }  # fmt: skip
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)\b")
-_MEGA = re.compile(r"\bM(?=(?:W|J|V|A|N|Hz|Pa|eV)\b)")
+_MEGA = re.compile(r"\bM(?=(?:W|J|V|A|N|Hz|Pa|eV|m|g|L|B)\b)")
 _CURRENCY = re.compile(r"^(?P<sign>-?)\s*(?:US\s*)?(?P<mark>\\?\$|€|£|¥|Rs\.?|RMB)\s*(?P<value>[-\d.].*)$")
 _MARKS = {"$": "dollar", "€": "euro", "£": "pound sterling", "¥": "yuan", "Rs": "rupee", "RMB": "yuan"}
 _CONNECTIVES = {"and", "or", "if", "mod", "for", "to", "in", "not", "when"}
@@ -49,7 +49,7 @@ _SAME = {
         "yr year 年", "dollar usd buck 美元", "cent ¢ 美分", "yuan rmb 元", "percent % pct percentage", "degree deg 度",
         "j joule", "n newton", "w watt", "v volt", "ampere amp", "ohm ω",
         "km/h kmh kph kmph", "m/s mps", "unit units 单位",
-        "pound pounds",
+        "pound pounds", "people person", "mol mole", "am", "pm",
     )
     for name in group.split()
 }  # fmt: skip

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 _DIGITS = 4000
 _EXPONENT = 400
-_DECIMAL = r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?: \d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+)"
+_DECIMAL = r"(?:[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?: \d{3})+(?:\.\d+)?|\d+\.?\d*|\.\d+)"
 _PLAIN = re.compile(rf"[-+]?\s*{_DECIMAL}")
 _RATIO = re.compile(rf"(?P<top>[-+]?\s*{_DECIMAL})\s*/\s*(?P<bottom>[-+]?\s*{_DECIMAL})")
 _FRAC = re.compile(

@@ -6,6 +6,7 @@ What cannot be read or computed within the limits is undecided.
 """
 
 import re
+import time
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -16,7 +17,8 @@ from kat_data.domain.query import Query
 from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.verifiers.math.answer import Answer, make_answer, with_letter_unit
 from kat_data.verifiers.math.decision import Decision
-from kat_data.verifiers.math.extract import Extracted, extract
+from kat_data.verifiers.math.extract import Extracted, extract, extract_reference
+from kat_data.verifiers.math.family import compare_families
 from kat_data.verifiers.math.layers import LAYERS
 from kat_data.verifiers.math.limits import over_limit
 from kat_data.verifiers.math.names import bare
@@ -27,7 +29,7 @@ from kat_data.verifiers.math.vetoes import VETOES
 _SHOWN = 500
 _AMBIGUOUS = re.compile(
     r"\"|(?<![A-Za-z)}\]'])'|(?<![a-z] )(?<![\^_])\b\d+(?:\.\d+)?\s+\d|\^\{[^{}]*\}\s*\d|\)\s*\d"
-    r"|(?<![\d.])0\s*\^\s*\{?\s*0\s*\}?(?![\d.])"
+    r"|\\frac\s*\d\s*\d\d|(?:^|[-+*/=(,\s])\d+\s*\{\s*\d|(?<![\d.])0\s*\^\s*\{?\s*0\s*\}?(?![\d.])"
 )
 _CORE = ("math-verify", "latex2sympy2_extended", "sympy")
 _OUTCOMES = {Status.CORRECT: Outcome.CORRECT, Status.INCORRECT: Outcome.INCORRECT}
@@ -38,12 +40,14 @@ class Grade:
     """What is known of one answer beside its reference.
 
     `status` is correct, incorrect, unparsable, over_limit or timeout, `layer` names what decided, and `evidence` holds
-    both extracted answers, where the answer was found, a note and the versions of the symbolic core.
+    both extracted answers, where the answer was found, a note and the versions of the symbolic core. `seconds` is the
+    time that judging took, without the time until a worker was free and had started.
     """
 
     status: Status
     layer: str
     evidence: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 def grade(gold: str, answer: str, pool: MathPool) -> Grade:
@@ -52,12 +56,18 @@ def grade(gold: str, answer: str, pool: MathPool) -> Grade:
     Blocks for up to the pool's deadline; raises `VerifierFault` if the workers break. A reference without a value is
     unparsable, in layer `reference`.
     """
-    reference, found = extract(normalise(gold)), extract(normalise(answer))
+    start = time.monotonic() - pool.waited
+    reference, found = extract_reference(normalise(gold)), extract(normalise(answer))
     if reference.text:
         decision = decide(reference.text, found.text, pool)
     else:
         decision = Decision(status=Status.UNPARSABLE, layer="reference", note="no reference")
-    return Grade(status=decision.status, layer=decision.layer, evidence=_evidence(decision, reference, found))
+    return Grade(
+        status=decision.status,
+        layer=decision.layer,
+        evidence=_evidence(decision, reference, found),
+        seconds=time.monotonic() - pool.waited - start,
+    )
 
 
 def decide(gold_text: str, answer_text: str, pool: MathPool) -> Decision:
@@ -76,6 +86,8 @@ def _decide(gold_text: str, answer_text: str, pool: MathPool) -> Decision:
     for layer in VETOES:
         if decision := layer(gold, answer):
             return decision
+    if decision := compare_families(gold, answer):
+        return decision
     gold, answer = bare(gold, answer)
     for layer in LAYERS:
         if decision := layer(gold, answer):

@@ -10,14 +10,17 @@ from itertools import pairwise
 from kat_data.domain.verdict import Status
 from kat_data.verifiers.math.answer import Answer, sides
 from kat_data.verifiers.math.decision import Decision, decided
-from kat_data.verifiers.math.extract import is_code
+from kat_data.verifiers.math.interval import intervals
+from kat_data.verifiers.math.notation import excluded_points, says_no_solution
 from kat_data.verifiers.math.same import is_readable, names_in, same
+from kat_data.verifiers.math.sentence import is_code
 from kat_data.verifiers.math.units import same_unit
 from kat_data.verifiers.math.value import exact
 
+_UNSEEN = re.compile(r"\\(?:[hv]?phantom|[bx]?cancel|sout|st|not|hide)(?![A-Za-z])")
 _DATE = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[-/]\d{1,2}[-/]\d{4}")
 _APPROXIMATELY = re.compile(r"\\(?:approx|simeq|doteq)(?![A-Za-z])")
-_EMPTY_PLACE = re.compile(r",\s*(?:,|[)\]]|\\\})|[(\[]\s*,")
+_EMPTY_PLACE = re.compile(r"^,|,\s*(?:,|[)\]]|\\\})|[(\[]\s*,")
 _PRIME = re.compile(r"(?<=[A-Za-z'])'|\\prime(?![A-Za-z])")
 _DERIVATIVE = re.compile(r"\\[dt]?frac\s*\{\s*(?:d|\\partial)")
 _RESIDUE = re.compile(r"\\[pb]?mod(?![A-Za-z])|(?<![A-Za-z\\])mod(?![A-Za-z])")
@@ -32,7 +35,16 @@ def _code(gold: Answer, answer: Answer) -> Decision | None:
     return Decision(status=Status.UNPARSABLE, layer="code", note="the answer is code") if is_code(answer.text) else None
 
 
+def _unseen(gold: Answer, answer: Answer) -> Decision | None:
+    """Refuse what a reader would not see, or would see struck out."""
+    if _UNSEEN.search(answer.text) and not _UNSEEN.search(gold.text):
+        return Decision(status=Status.UNPARSABLE, layer="unseen", note="a part of the answer is hidden or struck out")
+    return None
+
+
 def _hedged(gold: Answer, answer: Answer) -> Decision | None:
+    if excluded_points(answer.value) and intervals(gold.value):
+        return None
     if answer.is_hedged and not gold.is_hedged:
         return Decision(status=Status.INCORRECT, layer="hedge", note="the answer doubts or denies its own value")
     return None
@@ -40,6 +52,12 @@ def _hedged(gold: Answer, answer: Answer) -> Decision | None:
 
 def _letter(gold: Answer, answer: Answer) -> Decision | None:
     return decided(gold.letter == answer.letter, "letter") if gold.letter else None
+
+
+def _no_solution(gold: Answer, answer: Answer) -> Decision | None:
+    """Take `no solution` for the empty set."""
+    sign, phrase = sorted((gold.text, answer.text), key=lambda text: text != r"\emptyset")
+    return decided(True, "words") if sign == r"\emptyset" and says_no_solution(phrase) else None
 
 
 def _words(gold: Answer, answer: Answer) -> Decision | None:
@@ -124,6 +142,6 @@ def _contradiction(gold: Answer, answer: Answer) -> Decision | None:
 
 
 VETOES: tuple[Callable[[Answer, Answer], Decision | None], ...] = (
-    same_text, _code, _hedged, _letter, _words, _units, _residues, _dates, _ratios, _empty_places, _primes, _nesting,
-    _fractional_part, _contradiction,
+    same_text, _code, _unseen, _hedged, _letter, _no_solution, _words, _units, _residues, _dates, _ratios,
+    _empty_places, _primes, _nesting, _fractional_part, _contradiction,
 )  # fmt: skip

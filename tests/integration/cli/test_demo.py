@@ -145,9 +145,16 @@ def test_programs_are_verified_where_there_is_a_sandbox(fresh_home: Path, sandbo
     [code] = [entry for entry in found["composition"] if entry["category"] == "code"]
     assert code["think_on"] + code["think_off"] > 0
     assert document(kat(fresh_home, "snapshots", "verify", "demo@1", "--json"))["ok"] is True
-    [(_, manifest)] = [(path, json.loads(path.read_text())) for path in fresh_home.glob("snapshots/*/*/manifest.json")]
-    [measured] = [rate for rate in manifest["hashed"]["verifiers"] if rate["verifier"].startswith("code/")]
+    [path] = fresh_home.glob("snapshots/*/*/manifest.json")
+    manifest = json.loads(path.read_text())
+    [measured] = [rate for rate in manifest["unhashed"]["error_rates"] if rate["verifier"].startswith("code/")]
     assert (measured["wrong"], measured["cases"]) == (0, 34)
+
+    create = ["snapshots", "create", "--run", str(found["run"]), "--root", str(fresh_home / "elsewhere"), "--json"]
+    unmeasured = document(kat(fresh_home, *create))
+    assert unmeasured["content_hash"] == manifest["content_hash"]
+    assert (unmeasured["snapshot"], unmeasured["existed"]) == ("demo@1", False)
+    assert "| code/2 | not measured here |" in (fresh_home / "elsewhere/demo/1/README.md").read_text()
 
 
 def test_the_demo_prints_what_a_newcomer_wants_to_know(home: Path) -> None:

@@ -17,7 +17,7 @@ from kat_data.errors import (
 from kat_data.registry import runs
 from kat_data.testing.obedient import obedient
 from kat_data.testing.scripted_server import Fault, ScriptedServer
-from kat_data.verifiers.verifiers import Verifiers
+from kat_data.verifiers.dispatch import Verifiers
 
 pytestmark = pytest.mark.integration
 

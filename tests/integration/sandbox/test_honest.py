@@ -5,6 +5,7 @@ import math
 import pytest
 
 from kat_data.sandbox.base import Call, Ending, Language, Limits, Program, Raised, Returned, Suite
+from kat_data.sandbox.inside.library import Record
 from kat_data.sandbox.inside.values import Iterated, Opaque
 from kat_data.sandbox.pool import SlotPool
 
@@ -30,12 +31,12 @@ def test_values_go_there_and_back_with_their_types(any_sandbox: SlotPool, value:
 
 
 def test_subclasses_come_back_as_what_they_are_made_of(any_sandbox: SlotPool) -> None:
-    source = "import collections, enum\nclass L(list): pass\nclass E(enum.IntEnum): A = 4\ndef f():\n"
-    source += "    return [L([1]), E.A, collections.Counter('aa'), collections.namedtuple('P', 'x')(3), True]\n"
+    source = "import collections, enum\nclass L(list): pass\nclass E(enum.IntEnum): A = 4\nclass D(dict): pass\n"
+    source += "def f(): return [L([1]), E.A, D(a=2), collections.namedtuple('P', 'x')(3), True]\n"
     called = any_sandbox.judge(Program(source=source), lambda loaded: loaded.call([Call(function="f")]))
     [outcome] = called.outcomes
     assert isinstance(outcome, Returned)
-    assert [type(v) for v in outcome.value] == [list, int, dict, tuple, bool]
+    assert [type(v) for v in outcome.value] == [list, int, dict, Record, bool]
     assert outcome.value == [[1], 4, {"a": 2}, (3,), True]
 
 
@@ -117,7 +118,8 @@ NAMES = ("Stack", "Pair", "LIMIT", "total", "fill", "apply", "twice", "fail", "o
         "def double(x):\n    return 2 * x\nassert twice(double)(3) == 12",
         "assert apply(lambda x: total([Pair(x, x)]), [1, 2]) == [1, 4]",
         "try:\n    fail('k')\n    assert False\nexcept KeyError as error:\n    assert 'k' in str(error)",
-        "try:\n    odd()\nexcept Exception as error:\n    assert 'Odd' in str(error)\nelse:\n    assert False",
+        "try:\n    odd()\nexcept Exception as error:\n"
+        "    assert (type(error).__name__, str(error)) == ('Odd', 'odd')\nelse:\n    assert False",
         "assert LIMIT == 7",
         "assert helper(2) == 4",
         "assert kinds([1, 'a', 2.5], int) == [1]",
@@ -145,7 +147,6 @@ def test_what_tests_may_do(any_sandbox: SlotPool, test: str) -> None:
         ("assert len({Stack(), Stack()}) == 2", "no hash"),
         ("try:\n    assert Stack() == 0\nexcept TypeError:\n    pass", "compared with nothing"),
         ("try:\n    leave()\nexcept Exception:\n    pass", "SystemExit"),
-        ("s = Stack()\ns.items = [1]\nassert s.items == [1]", "cannot be changed"),
         ("fail(1)", "KeyError"),
         ("raise SystemExit(0)", "SystemExit"),
     ],

@@ -2,12 +2,13 @@
 
 import pytest
 
-from kat_data.sandbox.base import Language, Limits
-from kat_data.sandbox.hostile import TESTS, programs
+from kat_data.sandbox.base import Language
+from kat_data.sandbox.hostile import programs
 from kat_data.sandbox.pool import SlotPool
 from kat_data.verifiers.code.admission import admit
 from kat_data.verifiers.code.judge import judge_program
 from kat_data.verifiers.code.task import CodeTask, FunctionMode, StdioCase, TaskMode
+from kat_data.verifiers.code.trial import MODES, judged
 
 pytestmark = pytest.mark.integration
 
@@ -16,16 +17,12 @@ CPP = "#include <iostream>\nint main() {{ long long n; std::cin >> n; std::cout 
 CHECKER = "import json, sys\ncase = json.load(sys.stdin)\nprint('ok' if case['output'].split() == ['1', '2'] else 'no')"
 
 
-@pytest.mark.parametrize("mode", [FunctionMode.DATA, FunctionMode.TESTER])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", programs().hostile)
 def test_hostile_programs(sandbox: SlotPool, name: str, mode: FunctionMode, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", "SECRET")
-    hostile = programs().hostile[name]
-    limits = Limits(wall_s=hostile.wall_s, memory_mb=256)
-    task = CodeTask(mode=TaskMode.FUNCTION, entry="add", tests=TESTS, limits=limits, function_mode=mode)
-    found = judge_program(sandbox, task, hostile.source)
-    assert found.verdict in hostile.verdict, found
-    assert found.reward == (1.0 if found.verdict == "passed" else 0.0)
+    trial = judged(sandbox, name, mode)
+    assert trial.ok, trial
 
 
 @pytest.mark.parametrize(

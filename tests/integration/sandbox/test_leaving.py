@@ -4,7 +4,7 @@ import pytest
 
 from kat_data.sandbox.hostile import programs
 from kat_data.sandbox.pool import SlotPool
-from kat_data.sandbox.trial import leaving
+from kat_data.verifiers.code.trial import leaving
 
 pytestmark = pytest.mark.integration
 

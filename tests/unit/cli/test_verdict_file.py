@@ -2,6 +2,7 @@
 
 import json
 import threading
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +60,51 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     assert sorted(judged) == [0, 1, 2, 3, 4, 4]
 
 
-def test_what_the_sandbox_broke_is_tried_again(tmp_path: Path) -> None:
-    broken = True
+def breaking(*ids: Any) -> Any:
+    """A judge whose sandbox breaks with the programs of these ids; `judged` says whom it was asked about."""
 
     def judge(row: dict[str, Any]) -> dict[str, Any]:
-        if broken and row["id"] == 1:
-            raise SandboxFault("lost")
+        judge.judged.append(row["id"])
+        if row["id"] in ids:
+            raise SandboxFault("Lost.")
         return {"status": "correct"}
 
-    in_, out = write(tmp_path / "in", *({"id": n} for n in range(3))), tmp_path / "out"
-    assert judge_all(in_, out, judge).counts == {"correct": 2, "infra_error": 1}
-    broken = False
-    assert judge_all(in_, out, judge).counts == {"correct": 3}
+    judge.judged = []
+    return judge
+
+
+def test_only_what_the_sandbox_broke_is_tried_again(tmp_path: Path) -> None:
+    in_, out = write(tmp_path / "in", *({"id": n} for n in range(9))), tmp_path / "out"
+    assert judge_all(in_, out, breaking(1, 4, 8)).counts == {"correct": 6, "infra_error": 3}
+    before = out.read_text().splitlines()
+    again = breaking(4)
+    assert judge_all(in_, out, again).counts == {"correct": 8, "infra_error": 1}
+    assert sorted(again.judged) == [1, 4, 8]
+    assert [row["id"] for row in read(out)] == list(range(9))
+    after = out.read_text().splitlines()
+    assert {n for n in range(9) if before[n] != after[n]} == {1, 8}
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
+    assert judge_all(in_, out, breaking()).counts == {"correct": 9}
+
+
+def test_programs_that_break_every_sandbox_keep_no_other_from_its_verdict(tmp_path: Path) -> None:
+    poison = (1, 3, 5, 7, 9)
+    in_, out = write(tmp_path / "in", *({"id": n} for n in range(11))), tmp_path / "out"
+    judge_all(in_, out, breaking(*poison))
+    write(in_, *({"id": n} for n in range(20)))
+    with pytest.raises(VerifierFault, match="The same befell"):
+        judge_all(in_, out, breaking(*poison))
+    assert [row["id"] for row in read(out)] == list(range(20))
+    assert {row["id"] for row in read(out) if row["status"] == "infra_error"} == set(poison)
+
+
+def test_what_was_mended_before_a_stop_is_kept(tmp_path: Path) -> None:
+    in_, out = write(tmp_path / "in", *({"id": n} for n in range(6))), tmp_path / "out"
+    judge_all(in_, out, breaking(1, 2, 3))
+    with VerdictFile(in_, out, "status") as file:
+        for row in islice(verdicts(file.rest(), breaking(), "status", threads=1), 2):
+            file.write(row)
+    assert [row["status"] for row in read(out)] == ["correct"] * 3 + ["infra_error"] + ["correct"] * 2
 
 
 def test_a_sandbox_that_keeps_breaking_ends_it(tmp_path: Path) -> None:
@@ -105,7 +139,7 @@ def test_another_files_verdicts_are_not_overwritten(tmp_path: Path, wrong: list[
     in_, out = write(tmp_path / "in", *({"id": n} for n in range(3))), write(tmp_path / "out", *wrong)
     before = out.read_bytes()
     with pytest.raises(InputError, match="name another file"):
-        VerdictFile(in_, out, "status")
+        VerdictFile(in_, out, "status").__enter__()
     assert out.read_bytes() == before
 
 
@@ -114,9 +148,9 @@ def test_the_same_ids_with_other_rows_are_other_lines(tmp_path: Path) -> None:
     judge_all(in_, out, lambda _: {"status": "correct"})
     write(in_, {"id": 1, "gold": "2"})
     with pytest.raises(InputError, match="name another file"):
-        VerdictFile(in_, out, "status")
+        VerdictFile(in_, out, "status").__enter__()
     with pytest.raises(InputError, match="name another file"):
-        VerdictFile(write(in_, {"id": 1, "gold": "1"}), out, "status", "another way")
+        VerdictFile(write(in_, {"id": 1, "gold": "1"}), out, "status", "another way").__enter__()
 
 
 def test_two_processes_never_write_one_file(tmp_path: Path) -> None:

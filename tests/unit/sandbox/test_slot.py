@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kat_data.errors import SandboxFault, SandboxMissing
+from kat_data.sandbox.bare import ProcessPipe
 from kat_data.sandbox.base import Call, Ending, Language, Program, Raised, Returned, Suite
 from kat_data.sandbox.inside import frames
 from kat_data.sandbox.pool import SlotPool
@@ -27,6 +28,9 @@ class ScriptedPipe:
         if not self.pieces:
             raise TimeoutError("no answer")
         return self.pieces.pop(0)
+
+    def said(self) -> bytes:
+        return b"Traceback:\n  ...\nMemoryError: \xff\n"
 
     def close(self) -> None:
         self.closed = True
@@ -151,9 +155,15 @@ def test_an_error_of_the_caller_closes_its_slot_and_comes_through() -> None:
 def test_a_slot_that_does_not_boot_is_closed() -> None:
     pipe = ScriptedPipe()
     pipe.pieces = [b""]
-    with pytest.raises(SlotLost, match="the slot ended"):
+    with pytest.raises(SlotLost, match="the slot ended; it said: MemoryError: \N{REPLACEMENT CHARACTER}"):
         Slot(pipe, {})
     assert pipe.closed
+
+
+@pytest.mark.parametrize("script", ["echo why >&2", "echo why >&2; read -r something", "echo why >&2; exec <&-"])
+def test_what_a_process_said_before_it_was_no_slot_stands_in_the_error(script: str) -> None:
+    with pytest.raises(SlotLost, match="; it said: why"):
+        Slot(ProcessPipe(["sh", "-c", script]), {})
 
 
 def test_words_of_a_program_can_be_stored_anywhere() -> None:

@@ -61,10 +61,11 @@ def make_spec() -> Callable[..., SnapshotSpec]:
             "seed": 7,
             "recipe": {"name": "demo", "stages": ["tag", "sample_off"]},
             "models": {"voters": ["small", "smaller"]},
-            "verifiers": [{"verifier": "math", "cases": 120, "false accepts": 0.0, "sha256": "ab" * 32}],
+            "verifiers": [{"verifier": "math/2", "sha256": "ab" * 32}, {"verifier": "code/2", "sha256": "cd" * 32}],
             "built_at": datetime(2026, 1, 1, tzinfo=UTC),
             "funnel": [{"outcome": "accepted", "queries": 40}, {"outcome": "wrong_answer", "queries": 8}],
             "money": {"usd": 0.125, "calls": 400},
+            "error_rates": [{"verifier": "math/2", "cases": 120, "false_correct": 0}],
         }
         return SnapshotSpec(**{**values, **changes})  # type: ignore[arg-type]
 

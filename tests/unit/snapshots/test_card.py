@@ -71,7 +71,8 @@ def test_the_composition_adds_up(written: Written, rows: list[Row]) -> None:
     [
         ("Funnel", ["wrong_answer", "8"]),
         ("Models", ["voters", "small, smaller"]),
-        ("Verifiers, measured on labelled cases", ["math", "120", "0", "ab" * 32]),
+        ("Verifiers, measured on labelled cases", ["math/2", "120", "ab" * 32, "0"]),
+        ("Verifiers, measured on labelled cases", ["code/2", "not measured here", "cd" * 32, ""]),
         ("Money spent", ["usd", "0.125"]),
         ("Sources", ["made-up", "40", "100.0%"]),
     ],

@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from kat_data.errors import NotFoundError, SnapshotError
-from kat_data.hashing import sha256
+from kat_data.hashing import content_hash, sha256
+from kat_data.snapshots.card import card
 from kat_data.snapshots.manifest import MANIFEST, from_bytes
 from kat_data.snapshots.read import open_snapshot, parquet_rows
 from kat_data.snapshots.record import Row, TrainingStage, to_record
@@ -27,6 +29,21 @@ def test_a_whole_snapshot_has_no_problems(written: Written) -> None:
     report = verify(written.path)
     assert report.ok
     assert (report.rows, report.shards) == (40, len(written.manifest.hashed.shards))
+
+
+def test_a_manifest_with_error_rates_beside_the_names_is_whole(
+    tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec]
+) -> None:
+    rates = [{"verifier": "math/1", "cases": 86, "wrong": 5, "sha256": "ab" * 32}]
+    written = write_snapshot(tmp_path, make_spec(verifiers=rates, error_rates=[]), {"train": rows})
+    document = orjson.loads((written.path / MANIFEST).read_bytes())
+    del document["unhashed"]["error_rates"]
+    parts = document["hashed"], document["unhashed"]
+    document["seal"] = content_hash(parts).hex()
+    options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    (written.path / MANIFEST).write_bytes(orjson.dumps(document, option=options))
+    assert verify(written.path).problems == ()
+    assert f"| math/1 | 86 | {'ab' * 32} | 5 |" in card(open_snapshot(written.path).manifest)
 
 
 def test_a_flipped_byte_anywhere_is_found(written: Written) -> None:

@@ -83,7 +83,9 @@ def test_rows_are_not_stored_in_the_order_given(tmp_path: Path, rows: list[Row],
 def test_an_unchanged_snapshot_returns_its_version(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
     first = write_snapshot(tmp_path, make_spec(), {"train": rows})
     second = write_snapshot(tmp_path, make_spec(), {"train": rows[:-1]})
-    later = make_spec(built_at=datetime(2027, 1, 1, tzinfo=UTC), money={"usd": 9.0}, notes="again", funnel=[])
+    later = make_spec(
+        built_at=datetime(2027, 1, 1, tzinfo=UTC), money={"usd": 9.0}, notes="again", funnel=[], error_rates=[]
+    )
     again = write_snapshot(tmp_path, later, {"train": list(reversed(rows))})
     assert (first.existed, second.existed, again.existed) == (False, False, True)
     assert (first.label, second.label, again.label) == ("demo@1", "demo@2", "demo@1")
@@ -97,6 +99,16 @@ def test_a_damaged_version_does_not_stop_the_next_build(tmp_path: Path, rows: li
     with pytest.raises(SnapshotError, match=r"demo/1: manifest\.json cannot be read"):
         open_snapshot(first.path)
     assert write_snapshot(tmp_path, make_spec(), {"train": rows}).label == "demo@2"
+
+
+def test_versions_that_stand_elsewhere_are_kept_for_their_content(
+    tmp_path: Path, rows: list[Row], make_spec: MakeSpec
+) -> None:
+    first = write_snapshot(tmp_path / "a", make_spec(), {"train": rows})
+    known = {1: "0" * 64, 2: first.manifest.hashed.content_hash, 3: "1" * 64}
+    assert write_snapshot(tmp_path / "b", make_spec(), {"train": rows}, known=known).label == "demo@2"
+    assert write_snapshot(tmp_path / "b", make_spec(), {"train": rows[1:]}, known=known).label == "demo@4"
+    assert write_snapshot(tmp_path / "a", make_spec(), {"train": rows}, known=known).label == "demo@1"
 
 
 def test_a_changed_recipe_is_another_snapshot(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:

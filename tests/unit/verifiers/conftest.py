@@ -2,8 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from kat_data.verifiers.dispatch import Verifiers
 from kat_data.verifiers.math.pool import MathPool
-from kat_data.verifiers.verifiers import Verifiers
 
 
 @pytest.fixture(scope="session")

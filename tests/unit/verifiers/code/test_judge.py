@@ -1,4 +1,6 @@
+import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import pytest
@@ -157,19 +159,28 @@ print("ok" if one < other else f"{one} is not less than {other}")
     [
         ("n = int(input())\nprint(1, n - 1)", "passed", ""),
         ("n = int(input())\nprint(n - 1, 1)", "failed", "case 1: 2 is not less than 1"),
-        ("print(1, 2)", "failed", "case 2: checker: exit status 1"),
+        ("n = int(input())\nprint(*(1, n - 1) if n == 3 else (1, 2))", "failed", "case 2: checker: exit status 1"),
         ("print('ok')", "failed", "case 1: checker: exit status 1"),
         ("import os\nos.write(1, b'\\xff')", "failed", "case 1: checker: exit status 1"),
         ("n = int(input())\nprint(1, n - 1)\nraise SystemExit(2)", "failed", "case 1: exit status 2"),
     ],
 )
-def test_a_checker_decides_in_the_sandbox(sandbox, source, verdict, says):
-    found = judge_program(sandbox, stdio(checker=CHECKER), source)
+@pytest.mark.parametrize("expected", ["1 2\n", ""])
+def test_a_checker_decides_in_the_sandbox(sandbox, expected, source, verdict, says):
+    cases = (StdioCase(stdin="3\n", expected=expected), StdioCase(stdin="5\n", expected=expected and "2 3\n"))
+    found = judge_program(sandbox, stdio(*cases, checker=CHECKER), source)
     assert found.verdict == verdict, found
     assert says in found.evidence.get("reason", "")
 
 
-@pytest.mark.parametrize("said", ["print('OK')", "pass", "print('ok')\nraise SystemExit(1)", "print('ok ok')"])
+@pytest.mark.parametrize("checker", ["raise ValueError", "print('ok')\nraise SystemExit(1)", "def f(:", "1 / 0"])
+def test_a_checker_that_breaks_on_the_expected_output_too_is_the_tasks_fault(sandbox, checker):
+    found = judge_program(sandbox, stdio(checker=checker), "print(int(input()) ** 2)")
+    assert (found.verdict, found.reward) == ("invalid_task", None)
+    assert found.evidence["reason"] == "case 1: checker: exit status 1"
+
+
+@pytest.mark.parametrize("said", ["print('OK')", "pass", "print('ok ok')"])
 def test_a_checker_must_say_ok_and_nothing_else(sandbox, said):
     assert judge_program(sandbox, stdio(checker=said), "pass").verdict == "failed"
 
@@ -231,6 +242,62 @@ def a_test_run(ending: Ending, *, passed: bool = False, fault: bool = False, fai
 
 def ran(ending: Ending, stdout: bytes = b"9\n", *, code: int = 0, compiled: bool = True, stderr: str = "") -> Ran:
     return Ran(ending=ending, code=code, stdout=stdout, stderr=stderr, seconds=0.1, compiled=compiled)
+
+
+class Slow(Told):
+    """Every run takes as long as `seconds` says for its input and ends so; a checker is told by its source."""
+
+    def __init__(self, seconds: Callable[[bytes], float], checker: Callable[[bytes], Ran] | None = None) -> None:
+        super().__init__()
+        self._seconds, self._checker = seconds, checker
+        self._checks = False
+        self.asked: list[int] = []
+
+    def judge(self, program: Program, work: Callable[[Loaded], T]) -> T:
+        self._checks = program.source == "checker"
+        return work(self)
+
+    def run(self, inputs: Sequence[bytes]) -> list[Ran]:
+        if self._checks:
+            assert self._checker
+            return [self._checker(given) for given in inputs]
+        self.asked.append(len(inputs))
+        return [replace(ran(Ending.EXITED, given), seconds=self._seconds(given)) for given in inputs]
+
+
+def same(count: int) -> list[StdioCase]:
+    return [StdioCase(stdin=f"{n}", expected=f"{n}") for n in range(count)]
+
+
+def test_all_cases_together_have_a_limit_too():
+    told = Slow(lambda _: 4.9)
+    found = judge_program(told, stdio(*same(1000)), "")
+    assert (found.verdict, found.evidence["passed"]) == ("timeout", 21)
+    assert found.evidence["reason"] == "case 22: the cases before took 103 s, all may take 100 s"
+    assert sum(told.asked) == 21
+    assert judge_program(Slow(lambda _: 4.9), stdio(*same(21)), "").verdict == "passed"
+    assert judge_program(Slow(lambda _: 0.05), stdio(*same(1000)), "").verdict == "passed"
+
+
+def test_a_checker_that_is_only_slow_on_a_programs_output_fails_the_program():
+    def checker(of_program: float, of_expected: float, ending: Ending = Ending.EXITED) -> Callable[[bytes], Ran]:
+        def check(given: bytes) -> Ran:
+            case = json.loads(given)
+            own = case["output"] != case["expected"]
+            return replace(ran(ending if own else Ending.EXITED, b"ok"), seconds=of_program if own else of_expected)
+
+        return check
+
+    cases = [StdioCase(stdin=f"{n}", expected=f"{n}.0") for n in range(50)]
+    task = CodeTask(mode=TaskMode.STDIO, cases=tuple(cases), checker="checker")
+    for check, verdict in (
+        (checker(1.0, 1.0), "passed"),
+        (checker(9.0, 0.1), "failed"),
+        (checker(9.0, 9.0), "invalid_task"),
+        (checker(10.0, 0.1, Ending.TIMEOUT), "failed"),
+        (lambda _: replace(ran(Ending.TIMEOUT), seconds=10.0), "invalid_task"),
+    ):
+        assert judge_program(Slow(lambda _: 0.01, check), task, "").verdict == verdict
 
 
 @pytest.mark.parametrize("ending", [ending for ending in Ending if ending is not Ending.EXITED])

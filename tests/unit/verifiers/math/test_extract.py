@@ -1,6 +1,6 @@
 import pytest
 
-from kat_data.verifiers.math.extract import boxes, extract
+from kat_data.verifiers.math.extract import boxes, extract, extract_reference
 from kat_data.verifiers.math.text import normalise
 
 
@@ -56,3 +56,29 @@ def test_thinking_is_no_answer(reply: str, text: str) -> None:
 )
 def test_a_reply_that_only_mentions_numbers_states_no_answer(reply: str) -> None:
     assert extract(reply).text not in {"7", "8"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        r"\boxed{7}. Wait, it should be 8.",
+        r"If n is even it is \boxed{7}; if n is odd, \boxed{8}.",
+        r"\boxed{8} (instead of \boxed{7})",
+        "Suppose the answer is 7.",
+        "The answer is 7. Or 8.",
+        "6\n7\n8",
+        "Solution 1 gives 7. Solution 2 gives 8.",
+    ],
+)
+def test_a_reply_that_takes_its_answer_back_or_has_several_states_none(reply: str) -> None:
+    assert extract(reply).text not in {"7", "8"}
+
+
+def test_two_formulas_side_by_side_are_two_answers() -> None:
+    assert extract(r"\(4\) \(3\)").text == "4, 3"
+
+
+def test_a_reference_may_say_that_there_is_no_answer() -> None:
+    assert extract("cannot be determined").text == ""
+    assert extract_reference("cannot be determined").text == "cannot be determined"
+    assert extract_reference("").text == ""

@@ -10,7 +10,7 @@ import pytest
 
 from kat_data.errors import VerifierFault
 from kat_data.verifiers.math import pool as math_pool
-from kat_data.verifiers.math.pool import MathPool, Worker
+from kat_data.verifiers.math.pool import MathPool, Worker, WorkerDiedError
 from kat_data.verifiers.math.worker import FRAME_LIMIT, pack, unpack
 
 
@@ -83,4 +83,27 @@ def test_an_expression_that_ends_two_workers_is_over_a_limit_while_a_third_is_we
     pool = MathPool(size=1, deadline=20.0)
     assert pool.compare("deadly", "1")["limit"] == "its process"
     assert pool.compare("1+1", "2")["equal"]
+    pool.close()
+
+
+def test_two_workers_that_die_share_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines: list[float] = []
+
+    def die(worker: Worker, gold: str, answer: str, deadline: float) -> dict[str, object]:
+        deadlines.append(deadline)
+        raise WorkerDiedError("gone")
+
+    monkeypatch.setattr(Worker, "compare", die)
+    with pytest.raises(VerifierFault):
+        MathPool(size=1, deadline=20.0).compare("1", "2")
+    first, second, _ = deadlines
+    assert second < first == 20.0
+
+
+def test_the_start_of_a_worker_counts_as_waiting() -> None:
+    pool = MathPool(size=1, deadline=20.0)
+    pool.compare("x", "y")
+    started = pool.waited
+    pool.compare("x", "y")
+    assert started > 0.01 > pool.waited - started
     pool.close()

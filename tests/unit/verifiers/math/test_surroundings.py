@@ -17,6 +17,14 @@ from kat_data.verifiers.math.surroundings import is_part, trailing
         ("", ", 8"),
         ("", " is wrong"),
         ("$", "x$"),
+        ("", r"\text{ or }8"),
+        ("", "{8}"),
+        ("", r"\le x"),
+        ("", "?"),
+        ("", " (incorrect)"),
+        ("Do not answer ", ""),
+        ("A common mistake is to answer ", ""),
+        ("I am not sure, maybe ", ""),
     ],
 )
 def test_a_box_that_is_part_of_more_or_denied_is_no_answer(before: str, after: str) -> None:
@@ -46,6 +54,7 @@ def test_a_box_in_prose_or_alone_in_a_formula_is_the_answer(before: str, after: 
         (r"\%$", r"\%"),
         (" million people", " million"),
         ("$ grams.", " grams"),
+        (" g", r" \text{g}"),
         (r"^\circ", r"^\circ"),
         (" in all", ""),
         (".", ""),

@@ -31,7 +31,7 @@ def judge(verifier: MathVerifier, reference: str | None, answer: str) -> Verdict
         ("[0, 1)", r"x \in [0, 1)", "text"),
         ("[0, 1)", r"0 \le x < 1", "interval"),
         (r"x^2+y^2=4", r"\frac{x^2+y^2}{2}=2", "numeric"),
-        (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{bmatrix}1\\2\end{bmatrix}", "math-verify"),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{bmatrix}\frac{2}{2}\\2\end{bmatrix}", "math-verify"),
     ],
 )
 def test_the_first_layer_that_can_decide_does(verifier: MathVerifier, reference: str, answer: str, layer: str) -> None:
@@ -140,3 +140,36 @@ def test_hostile_lengths_take_no_more_than_a_moment(verifier: MathVerifier, text
 def test_a_reply_that_is_cut_to_its_end_never_loses_the_head_of_a_number(verifier: MathVerifier) -> None:
     assert judge(verifier, "5", "1" + "0" * 30_000 + "5").outcome is not Outcome.CORRECT
     assert judge(verifier, "5", "word " * 8_000 + "#### 5").outcome is not Outcome.INCORRECT
+
+
+def test_seconds_are_of_judging_and_not_of_waiting() -> None:
+    pool = MathPool(size=1, deadline=20.0)
+    start = time.monotonic()
+    found = grade(r"\begin{pmatrix}1&2\end{pmatrix}", r"\begin{pmatrix}1&3\end{pmatrix}", pool)
+    assert found.layer == "math-verify"
+    assert 0 < found.seconds <= time.monotonic() - start - pool.waited
+    pool.close()
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "status"),
+    [
+        (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", "[[1,2],[3,4]]", Status.CORRECT),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", "(1, 2)", Status.CORRECT),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", "(2, 1)", Status.INCORRECT),
+        (r"\begin{pmatrix}1\\2\end{pmatrix}", "1, 2", Status.INCORRECT),
+        ("x = 4", "2x = 8", Status.INCORRECT),
+        ("x = 4", "x - 4 = 0", Status.CORRECT),
+        (r"(-\infty,0)\cup(0,\infty)", r"x \neq 0", Status.CORRECT),
+        (r"\emptyset", "no solution", Status.CORRECT),
+        ("40", r"40\%", Status.INCORRECT),
+        (r"40\%", "40", Status.CORRECT),
+        ("3", "3 h", Status.INCORRECT),
+        ("3", r"3\text{ h}", Status.CORRECT),
+        ("C", "c", Status.INCORRECT),
+        ("x", "X", Status.INCORRECT),
+        ("7", r"\cancel{7}", Status.UNPARSABLE),
+    ],
+)
+def test_what_counts_as_equal(verifier: MathVerifier, reference: str, answer: str, status: Status) -> None:
+    assert judge(verifier, reference, answer).status is status

@@ -18,7 +18,7 @@ from kat_data.verifiers.code.expression import (
     evaluate,
     leaves,
 )
-from kat_data.verifiers.code.values import BINARY, COMPARE, CONSTANTS, FUNCTIONS, TYPES, UNARY
+from kat_data.verifiers.code.operations import BINARY, COMPARE, CONSTANTS, FUNCTIONS, TYPES, UNARY
 
 _MUTABLE = (list, dict, set, bytearray)
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)

@@ -7,15 +7,21 @@ runs here, but they may be long, deep or chosen to make an operation slow.
 import math
 import operator
 import reprlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+from kat_data.sandbox.inside import library
 from kat_data.sandbox.inside.values import Iterated
 
 _BITS = 1 << 16
 _LENGTH = 1_000_000
 _DIGITS = 4000
 _CROWD = 64
+_REPEATED = (str, bytes, bytearray, list, tuple, deque)
 
 TYPES: dict[str, type] = {
     kind.__name__: kind
@@ -32,6 +38,8 @@ def _bounded(*values: Any) -> None:
     for value in values:
         if type(value) is int and value.bit_length() > _BITS:
             raise Unfit(f"a number of {value.bit_length()} bits")
+        if type(value) is Fraction:
+            _bounded(value.numerator, value.denominator)
 
 
 def _items(value: Any) -> Any:
@@ -67,8 +75,8 @@ def _set(value: Any = ()) -> set[Any]:
 
 
 def _dict(value: Any = (), **named: Any) -> dict[Any, Any]:
-    if type(value) is dict:
-        return value | named
+    if isinstance(value, dict):
+        return dict(value) | named
     pairs = list(_items(value))
     if any(type(pair) not in (list, tuple) or len(pair) != 2 for pair in pairs):
         raise Unfit("no mapping and no pairs")
@@ -81,6 +89,8 @@ def _sum(value: Any, start: Any = 0) -> Any:
         raise Unfit("a sum that is no number")
     items = list(_items(value))
     _bounded(start, *items)
+    if sum(item.denominator.bit_length() for item in items if type(item) is Fraction) > _BITS:
+        raise Unfit("a sum of fractions that long")
     return sum(items, start)
 
 
@@ -114,7 +124,7 @@ def _round(value: Any, digits: Any = None) -> Any:
 def _str(value: Any = "") -> str:
     for part in _parts(value):
         _bounded(part)
-        if type(part).__name__ not in TYPES and part is not None:
+        if type(part).__name__ not in TYPES and part is not None and not isinstance(part, library.KINDS):
             raise Unfit("the text of an object of the program")
     return str(value)
 
@@ -125,10 +135,10 @@ def _parts(value: Any) -> Iterator[Any]:
     while rest:
         part = rest.pop()
         yield part
-        if type(part) is dict:
+        if isinstance(part, dict):
             rest.extend(part.values())
             rest.extend(part)
-        elif type(part) in (list, tuple, set, frozenset):
+        elif isinstance(part, list | tuple | set | frozenset | deque):
             rest.extend(part)
 
 
@@ -147,22 +157,25 @@ def _best(choose: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _mul(one: Any, other: Any) -> Any:
-    if type(one) is int and type(other) in (str, bytes, bytearray, list, tuple):
+    if isinstance(one, int) and isinstance(other, _REPEATED):
         one, other = other, one
-    if type(one) in (str, bytes, bytearray, list, tuple) and type(other) is int:
+    if isinstance(one, _REPEATED) and isinstance(other, int):
         return one * other if len(one) * max(other, 0) <= _LENGTH else _too_long()
     _bounded(one, other)
     return one * other
 
 
 def _pow(one: Any, other: Any) -> Any:
-    if type(one) is int and type(other) is int and one.bit_length() * abs(other) > _BITS:
+    if type(one) is Decimal or type(other) in (Decimal, Fraction):
+        raise Unfit("a power of that kind")
+    parts = (one.numerator, one.denominator) if type(one) is Fraction else (one,)
+    if type(other) is int and any(type(p) is int and p.bit_length() * abs(other) > _BITS for p in parts):
         raise Unfit("a power that large")
     return one**other
 
 
 def _mod(one: Any, other: Any) -> Any:
-    if type(one) not in (bool, int, float):
+    if type(one) not in (bool, int, float, Fraction, Decimal, timedelta):
         raise Unfit("formatting")
     _bounded(one, other)
     return one % other

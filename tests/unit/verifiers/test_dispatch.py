@@ -7,7 +7,7 @@ from kat_data.domain.category import Category
 from kat_data.domain.query import VerifierKind, VerifierSpec
 from kat_data.domain.verdict import Outcome, Status
 from kat_data.testing.builders import a_candidate, a_query
-from kat_data.verifiers.verifiers import Verifiers
+from kat_data.verifiers.dispatch import Verifiers
 
 
 def test_a_query_without_a_verifier_gets_no_verdict(verifiers: Verifiers) -> None:

@@ -1,9 +1,12 @@
 import time
+from collections import Counter, deque
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
 from kat_data.sandbox.inside.values import Iterated, Opaque
-from kat_data.verifiers.code.values import BINARY, COMPARE, FUNCTIONS, Unfit, show
+from kat_data.verifiers.code.operations import BINARY, COMPARE, FUNCTIONS, Unfit, show
 
 CROWD = [(2**61 - 1) * n for n in range(1, 30_000)]
 DEEP: list = []
@@ -33,6 +36,11 @@ for _ in range(100_000):
         lambda: BINARY["Mod"]("%1000000000d", 1),
         lambda: BINARY["FloorDiv"](1 << 4_000_000, (1 << 2_000_000) + 1),
         lambda: BINARY["LShift"](1, 10**12),
+        lambda: BINARY["Mult"](deque([0]), 10**10),
+        lambda: BINARY["Pow"](Fraction(1, 3), 10**9),
+        lambda: BINARY["Pow"](Decimal("1.0000001"), Decimal("1e9000")),
+        lambda: BINARY["Div"](Fraction(1, 1 << 100_000), 3),
+        lambda: FUNCTIONS["sum"]([Fraction(1, (1 << 60_000) + n) for n in range(9)]),
     ],
 )
 def test_what_would_slow_this_process_is_refused_at_once(work):
@@ -84,3 +92,12 @@ def test_values_are_shown_short(value, shown):
 
 def test_deep_values_are_shown_too():
     assert show(DEEP).startswith("[[[[")
+
+
+def test_values_of_the_library_are_worked_with():
+    assert FUNCTIONS["dict"](Counter("aab")) == {"a": 2, "b": 1}
+    assert FUNCTIONS["str"]([Fraction(1, 2), Decimal("1.10")]) == "[Fraction(1, 2), Decimal('1.10')]"
+    assert BINARY["Mult"](2, deque([1])) == deque([1, 1])
+    assert BINARY["Pow"](Fraction(1, 2), 3) == 0.125
+    assert FUNCTIONS["sum"]([Fraction(1, 2), Fraction(1, 3)]) == Fraction(5, 6)
+    assert BINARY["Mod"](Decimal("5.5"), 2) == Decimal("1.5")

@@ -1,4 +1,4 @@
-"""All verifiers behind one call: the query's own spec says which of them decides."""
+"""Dispatch to verifiers: all of them behind one call, and the query's own spec says which decides."""
 
 import asyncio
 import threading
@@ -38,6 +38,10 @@ class Verifiers:
         self._made: dict[VerifierKind, Verifier] = {}
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
+
+    def name(self, kind: VerifierKind) -> str:
+        """Return the name of the verifier of one kind, as verdicts cite it."""
+        return self._verifier(kind).name
 
     def verify(self, query: Query, candidate: Candidate) -> Verdict | None:
         """Return the verdict, or none where the query has no verifier; may block for seconds, or raise as they do."""

@@ -1,0 +1,84 @@
+"""From runs to snapshots, in folders that know nothing of each other."""
+
+from pathlib import Path
+
+import pytest
+
+from kat_data.clock import SystemClock
+from kat_data.domain.query import VerifierKind, VerifierSpec
+from kat_data.errors import UserError
+from kat_data.pipeline.publish import publish_run
+from kat_data.registry import queries
+from kat_data.registry.runs import RunRow
+from kat_data.registry.session import Registry
+from kat_data.snapshots.write import Written
+from kat_data.testing import a_query
+
+pytestmark = pytest.mark.integration
+
+_IMPOSSIBLE = VerifierSpec(kind=VerifierKind.KEYWORD, options={"keywords": ["what nobody says"]})
+
+
+@pytest.fixture
+async def two_runs(run, lean, add_queries, easy_queries) -> tuple[RunRow, RunRow]:
+    add_queries(*easy_queries[:3])
+    first = await run(lean())
+    add_queries(*easy_queries[3:5])
+    return first, await run(lean())
+
+
+@pytest.fixture
+def publish(registry: Registry, tmp_path: Path):
+    def publish_(run: RunRow, root: str) -> Written:
+        return publish_run(registry, tmp_path / root, run.id, name=None, partial=False, clock=SystemClock())
+
+    return publish_
+
+
+@pytest.fixture
+def snapshots_of(registry: Registry):
+    """Return the snapshots that hold samples of a run."""
+
+    def look(run: RunRow) -> set[tuple[str, int, str]]:
+        with registry.engine.connect() as connection:
+            samples = queries.list_samples(connection, run.id, 100)
+            found = [queries.sample_lineage(connection, str(sample["id"]))["snapshots"] for sample in samples]
+        assert samples
+        assert all(each == found[0] for each in found)
+        return {(each["name"], each["version"], each["hash"]) for each in found[0]}
+
+    return look
+
+
+def test_two_folders_never_give_one_version_to_two_snapshots(two_runs, publish, snapshots_of) -> None:
+    first, second = (publish(run, root) for run, root in zip(two_runs, "ab", strict=True))
+    assert (first.label, second.label) == ("lean@1", "lean@2")
+    for run, written in zip(two_runs, (first, second), strict=True):
+        label = "lean", written.manifest.unhashed.version, written.manifest.hashed.content_hash
+        assert snapshots_of(run) == {label}
+
+
+def test_content_keeps_its_version_wherever_it_is_written_again(two_runs, publish) -> None:
+    for root in "ab":
+        assert publish(two_runs[0], root).label == "lean@1"
+        assert publish(two_runs[1], root).label == "lean@2"
+        assert publish(two_runs[0], root).existed
+
+
+async def test_samples_of_another_run_that_gave_the_same_rows_are_noted(
+    two_runs, publish, run, lean, add_queries, snapshots_of
+) -> None:
+    first = publish(two_runs[1], "a")
+    add_queries(a_query("No verifier accepts this.", reference="nothing", verifier=_IMPOSSIBLE))
+    again = await run(lean())
+    assert publish(again, "a").existed
+    assert snapshots_of(again) == {("lean", 1, first.manifest.hashed.content_hash)}
+
+
+def test_a_version_that_is_another_snapshot_here_is_refused(two_runs, publish, registry, tmp_path: Path) -> None:
+    mine = publish(two_runs[0], "a")
+    with registry.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE snapshots SET hash = '\\x00'")  # as if another machine had built the folder
+    with pytest.raises(UserError, match="lean@1 is another snapshot in this registry: publish under another --name"):
+        publish(two_runs[0], "a")
+    assert mine.path.is_dir()
