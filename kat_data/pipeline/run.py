@@ -8,6 +8,7 @@ from kat_data.registry.session import Registry
 
 def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
     """Return the run of this recipe over the registry's queries, and whether it is new."""
+    plan = Plan(recipe.stages)
     # One snapshot of the queries for the key, the count and the items, whatever is imported meanwhile.
     engine = registry.engine.execution_options(isolation_level="REPEATABLE READ")
     with engine.begin() as connection:
@@ -16,8 +17,10 @@ def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
             name=recipe.name,
             recipe=recipe.resolved(),
             identity=recipe.identity(),
-            first_stage=Plan(recipe.stages).first,
+            first_stage=plan.first,
             sources=recipe.queries.sources,
             categories=[category.value for category in recipe.queries.categories],
             limit=recipe.queries.limit,
+            held=plan.select is not None,
+            seed=recipe.seed,
         )

@@ -10,7 +10,7 @@ from psycopg.rows import dict_row
 
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.codec import from_python
-from kat_data.domain.draft import Draft
+from kat_data.domain.draft import Draft, Further
 from kat_data.domain.mode import ModeChoice, Vote
 from kat_data.domain.query import Query
 from kat_data.domain.tag import Tag, TagSummary
@@ -19,7 +19,7 @@ from kat_data.domain.verdict import Verdict
 Row = dict[str, Any]
 Item = tuple[int, int]  # run id, query id
 
-FACT_TABLES = ("tags", "tag_summaries", "turns", "votes", "candidates", "verdicts")
+FACT_TABLES = ("tags", "tag_summaries", "turns", "votes", "candidates", "verdicts", "further")
 
 LOAD_QUERIES = """
     SELECT queries.id, queries.hash, messages, tools, reference, verifier, category, sources.name AS source,
@@ -43,6 +43,9 @@ def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
     if _turn_state(after) != _turn_state(before):
         rows["turns"].append({**turn_key, **_turn_state(after)})
     _candidate_facts(turn_key, before, after, rows)
+    for one in after.further:
+        if one not in before.further:
+            rows["further"].append({**turn_key, **_record(one)})
     return rows
 
 
@@ -125,8 +128,9 @@ def _draft(query: Query, turn: int, facts: Mapping[str, list[Row]]) -> Draft:
 
 
 def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft:
-    states, votes, candidates, verdicts = (
-        [row for row in facts[table] if row["turn"] == turn] for table in ("turns", "votes", "candidates", "verdicts")
+    states, votes, candidates, verdicts, further = (
+        [row for row in facts[table] if row["turn"] == turn]
+        for table in ("turns", "votes", "candidates", "verdicts", "further")
     )
     state = states[0] if states else dict.fromkeys(("mode", "accepted", "judge_analysis"))
     return replace(
@@ -136,6 +140,7 @@ def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft
         candidates=tuple(_candidate(row, verdicts) for row in _in_order(candidates)),
         accepted=state["accepted"],
         judge_analysis=state["judge_analysis"],
+        further=tuple(from_python(Further, _fields(Further, row)) for row in _in_order(further)),
     )
 
 

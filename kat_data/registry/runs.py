@@ -14,7 +14,7 @@ from kat_data.hashing import content_hash
 from kat_data.registry.claims import REVIVE
 
 CHOSEN = """
-    SELECT queries.id, queries.hash FROM queries JOIN sources ON sources.id = queries.source_id
+    SELECT queries.id, queries.hash, queries.category FROM queries JOIN sources ON sources.id = queries.source_id
     WHERE (cardinality((:sources)::text[]) = 0 OR sources.name = ANY(:sources))
       AND (cardinality((:categories)::text[]) = 0 OR queries.category = ANY(:categories))
     ORDER BY queries.hash
@@ -61,14 +61,16 @@ def open_run(
     sources: Sequence[str],
     categories: Sequence[str],
     limit: int | None,
+    held: bool = False,
+    seed: int = 0,
 ) -> tuple[RunRow, bool]:
     """Return the run of this recipe over the chosen queries, and whether it is new.
 
-    An existing one takes the recipe's new budget.
+    An existing one takes the recipe's new budget. `held` items wait until a mixture needs them, in the seed's order.
     """
     chosen = {"sources": list(sources), "categories": list(categories), "limit": limit}
     # Chosen once, so that the run's key and its items are of the same queries while an import goes on.
-    connection.execute(text("CREATE TEMPORARY TABLE chosen (id bigint, hash bytea) ON COMMIT DROP"))
+    connection.execute(text("CREATE TEMPORARY TABLE chosen (id bigint, hash bytea, category text) ON COMMIT DROP"))
     connection.execute(text(f"INSERT INTO chosen {CHOSEN}"), chosen)
     digest, count = connection.execute(
         text("SELECT sha256(string_agg(hash, ''::bytea ORDER BY hash)), count(*) FROM chosen")
@@ -87,10 +89,14 @@ def open_run(
     if made is not None:
         connection.execute(
             text("""
-                INSERT INTO work_items (run_id, query_id, stage, state)
-                SELECT :run, id, :stage, 'ready' FROM chosen ORDER BY hash
+                INSERT INTO work_items (run_id, query_id, stage, state, stratum, rank)
+                SELECT :run, id, :stage, CASE WHEN :held THEN 'held' ELSE 'ready' END,
+                    CASE WHEN :held THEN 'category=' || category END,
+                    CASE WHEN :held THEN ('x' || left(encode(sha256(:seed || hash), 'hex'), 15))::bit(60)::bigint
+                        ELSE 0 END
+                FROM chosen ORDER BY hash
             """),
-            {"run": made, "stage": first_stage},
+            {"run": made, "stage": first_stage, "held": held, "seed": str(seed).encode()},
         )
         return get_run(connection, made), True
     connection.execute(
@@ -168,7 +174,7 @@ def funnel(connection: Connection, run: int) -> list[FunnelRow]:
 
 def unfinished(connection: Connection, run: int) -> int:
     """Return how many items of a run have not ended yet."""
-    sql = text("SELECT count(*) FROM work_items WHERE run_id = :run AND state = 'ready'")
+    sql = text("SELECT count(*) FROM work_items WHERE run_id = :run AND state IN ('ready', 'held')")
     count: int = connection.execute(sql, {"run": run}).scalar_one()
     return count
 

@@ -7,6 +7,7 @@ from kat_data.stages.reason_on import ReasonOn
 from kat_data.stages.route_mode import RouteMode
 from kat_data.stages.sample_off import SampleOff
 from kat_data.stages.sample_on import SampleOn
+from kat_data.stages.select import Select
 from kat_data.stages.stage import Stage
 from kat_data.stages.tag import TagQuery
 from kat_data.stages.verify import VerifyGate
@@ -20,6 +21,7 @@ STAGES: dict[str, type[Stage]] = {
         TagQuery,
         VoteMode,
         RouteMode,
+        Select,
         SampleOff,
         ReasonOn,
         SampleOn,
