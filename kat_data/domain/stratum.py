@@ -32,7 +32,7 @@ class Labels:
     pass_rate: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stratum:
     """A part of a mixture: `allowed` values by dimension, and `bounds` of those that are numbers."""
 
@@ -76,8 +76,8 @@ def parse_stratum(text: str) -> Stratum:
             raise ValueError(f"`{name}` stands twice in `{text}`")
         named[name] = value
     return Stratum(
-        tuple((name, _values(name, named[name])) for name in CHOICES if name in named),
-        tuple(_range(name, named[name]) for name in RANGES if name in named),
+        allowed=tuple((name, _values(name, named[name])) for name in CHOICES if name in named),
+        bounds=tuple(_range(name, named[name]) for name in RANGES if name in named),
     )
 
 
