@@ -1,9 +1,20 @@
 """Opening runs: the same resolved recipe over the same queries is the same run."""
 
+from typing import Any
+
+from sqlalchemy import Connection
+
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe
-from kat_data.registry import runs
+from kat_data.registry import benchmarks, runs
 from kat_data.registry.session import Registry
+from kat_data.stages.decontaminate import Decontaminate
+
+
+def _context(connection: Connection, recipe: Recipe) -> dict[str, Any]:
+    """Return what decides the samples beside recipe and queries: the benchmarks whose items are left out."""
+    named = [stage.benchmarks for stage in recipe.stages if isinstance(stage, Decontaminate)]
+    return {"benchmarks": benchmarks.digests(connection, named[0])} if named else {}
 
 
 def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
@@ -21,6 +32,7 @@ def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
             sources=recipe.queries.sources,
             categories=[category.value for category in recipe.queries.categories],
             limit=recipe.queries.limit,
+            context=_context(connection, recipe),
             held=plan.select is not None,
             seed=recipe.seed,
         )

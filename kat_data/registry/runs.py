@@ -1,8 +1,9 @@
 """Runs in the registry: open one over a set of queries, change its state, count its funnel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -21,7 +22,7 @@ CHOSEN = """
     LIMIT (:limit)::bigint
 """
 
-RUN_COLUMNS = "id, name, recipe, state, reason, queries, created_at, finished_at"
+RUN_COLUMNS = "id, name, recipe, context, state, reason, queries, created_at, finished_at"
 
 RUN_LOCK = 0x4B4F  # the class of the runs' advisory locks: one local executor a run
 LOCK_RUN = f"SELECT pg_try_advisory_lock({RUN_LOCK}, %(run)s::integer)"
@@ -29,11 +30,12 @@ LOCK_RUN = f"SELECT pg_try_advisory_lock({RUN_LOCK}, %(run)s::integer)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """One run as stored; `recipe` is the resolved recipe."""
+    """One run as stored; `recipe` is the resolved recipe, `context` what else decides the samples."""
 
     id: int
     name: str
     recipe: dict[str, Any]
+    context: dict[str, Any]
     state: RunState
     reason: str | None
     queries: int
@@ -61,12 +63,14 @@ def open_run(
     sources: Sequence[str],
     categories: Sequence[str],
     limit: int | None,
+    context: Mapping[str, Any] = MappingProxyType({}),
     held: bool = False,
     seed: int = 0,
 ) -> tuple[RunRow, bool]:
     """Return the run of this recipe over the chosen queries, and whether it is new.
 
-    An existing one takes the recipe's new budget. `held` items wait until a mixture needs them, in the seed's order.
+    An existing one takes the recipe's new budget. `context` is what decides the samples beside recipe and queries;
+    `held` items wait until a mixture needs them, in the seed's order.
     """
     chosen = {"sources": list(sources), "categories": list(categories), "limit": limit}
     # Chosen once, so that the run's key and its items are of the same queries while an import goes on.
@@ -77,14 +81,20 @@ def open_run(
     ).one()
     if not count:
         raise UserError(_nothing_chosen(sources, categories))
-    key = content_hash({"recipe": identity, "queries": digest.hex()})
+    key = content_hash({"recipe": identity, "queries": digest.hex(), **context})
     made = connection.execute(
         text("""
-            INSERT INTO runs (key, name, recipe, state, queries)
-            SELECT :key, :name, :recipe, 'open', :queries WHERE NOT EXISTS (SELECT FROM runs WHERE key = :key)
+            INSERT INTO runs (key, name, recipe, context, state, queries)
+            SELECT :key, :name, :recipe, :context, 'open', :queries WHERE NOT EXISTS (SELECT FROM runs WHERE key = :key)
             ON CONFLICT (key) DO NOTHING RETURNING id
         """),
-        {"key": key, "name": name, "recipe": orjson.dumps(recipe).decode(), "queries": count},
+        {
+            "key": key,
+            "name": name,
+            "recipe": orjson.dumps(recipe).decode(),
+            "context": orjson.dumps(dict(context)).decode(),
+            "queries": count,
+        },
     ).scalar()
     if made is not None:
         connection.execute(
@@ -209,6 +219,7 @@ def _run(row: Any) -> RunRow:
         id=row.id,
         name=row.name,
         recipe=row.recipe,
+        context=row.context,
         state=RunState(row.state),
         reason=row.reason,
         queries=row.queries,

@@ -191,6 +191,7 @@ runs = Table(
     _need("key", LargeBinary),  # content hash of the resolved recipe and the set of query hashes
     _need("name", Text),
     _need("recipe", JSON),
+    _need("context", JSON, "'{}'"),  # what else decides the samples: the benchmarks' hashes
     _need("state", Text),
     Column("reason", Text),
     _need("queries", BigInteger),

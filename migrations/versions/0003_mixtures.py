@@ -1,7 +1,8 @@
-"""Items that wait for a mixture, and several samples of one query."""
+"""Items that wait for a mixture, several samples of one query, and what decides a run beside its recipe."""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0003"
 down_revision = "0002"
@@ -10,6 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("runs", sa.Column("context", postgresql.JSON(), server_default=sa.text("'{}'"), nullable=False))
     op.add_column("work_items", sa.Column("stratum", sa.Text(), nullable=True))
     op.add_column("work_items", sa.Column("responses", sa.SmallInteger(), server_default=sa.text("1"), nullable=False))
     op.add_column("work_items", sa.Column("rank", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
@@ -53,3 +55,4 @@ def downgrade() -> None:
     op.drop_column("work_items", "rank")
     op.drop_column("work_items", "responses")
     op.drop_column("work_items", "stratum")
+    op.drop_column("runs", "context")
