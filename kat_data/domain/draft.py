@@ -23,7 +23,8 @@ class Further:
 class Draft:
     """A query on its way to a sample.
 
-    `responses` is how many samples it is to bring: beyond the first they differ in the last turn (`further`).
+    `responses` is how many samples it is to bring: beyond the first they differ in the last turn (`further`). A
+    `paired` one is accepted as a query–verifier pair, without an answer.
     `turns` are finished, each with the hash of its history in `lineages`; votes, choice, candidates, `accepted` (a
     candidate's position) and the judge analysis belong to the turn under work, whose index is `len(turns)`.
     """
@@ -40,6 +41,7 @@ class Draft:
     accepted: int | None = None
     judge_analysis: str | None = None
     further: tuple[Further, ...] = ()
+    paired: bool = False
 
     @property
     def user_text(self) -> str:

@@ -14,11 +14,10 @@ from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.held import Held
 from kat_data.domain.states import ItemState
 from kat_data.errors import KatError, LeaseLost, RecipeError, RunStopped
-from kat_data.hashing import content_hash
 from kat_data.pipeline.mixture import Round
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.tracing import TracedModel
-from kat_data.registry.drafts import Row, new_facts
+from kat_data.registry.drafts import Row, new_facts, sample_rows
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
 from kat_data.stages.stage import Stage, Tools
 
@@ -145,6 +144,9 @@ class RunJob:
 
     async def _advance(self, claim: Claim, stage: Stage, attempt: Attempt, draft: Draft) -> Claim | None:
         facts = new_facts((claim.run, claim.query), claim.draft, draft)
+        if draft.paired:
+            await self._accept(claim, attempt, facts, draft)
+            return None
         following = self._plan.after(stage.name, draft)
         if following is not None:
             return await self._go_on(claim, attempt, facts, following.name, draft)
@@ -164,7 +166,7 @@ class RunJob:
         return replace(claim, stage=stage, turn=move.turn, attempts=0, draft=draft)
 
     async def _accept(self, claim: Claim, attempt: Attempt, facts: dict[str, list[Row]], draft: Draft) -> None:
-        rows = tuple(_sample_row(claim, number, one) for number, one in enumerate(draft.finished()))
+        rows = sample_rows((claim.run, claim.query), draft)
         stratum = self._plan.stratum(draft)  # as it came out: a conversation's last turn may have another mode
         move = Move(stage=attempt.stage, turn=claim.turn, state=ItemState.ACCEPTED, stratum=stratum)
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts, samples=rows))
@@ -215,19 +217,6 @@ class RunJob:
             stage=claim.stage, started_at=self._clock.now(), seconds=0.0, outcome="dropped", calls=(), error=None
         )
         await self._drop(claim, attempt, _nothing_accepted())
-
-
-def _sample_row(claim: Claim, number: int, draft: Draft) -> Row:
-    sample = draft.sample()
-    return {
-        "hash": "\\x" + content_hash(sample).hex(),
-        "run_id": claim.run,
-        "query_id": claim.query,
-        "number": number,
-        "mode": sample.mode,
-        "sample": sample,
-        "lineage": "\\x" + draft.lineage.hex(),
-    }
 
 
 def _nothing_accepted() -> Dropped:

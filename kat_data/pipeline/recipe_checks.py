@@ -29,6 +29,7 @@ ROLES = (
 _LAST_STAGE = {
     "stage1": ("verify", "add it"),
     "stage2": ("judge_mode", "add it, or set snapshot.stage: stage1"),
+    "stage3": ("pair", "add it as the last"),
 }
 
 KNOWN_AFTER: Mapping[str, tuple[str, ...]] = {

@@ -11,10 +11,13 @@ from psycopg.rows import dict_row
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.codec import from_python
 from kat_data.domain.draft import Draft, Further
-from kat_data.domain.mode import ModeChoice, Vote
+from kat_data.domain.mode import Mode, ModeChoice, Vote
+from kat_data.domain.pair import Pair, pair_of
 from kat_data.domain.query import Query
+from kat_data.domain.sample import Sample
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.verdict import Verdict
+from kat_data.hashing import content_hash
 
 Row = dict[str, Any]
 Item = tuple[int, int]  # run id, query id
@@ -47,6 +50,27 @@ def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
         if one not in before.further:
             rows["further"].append({**turn_key, **_record(one)})
     return rows
+
+
+def sample_rows(item: Item, accepted: Draft) -> tuple[Row, ...]:
+    """Return the rows of the samples that an accepted draft brings: one for each response, or its pair."""
+    if accepted.paired:
+        found: list[tuple[Sample | Pair, Mode | None, bytes]] = [(pair_of(accepted.query), None, accepted.lineage)]
+    else:
+        samples = [(finished.sample(), finished.lineage) for finished in accepted.finished()]
+        found = [(sample, sample.mode, lineage) for sample, lineage in samples]
+    return tuple(
+        {
+            "hash": _bytea(content_hash(sample).hex()),
+            "run_id": item[0],
+            "query_id": item[1],
+            "number": number,
+            "mode": mode,
+            "sample": sample,
+            "lineage": _bytea(lineage.hex()),
+        }
+        for number, (sample, mode, lineage) in enumerate(found)
+    )
 
 
 def _candidate_facts(turn_key: Row, before: Draft, after: Draft, rows: dict[str, list[Row]]) -> None:

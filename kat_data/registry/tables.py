@@ -363,7 +363,7 @@ samples = Table(
     _need("run_id", BigInteger),
     _need("query_id", BigInteger),
     _need("number", SmallInteger, "0"),  # among the samples of the item
-    _need("mode", Text),
+    Column("mode", Text),  # none of a query–verifier pair
     _need("sample", JSON),
     _need("lineage", LargeBinary),
     _stamp("accepted_at"),

@@ -38,14 +38,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "query_id", "turn", "position", name=op.f("pk_further")),
     )
     op.add_column("samples", sa.Column("number", sa.SmallInteger(), server_default=sa.text("0"), nullable=False))
+    op.alter_column("samples", "mode", existing_type=sa.Text(), nullable=True)
     op.drop_constraint(op.f("uq_samples_run_id_query_id"), "samples", type_="unique")
     op.create_unique_constraint(op.f("uq_samples_run_id_query_id_number"), "samples", ["run_id", "query_id", "number"])
 
 
 def downgrade() -> None:
-    # Of several samples of one query the first alone fits the older table, and a waiting item is ready again.
-    op.execute("DELETE FROM snapshot_rows WHERE sample_id IN (SELECT id FROM samples WHERE number > 0)")
-    op.execute("DELETE FROM samples WHERE number > 0")
+    # The older table holds one sample of a query and no pairs, and knows no waiting items.
+    op.execute("""
+        DELETE FROM snapshot_rows WHERE sample_id IN (SELECT id FROM samples WHERE number > 0 OR mode IS NULL)
+    """)
+    op.execute("DELETE FROM samples WHERE number > 0 OR mode IS NULL")
+    op.alter_column("samples", "mode", existing_type=sa.Text(), nullable=False)
     op.execute("UPDATE work_items SET state = 'ready' WHERE state = 'held'")
     op.drop_constraint(op.f("uq_samples_run_id_query_id_number"), "samples", type_="unique")
     op.create_unique_constraint(op.f("uq_samples_run_id_query_id"), "samples", ["run_id", "query_id"])

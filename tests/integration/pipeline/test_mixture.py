@@ -143,3 +143,20 @@ async def test_a_killed_round_is_taken_up_again(add_queries, lean, run, look, fi
     row = await run(plain | {"budget": {}})
     assert filled(row) == {"any": (10, "filled")}
     assert look.ends(row.id)["accepted"] == 10
+
+
+async def test_pairs_are_accepted_without_an_answer(add_queries, lean, run, registry, server, look) -> None:
+    answerless = a_query("Say something.", reference=None, category=Category.GENERAL)
+    add_queries(*pool(Category.GENERAL, 6), a_query("Hi", "Hello", "What is 1 + 1?"), answerless)
+    row = await run(
+        lean(stages=["normalise", {"select": {"counts": {"any": 8}}}, "pair"], snapshot={"stage": "stage3"})
+    )
+    assert look.ends(row.id) == {"accepted": 7, "dropped": 1}
+    assert look.reasons(row.id) == {"no_verifier"}
+    with registry.engine.connect() as connection:
+        samples = queries.list_samples(connection, row.id, 99)
+    assert {sample["mode"] for sample in samples} == {None}
+    [several] = [sample["sample"] for sample in samples if sample["category"] == "math"]
+    assert [message["content"] for message in several["messages"]] == ["Hi", "Hello", "What is 1 + 1?"]
+    assert (several["reference"], several["verifier"]["kind"]) == ("42", "math")
+    assert server.statistics.requests == 0

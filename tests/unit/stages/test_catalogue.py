@@ -19,9 +19,10 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "sample_on",
         "verify",
         "judge_mode",
+        "pair",
     ]
     once = [name for name, stage in STAGES.items() if not stage.per_turn]
-    assert once == ["normalise", "decontaminate", "tag", "select"]
+    assert once == ["normalise", "decontaminate", "tag", "select", "pair"]
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
