@@ -8,9 +8,7 @@ from sqlalchemy import Connection
 from kat_data.cli.output import print_table, rounded, say, usd
 from kat_data.domain.drop import DropReason
 from kat_data.domain.states import ItemState, RunState
-from kat_data.pipeline.mixture import Filling, fillings
-from kat_data.pipeline.plan import Plan
-from kat_data.pipeline.recipe import parse_recipe
+from kat_data.pipeline.mixture import Filling, fillings, select_of
 from kat_data.registry import queries, runs
 
 _SENTENCES = {reason.value: reason.sentence for reason in DropReason}
@@ -36,7 +34,7 @@ def report(connection: Connection, run: int) -> dict[str, Any]:
 
 
 def _fillings(connection: Connection, row: runs.RunRow) -> list[Filling]:
-    select = Plan(parse_recipe(row.recipe, f"run {row.id}").stages).select
+    select = select_of(row.recipe)
     return fillings(connection, row.id, select, row.state, row.reason) if select else []
 
 

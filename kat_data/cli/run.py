@@ -68,9 +68,10 @@ def _counts(wishes: Sequence[str]) -> dict[str, int]:
     for wish in wishes:
         stratum, colon, number = wish.rpartition(":")
         try:
-            if not colon or not (count := int(number.replace(",", "").replace("_", ""))) > 0:
+            digits = number.strip().replace(",", "").replace("_", "")
+            if not colon or not digits.isdecimal() or not int(digits):
                 raise ValueError(f"write it as {EXAMPLE[:-1]}: 5000`")
-            counts[str(parse_stratum(stratum))] = count
+            counts[str(parse_stratum(stratum))] = int(digits)
         except ValueError as error:
             raise UserError(f"--accept {wish!r}: {error}") from None
     return counts

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -62,6 +63,12 @@ def next_round(registry: Registry, run: int, plan: Plan) -> Round:
         let_on = _from_strata(connection, run, plan, select, missing)
         let_on = let_on or _from_entry(connection, run, plan, missing, standings, waiting)
         return Round(let_on=let_on) if let_on else Round(given_up=held.give_up(connection, run))
+
+
+def select_of(recipe: Mapping[str, Any]) -> Select | None:
+    """Return the stage that fills the mixture of a recipe given as plain values, none where it has no mixture."""
+    options = next((stage[Select.name] for stage in recipe.get("stages", ()) if Select.name in stage), None)
+    return None if options is None else Select.model_validate(options)
 
 
 def fillings(connection: Connection, run: int, select: Select, state: RunState, reason: str | None) -> list[Filling]:

@@ -222,7 +222,7 @@ def _in_words(problem: ErrorDetails, model: type[BaseModel]) -> list[str]:
         return [f"{where} is a list, e.g. [{problem['input']}]"]
     if kind in {"model_type", "dict_type"}:
         return [f"{where or 'this'} is a mapping of keys, and not {problem['input']!r}"]
-    return [f"{where}: {message}"]
+    return [f"{where}: {message}" if where else message]
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
