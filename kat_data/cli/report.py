@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from kat_data.cli.output import print_table, rounded, say, usd
 from kat_data.domain.drop import DropReason
 from kat_data.domain.states import ItemState, RunState
+from kat_data.pipeline.mixture import Filling, fillings, select_of
 from kat_data.registry import queries, runs
 
 _SENTENCES = {reason.value: reason.sentence for reason in DropReason}
@@ -25,15 +26,24 @@ def report(connection: Connection, run: int) -> dict[str, Any]:
         "queries": row.queries,
         "accepted": sum(f.items for f in funnel if f.state == ItemState.ACCEPTED),
         "funnel": [asdict(f) for f in funnel],
+        "mixture": [asdict(filling) for filling in _fillings(connection, row)],
         "composition": queries.composition(connection, run),
         "models": [rounded(model) for model in queries.models_of(connection, run)],
         "cost": rounded(asdict(queries.run_cost(connection, run))),
     }
 
 
+def _fillings(connection: Connection, row: runs.RunRow) -> list[Filling]:
+    select = select_of(row.recipe)
+    return fillings(connection, row.id, select, row.state, row.reason) if select else []
+
+
 def print_report(found: dict[str, Any]) -> None:
     """Print a report as tables."""
     _print_funnel(found)
+    if found["mixture"]:
+        columns = ("stratum", "target", "samples", "held", "state")
+        print_table(columns, [[f[name] for name in columns] for f in found["mixture"]], title="mixture")
     rows = [[c["category"], c["queries"], c["think_on"], c["think_off"]] for c in found["composition"]]
     total = ["all", *(sum(row[index] for row in rows) for index in (1, 2, 3))]
     print_table(

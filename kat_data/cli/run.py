@@ -1,5 +1,6 @@
 """`kat run`: a recipe over the registry's queries."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -9,7 +10,9 @@ from kat_data.cli.progress import work_on
 from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report, report
 from kat_data.domain.states import RunState
-from kat_data.pipeline.recipe import Recipe, load_recipe
+from kat_data.domain.stratum import EXAMPLE, parse_stratum
+from kat_data.errors import UserError
+from kat_data.pipeline.recipe import Recipe, load_recipe, with_counts
 from kat_data.pipeline.run import open_run
 from kat_data.pipeline.wiring import MakeClient, check_keys, make_client
 from kat_data.registry import runs
@@ -19,10 +22,16 @@ from kat_data.registry.session import Registry
 @click.command()
 @click.argument("recipe")
 @click.option("--preview", type=click.IntRange(min=1), help="Run only N queries and extrapolate the cost of all.")
+@click.option("--accept", multiple=True, metavar="'STRATUM: N'", help="Sample until N samples of a stratum are there.")
+@click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="The run's hard cap, over the recipe's.")
 @json_option
-def run(recipe: str, preview: int | None, as_json: bool) -> None:
-    """Run RECIPE (a path, or a shipped name) over the registry's queries; the same command again resumes it."""
-    whole = load_recipe(recipe)
+def run(recipe: str, preview: int | None, accept: tuple[str, ...], budget: float | None, as_json: bool) -> None:
+    """Run RECIPE (a path, or a shipped name) over the registry's queries; the same command again resumes it.
+
+    With --accept 'category=math mode=think_on difficulty=6..9: 5000', which can be given several times, the run goes
+    on until every stratum has its samples, or until the budget or the pool of queries ends, and says which.
+    """
+    whole = with_counts(load_recipe(recipe), _counts(accept), budget)
     with open_registry() as registry:
         found = run_recipe(registry, _cut(whole, preview) if preview else whole)
         if preview:
@@ -51,6 +60,21 @@ def finish_run(registry: Registry, row: runs.RunRow, *, client: MakeClient = mak
         work_on(registry, row, row.queries - left, client=client)
     with registry.engine.begin() as connection:
         return report(connection, row.id)
+
+
+def _counts(wishes: Sequence[str]) -> dict[str, int]:
+    """Read each `STRATUM: N`; raises `UserError`."""
+    counts = {}
+    for wish in wishes:
+        stratum, colon, number = wish.rpartition(":")
+        try:
+            digits = number.strip().replace(",", "").replace("_", "")
+            if not colon or not digits.isdecimal() or not int(digits):
+                raise ValueError(f"write it as {EXAMPLE[:-1]}: 5000`")
+            counts[str(parse_stratum(stratum))] = int(digits)
+        except ValueError as error:
+            raise UserError(f"--accept {wish!r}: {error}") from None
+    return counts
 
 
 def _cut(recipe: Recipe, limit: int) -> Recipe:

@@ -8,7 +8,7 @@ from kat_data.cli.output import json_option, print_json, print_table, printable,
 from kat_data.cli.registry import transaction
 from kat_data.domain.codec import from_python
 from kat_data.domain.sample import Sample
-from kat_data.domain.template import render_messages
+from kat_data.domain.template import render_messages, render_prompt_completion
 from kat_data.registry import queries
 
 Row = dict[str, Any]
@@ -44,7 +44,7 @@ def show_(ident: str, as_json: bool) -> None:
     """
     with transaction() as connection:
         lineage = queries.sample_lineage(connection, ident)
-    messages = render_messages(from_python(Sample, lineage["sample"]["sample"])) if lineage["sample"] else None
+    messages = _messages(lineage["sample"]["sample"]) if lineage["sample"] else None
     if as_json:
         calls = [rounded(call) for call in lineage["calls"]]
         print_json({**rounded(lineage), "calls": calls, "messages": messages})
@@ -117,5 +117,16 @@ def _place(row: Row) -> tuple[int, int]:
     return row["turn"], row["position"]
 
 
+def _messages(stored: Row) -> list[Row]:
+    """Return the training text: whole turns, a prompt and its completion where nobody judged the mode, or a prompt."""
+    if "turns" not in stored:
+        return [{"role": message["role"], "content": message["content"]} for message in stored["messages"]]
+    sample = from_python(Sample, stored)
+    if all(turn.judge_analysis for turn in sample.turns):
+        return render_messages(sample)
+    return [message for part in render_prompt_completion(sample) for message in part]
+
+
 def _first_words(sample: Row) -> str:
-    return " ".join(sample["turns"][0]["user"].split())[:60]
+    asked = sample["turns"][0]["user"] if "turns" in sample else sample["messages"][-1]["content"]
+    return " ".join(asked.split())[:60]

@@ -1,24 +1,36 @@
 """Drafts: what a run knows of one query so far; stages take one and return a fuller one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.mode import ModeChoice, Vote
 from kat_data.domain.query import Message, Query, Role
 from kat_data.domain.sample import Sample, Turn
+from kat_data.domain.stratum import Labels
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.hashing import content_hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Further:
+    """One more accepted candidate of the last turn, with its judge analysis once there is one."""
+
+    position: int
+    judge_analysis: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A query on its way to a sample.
 
+    `responses` is how many samples it is to bring: beyond the first they differ in the last turn (`further`). A
+    `paired` one is accepted as a query–verifier pair, without an answer.
     `turns` are finished, each with the hash of its history in `lineages`; votes, choice, candidates, `accepted` (a
     candidate's position) and the judge analysis belong to the turn under work, whose index is `len(turns)`.
     """
 
     query: Query
+    responses: int = 1
     tags: tuple[Tag, ...] = ()
     summary: TagSummary | None = None
     turns: tuple[Turn, ...] = ()
@@ -28,6 +40,8 @@ class Draft:
     candidates: tuple[Candidate, ...] = ()
     accepted: int | None = None
     judge_analysis: str | None = None
+    further: tuple[Further, ...] = ()
+    paired: bool = False
 
     @property
     def user_text(self) -> str:
@@ -57,8 +71,27 @@ class Draft:
         return tuple(messages)
 
     @property
+    def wanted(self) -> int:
+        """How many accepted candidates the turn under work needs: an earlier turn has one history alone."""
+        return self.responses if self.is_last_turn else 1
+
+    @property
+    def labels(self) -> Labels:
+        """What is known by which mixtures are made."""
+        return Labels(
+            category=self.query.category.value,
+            mode=self.choice.mode.value if self.choice else None,
+            domain=self.summary.domain if self.summary else None,
+            difficulty=self.summary.difficulty if self.summary else None,
+        )
+
+    @property
     def accepted_candidate(self) -> Candidate | None:
-        return next((c for c in self.candidates if c.position == self.accepted), None)
+        return self.candidate(self.accepted)
+
+    def candidate(self, position: int | None) -> Candidate | None:
+        """Return the candidate at `position`, none where there is none."""
+        return next((c for c in self.candidates if c.position == position), None)
 
     def finish_turn(self) -> "Draft":
         """Return the draft with the turn under work moved to `turns` and the next one blank.
@@ -80,11 +113,22 @@ class Draft:
         )
         return Draft(
             query=self.query,
+            responses=self.responses,
             tags=self.tags,
             summary=self.summary,
             turns=(*self.turns, turn),
             lineages=(*self.lineages, self._turn_lineage()),
         )
+
+    def finished(self) -> tuple["Draft", ...]:
+        """Return the drafts with every turn finished: one for each accepted candidate of the last turn."""
+        judged = self.judge_analysis is not None
+        others = [
+            replace(self, accepted=one.position, judge_analysis=one.judge_analysis)
+            for one in self.further
+            if not judged or one.judge_analysis is not None
+        ]
+        return tuple(draft.finish_turn() for draft in (self, *others))
 
     def _turn_lineage(self) -> str:
         """Hash what led to the turn.

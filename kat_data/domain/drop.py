@@ -25,6 +25,9 @@ class DropReason(StrEnum):
         "The conversation holds tool results, which cannot be answered anew turn by turn.",
     )
     CONTAMINATED = "contaminated", "The query holds an item of a benchmark."
+    OUTSIDE_MIXTURE = "outside_mixture", "The query belongs to no stratum of the mixture."
+    NO_VERIFIER = "no_verifier", "The query has no verifier that could reward an answer."
+    NOT_NEEDED = "not_needed", "The mixture needs no more of these queries."
     UNTAGGED = "untagged", "No tagging model gave a usable difficulty and domain."
     NO_VOTE = "no_vote", "No voting model gave a usable vote."
     NO_CANDIDATE = "no_candidate", "No model gave an answer that could be read."

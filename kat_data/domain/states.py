@@ -13,9 +13,13 @@ class RunState(StrEnum):
 
 
 class ItemState(StrEnum):
-    """Where one query of one run stands; a leased item is `ready` with a live lease."""
+    """Where one query of one run stands.
+
+    A leased item is `ready` with a live lease; a `held` one waits until the whole set has been looked at.
+    """
 
     READY = "ready"
+    HELD = "held"
     ACCEPTED = "accepted"
     DROPPED = "dropped"
     DEAD = "dead"
@@ -29,7 +33,8 @@ RUN_MOVES: dict[RunState, frozenset[RunState]] = {
 }
 
 ITEM_MOVES: dict[ItemState, frozenset[ItemState]] = {
-    ItemState.READY: frozenset({ItemState.ACCEPTED, ItemState.DROPPED, ItemState.DEAD}),
+    ItemState.READY: frozenset({ItemState.HELD, ItemState.ACCEPTED, ItemState.DROPPED, ItemState.DEAD}),
+    ItemState.HELD: frozenset({ItemState.READY, ItemState.DROPPED}),
     ItemState.ACCEPTED: frozenset(),
     ItemState.DROPPED: frozenset(),
     ItemState.DEAD: frozenset({ItemState.READY}),

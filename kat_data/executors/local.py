@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import psycopg
 
@@ -18,6 +19,7 @@ from kat_data.executors.drain import drain
 from kat_data.llm.gateway import Counters, Gateway
 from kat_data.pipeline.job import RunJob
 from kat_data.pipeline.look import look
+from kat_data.pipeline.mixture import next_round
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe, parse_recipe
 from kat_data.pipeline.wiring import MakeClient, build_gateway, build_models, is_recorded, make_client
@@ -101,10 +103,12 @@ async def _work(
         gateway = build_gateway(recipe, ledger, await ledger.spent(), clock, client)
         parts.push_async_callback(gateway.close)
         parts.enter_context(verifiers)
+        plan = Plan(recipe.stages)
         job = RunJob(
             run=run,
             worker=worker,
-            plan=Plan(recipe.stages),
+            plan=plan,
+            let_on=partial(asyncio.to_thread, next_round, registry, run, plan),
             tools=Tools(
                 models=build_models(recipe, gateway),
                 verify=verifiers,

@@ -3,6 +3,7 @@
 import asyncio
 import traceback
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -10,12 +11,13 @@ import psycopg
 from kat_data.clock import Clock
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
+from kat_data.domain.held import Held
 from kat_data.domain.states import ItemState
 from kat_data.errors import KatError, LeaseLost, RecipeError, RunStopped
-from kat_data.hashing import content_hash
+from kat_data.pipeline.mixture import Round
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.tracing import TracedModel
-from kat_data.registry.drafts import Row, new_facts
+from kat_data.registry.drafts import Row, new_facts, sample_rows
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
 from kat_data.stages.stage import Stage, Tools
 
@@ -25,7 +27,11 @@ class Done:
     """What one try of a stage brought: a draft, a drop or an error, with its attempt record."""
 
     attempt: Attempt
-    result: Draft | Dropped | Exception
+    result: Draft | Dropped | Held | Exception
+
+
+LetOn = Callable[[], Awaitable[Round]]
+"""Where no item of the run can be worked on: look at all that are held, and let some on."""
 
 
 class RunJob:
@@ -43,11 +49,13 @@ class RunJob:
         worker: Worker,
         plan: Plan,
         tools: Tools,
+        let_on: LetOn,
         attempts: int,
         clock: Clock,
         stop: asyncio.Event,
     ) -> None:
         self._run = run
+        self._let_on = let_on
         self._worker = worker
         self._plan = plan
         self._tools = tools
@@ -59,9 +67,15 @@ class RunJob:
     async def claim(self, limit: int) -> list[Claim]:
         """Lease at most `limit` items that can be worked on now."""
         claims = await self._worker.claim(self._run, limit)
-        if not claims and not (await self.waiting())[0]:
+        if not claims and not (await self.waiting())[0] and not await self._next_round():
             self._stop.set()  # every item has ended, or the run was cancelled
         return claims
+
+    async def _next_round(self) -> bool:
+        """Whether items that were held can be worked on now, since no other is left."""
+        made = await self._let_on()
+        self.counts["dropped"] += made.given_up
+        return made.let_on > 0
 
     async def waiting(self) -> tuple[int, float]:
         """Return how many items are unfinished, and in how many seconds the next can be claimed."""
@@ -95,6 +109,8 @@ class RunJob:
         match done.result:
             case Dropped() as dropped:
                 await self._drop(claim, done.attempt, dropped)
+            case Held() as held:
+                await self._hold(claim, done.attempt, held)
             case Exception() as error:
                 await self._fail(claim, done.attempt, error)
             case draft:
@@ -107,11 +123,11 @@ class RunJob:
             role: tuple(TracedModel(model, trace) for model in members) for role, members in self._tools.models.items()
         }
         started_at, start = self._clock.now(), self._clock.monotonic()
-        result: Draft | Dropped | Exception
+        result: Draft | Dropped | Held | Exception
         error = None
         try:
             result = await stage.run(claim.draft, replace(self._tools, models=models))
-            outcome = "dropped" if isinstance(result, Dropped) else "done"
+            outcome = {Dropped: "dropped", Held: "held"}.get(type(result), "done")
         except (RunStopped, RecipeError, psycopg.OperationalError):
             raise
         except Exception as failure:  # a defect in one stage costs its item a try, never the run
@@ -128,13 +144,16 @@ class RunJob:
 
     async def _advance(self, claim: Claim, stage: Stage, attempt: Attempt, draft: Draft) -> Claim | None:
         facts = new_facts((claim.run, claim.query), claim.draft, draft)
+        if draft.paired:
+            await self._accept(claim, attempt, facts, draft)
+            return None
         following = self._plan.after(stage.name, draft)
         if following is not None:
             return await self._go_on(claim, attempt, facts, following.name, draft)
         if draft.accepted is not None and not draft.is_last_turn:
             return await self._go_on(claim, attempt, facts, self._plan.turn_start, draft.finish_turn())
         if draft.accepted is not None:
-            await self._accept(claim, attempt, facts, draft.finish_turn())
+            await self._accept(claim, attempt, facts, draft)
         else:
             await self._drop(claim, attempt, _nothing_accepted(), facts)
         return None
@@ -147,18 +166,21 @@ class RunJob:
         return replace(claim, stage=stage, turn=move.turn, attempts=0, draft=draft)
 
     async def _accept(self, claim: Claim, attempt: Attempt, facts: dict[str, list[Row]], draft: Draft) -> None:
-        sample = draft.sample()
-        row = {
-            "hash": "\\x" + content_hash(sample).hex(),
-            "run_id": claim.run,
-            "query_id": claim.query,
-            "mode": sample.mode,
-            "sample": sample,
-            "lineage": "\\x" + draft.lineage.hex(),
-        }
-        move = Move(stage=attempt.stage, turn=claim.turn, state=ItemState.ACCEPTED)
-        await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts, sample=row))
+        rows = sample_rows((claim.run, claim.query), draft)
+        stratum = self._plan.stratum(draft)  # as it came out: a conversation's last turn may have another mode
+        move = Move(stage=attempt.stage, turn=claim.turn, state=ItemState.ACCEPTED, stratum=stratum)
+        await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts, samples=rows))
         self.counts["accepted"] += 1
+
+    async def _hold(self, claim: Claim, attempt: Attempt, held: Held) -> None:
+        move = Move(
+            stage=attempt.stage,
+            turn=claim.turn,
+            state=ItemState.HELD,
+            stratum=held.stratum,
+            responses=held.responses,
+        )
+        await self._worker.commit(Step(claim=claim, attempt=attempt, move=move))
 
     async def _drop(
         self, claim: Claim, attempt: Attempt, dropped: Dropped, facts: dict[str, list[Row]] | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from kat_data.domain.draft import Draft
+from kat_data.stages.select import Select
 from kat_data.stages.stage import Stage
 
 
@@ -23,6 +24,20 @@ class Plan:
     def turn_start(self) -> str:
         """The name of the stage at which every further turn starts."""
         return self.stages[self._first_per_turn].name
+
+    @property
+    def select(self) -> Select | None:
+        """The stage that fills a mixture, if the recipe has one."""
+        return next((stage for stage in self.stages if isinstance(stage, Select)), None)
+
+    def behind(self, name: str) -> str:
+        """Return the name of the stage that stands behind `name` in the recipe."""
+        return self.stages[self._index[name] + 1].name
+
+    def stratum(self, draft: Draft) -> str | None:
+        """Return the stratum for which the draft counts, none where there is no mixture or it is outside."""
+        found = self.select.stratum(draft.labels) if self.select else None
+        return str(found) if found else None
 
     def at(self, name: str, draft: Draft) -> Stage | None:
         """Return the first stage from `name` on that applies to the draft, or none when its turn has run through."""

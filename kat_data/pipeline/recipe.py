@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from kat_data.errors import RecipeError
 from kat_data.llm.prompts.prompt import load_prompt
 from kat_data.pipeline.recipe_checks import (
+    KNOWN_AFTER,
     ROLES,
     model_problems,
     nearest,
@@ -42,6 +43,7 @@ from kat_data.pipeline.recipe_parts import (
 from kat_data.pipeline.yaml_mapping import read_mapping
 from kat_data.recipes import FOLDER
 from kat_data.stages.catalogue import STAGES
+from kat_data.stages.select import Select
 from kat_data.stages.stage import Stage
 
 
@@ -131,6 +133,34 @@ def parse_recipe(plain: Mapping[str, Any], origin: str) -> Recipe:
         raise RecipeError(text, problems=problems) from None
 
 
+def with_counts(recipe: Recipe, counts: Mapping[str, int], usd: float | None) -> Recipe:
+    """Return the recipe with a mixture of these counts by stratum, and with another budget where one is given.
+
+    A recipe without the stage `select` gets it behind the stages that its strata need. Raises `RecipeError`.
+    """
+    plain = recipe.resolved()
+    if usd is not None:
+        plain["budget"]["usd"] = usd
+    if counts:
+        plain["stages"] = _with_select(plain["stages"], counts)
+    return parse_recipe(plain, recipe.name)
+
+
+def _with_select(stages: list[dict[str, Any]], counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    names = [name for stage in stages for name in stage]
+    if Select.name in names:
+        place = names.index(Select.name)
+        kept = stages[place][Select.name] | {"samples": None, "shares": {}, "counts": dict(counts)}
+        return [*stages[:place], {Select.name: kept}, *stages[place + 1 :]]
+    try:
+        dimensions = Select.model_validate({"counts": counts}).dimensions
+    except ValidationError as error:
+        raise RecipeError("; ".join(_lines(error, Select))) from None
+    needed = {name for dimension in dimensions for name in KNOWN_AFTER.get(dimension, ())}
+    place = max([names.index(name) + 1 for name in needed if name in names], default=1)
+    return [*stages[:place], {Select.name: {"counts": dict(counts)}}, *stages[place:]]
+
+
 def shipped_recipes() -> list[str]:
     """Return the names of the recipes that come with the package."""
     return sorted(file.stem for file in FOLDER.glob("*.yaml"))
@@ -192,7 +222,7 @@ def _in_words(problem: ErrorDetails, model: type[BaseModel]) -> list[str]:
         return [f"{where} is a list, e.g. [{problem['input']}]"]
     if kind in {"model_type", "dict_type"}:
         return [f"{where or 'this'} is a mapping of keys, and not {problem['input']!r}"]
-    return [f"{where}: {message}"]
+    return [f"{where}: {message}" if where else message]
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from kat_data.domain.category import Category
 from kat_data.pipeline.recipe_parts import ModelSpec, OutputSpec, QuerySpec, Roles
+from kat_data.stages.select import Select
 from kat_data.stages.stage import Stage
 
 ROLES = (
@@ -28,7 +29,16 @@ ROLES = (
 _LAST_STAGE = {
     "stage1": ("verify", "add it"),
     "stage2": ("judge_mode", "add it, or set snapshot.stage: stage1"),
+    "stage3": ("pair", "add it as the last"),
 }
+
+KNOWN_AFTER: Mapping[str, tuple[str, ...]] = {
+    "difficulty": ("tag",),
+    "domain": ("tag",),
+    "mode": ("vote_mode", "route_mode"),
+    "pass_rate": ("pass_rate",),
+}
+"""The stages that tell a label by which mixtures are made."""
 
 Value = TypeVar("Value")
 
@@ -67,8 +77,27 @@ def stage_problems(stages: Sequence[Stage], earlier: Mapping[str, Any]) -> Itera
         for role in stage.needed_roles():
             if "roles" in earlier and not earlier["roles"].get(role):
                 yield f"stage `{stage.name}` needs the role `{role}`: add it under `roles`"
+    for stage in stages:
+        if isinstance(stage, Select):
+            yield from _select_problems(stage, names)
     if "snapshot" in earlier and "queries" in earlier:
         yield from _snapshot_problems(stages, earlier["snapshot"], earlier["queries"])
+
+
+def _select_problems(select: Select, names: Sequence[str]) -> Iterator[str]:
+    """A set stage stands between others, behind those that tell what its strata ask for."""
+    place = names.index(select.name)
+    if place in (0, len(names) - 1):
+        yield f"stage `{select.name}` stands between others: put `normalise` before it, and what answers behind it"
+    for dimension in sorted(select.dimensions & set(KNOWN_AFTER)):
+        group = KNOWN_AFTER[dimension]
+        if not set(group) & set(names[:place]):
+            yield f"stage `{select.name}` asks for {dimension}: put the stage {_either(group)} before it"
+        yield from (
+            f"stage `{select.name}` asks for {dimension} and stands before `{name}`: put it behind"
+            for name in group
+            if name in names[place:]
+        )
 
 
 def _snapshot_problems(stages: Sequence[Stage], snapshot: OutputSpec, queries: QuerySpec) -> Iterator[str]:

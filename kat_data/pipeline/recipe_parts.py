@@ -89,7 +89,7 @@ class OutputSpec(Part):
     """How the run's samples are written as a snapshot."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] | None = None
-    stage: Literal["stage1", "stage2"] = "stage2"
+    stage: Literal["stage1", "stage2", "stage3"] = "stage2"
 
 
 Roles = dict[str, tuple[MemberSpec, ...]]

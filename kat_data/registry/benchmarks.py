@@ -54,6 +54,26 @@ class Added:
     duplicates: int
 
 
+def digests(connection: Connection, names: Sequence[str]) -> dict[str, str]:
+    """Return a hash of each benchmark's items and of the hits that were allowed; of all benchmarks where none is named.
+
+    Equal digests find the same queries contaminated.
+    """
+    rows = connection.execute(text(_DIGESTS), {"names": list(names)})
+    return {row.name: content_hash([row.items, row.allowed]).hex() for row in rows}
+
+
+_DIGESTS = """
+    SELECT name,
+        (SELECT encode(sha256(string_agg(hash, ''::bytea ORDER BY hash)), 'hex') FROM benchmark_items
+         WHERE benchmark_id = benchmarks.id) AS items,
+        (SELECT encode(sha256(string_agg(queries.hash, ''::bytea ORDER BY queries.hash)), 'hex')
+         FROM allowances JOIN queries ON queries.id = query_id
+         WHERE benchmark_id = benchmarks.id OR benchmark_id IS NULL) AS allowed
+    FROM benchmarks WHERE cardinality((:names)::text[]) = 0 OR name = ANY(:names) ORDER BY name
+"""
+
+
 def add_items(registry: Registry, name: str, items: Iterable[tuple[int, ItemKind, str]]) -> Added:
     """Add items (line, kind, text) to a benchmark, which is made where it is new.
 

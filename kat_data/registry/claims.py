@@ -35,7 +35,7 @@ CLAIM = f"""
         available_at = now() + interval '{LEASE_SECONDS} seconds'
     FROM picked
     WHERE item.run_id = picked.run_id AND item.query_id = picked.query_id
-    RETURNING item.query_id, item.turn, item.stage, item.attempts, item.lease_token
+    RETURNING item.query_id, item.turn, item.stage, item.attempts, item.lease_token, item.responses
 """
 
 # Items that a step is moving now are passed over: it sets their times itself, and waiting for it could deadlock.
@@ -52,12 +52,14 @@ MOVE = f"""
     UPDATE work_items AS item
     SET turn = new.turn, stage = new.stage, state = new.state, attempts = new.attempts,
         reason = new.reason, detail = new.detail,
+        stratum = coalesce(new.stratum, item.stratum), responses = coalesce(new.responses, item.responses),
         worker_id = CASE WHEN new.keep THEN item.worker_id END,
         available_at = now() + CASE WHEN new.keep THEN interval '{LEASE_SECONDS} seconds'
                                     ELSE new.delay * interval '1 second' END
     FROM json_to_recordset(%(moves)s) AS new(
         run_id bigint, query_id bigint, lease_token bigint, turn smallint, stage text, state text,
-        attempts smallint, reason text, detail text, keep boolean, delay double precision)
+        attempts smallint, reason text, detail text, stratum text, responses smallint, keep boolean,
+        delay double precision)
     WHERE item.run_id = new.run_id AND item.query_id = new.query_id
       AND item.lease_token = new.lease_token AND item.state = 'ready'
     RETURNING item.run_id, item.query_id
@@ -68,16 +70,23 @@ OUTPUT_COLUMNS = {
     "tags": "run_id, query_id, position, model, difficulty, domain, verifiable, call",
     "tag_summaries": "run_id, query_id, difficulty, spread, domain, verifiable",
     "turns": "run_id, query_id, turn, mode, origin, margin, accepted, judge_analysis",
+    "further": "run_id, query_id, turn, position, judge_analysis",
     "votes": "run_id, query_id, turn, position, model, mode, reason, call",
     "candidates": "run_id, query_id, turn, position, mode, model, thinking, answer, tool_calls, rounds, calls, fault",
     "verdicts": "run_id, query_id, turn, position, number, verifier, outcome, status, reward, evidence",
-    "samples": "hash, run_id, query_id, mode, sample, lineage",
+    "samples": "hash, run_id, query_id, number, mode, sample, lineage",
 }
 
-TURN_GOES_ON = """
-    ON CONFLICT (run_id, query_id, turn) DO UPDATE SET mode = excluded.mode, origin = excluded.origin,
-        margin = excluded.margin, accepted = excluded.accepted, judge_analysis = excluded.judge_analysis
-"""
+# Rows that a later stage fills further.
+GOES_ON = {
+    "turns": """
+        ON CONFLICT (run_id, query_id, turn) DO UPDATE SET mode = excluded.mode, origin = excluded.origin,
+            margin = excluded.margin, accepted = excluded.accepted, judge_analysis = excluded.judge_analysis
+    """,
+    "further": """
+        ON CONFLICT (run_id, query_id, turn, position) DO UPDATE SET judge_analysis = excluded.judge_analysis
+    """,
+}
 
 
 @cache
@@ -88,7 +97,7 @@ def commit_statement(tables: frozenset[str]) -> str:
         columns = OUTPUT_COLUMNS[name]
         given = f"json_populate_recordset(NULL::{name}, %({name})s)"
         rows = f"SELECT {columns} FROM {given} JOIN moved USING (run_id, query_id)"
-        again = TURN_GOES_ON if name == "turns" else ""
+        again = GOES_ON.get(name, "")
         parts.append(f"{name}_written AS (INSERT INTO {name} ({columns}) {rows} {again})")
     return f"WITH {', '.join(parts)} SELECT run_id, query_id FROM moved"
 

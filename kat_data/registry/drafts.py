@@ -10,16 +10,19 @@ from psycopg.rows import dict_row
 
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.codec import from_python
-from kat_data.domain.draft import Draft
-from kat_data.domain.mode import ModeChoice, Vote
+from kat_data.domain.draft import Draft, Further
+from kat_data.domain.mode import Mode, ModeChoice, Vote
+from kat_data.domain.pair import Pair, pair_of
 from kat_data.domain.query import Query
+from kat_data.domain.sample import Sample
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.verdict import Verdict
+from kat_data.hashing import content_hash
 
 Row = dict[str, Any]
 Item = tuple[int, int]  # run id, query id
 
-FACT_TABLES = ("tags", "tag_summaries", "turns", "votes", "candidates", "verdicts")
+FACT_TABLES = ("tags", "tag_summaries", "turns", "votes", "candidates", "verdicts", "further")
 
 LOAD_QUERIES = """
     SELECT queries.id, queries.hash, messages, tools, reference, verifier, category, sources.name AS source,
@@ -43,7 +46,31 @@ def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
     if _turn_state(after) != _turn_state(before):
         rows["turns"].append({**turn_key, **_turn_state(after)})
     _candidate_facts(turn_key, before, after, rows)
+    for one in after.further:
+        if one not in before.further:
+            rows["further"].append({**turn_key, **_record(one)})
     return rows
+
+
+def sample_rows(item: Item, accepted: Draft) -> tuple[Row, ...]:
+    """Return the rows of the samples that an accepted draft brings: one for each response, or its pair."""
+    if accepted.paired:
+        found: list[tuple[Sample | Pair, Mode | None, bytes]] = [(pair_of(accepted.query), None, accepted.lineage)]
+    else:
+        samples = [(finished.sample(), finished.lineage) for finished in accepted.finished()]
+        found = [(sample, sample.mode, lineage) for sample, lineage in samples]
+    return tuple(
+        {
+            "hash": _bytea(content_hash(sample).hex()),
+            "run_id": item[0],
+            "query_id": item[1],
+            "number": number,
+            "mode": mode,
+            "sample": sample,
+            "lineage": _bytea(lineage.hex()),
+        }
+        for number, (sample, mode, lineage) in enumerate(found)
+    )
 
 
 def _candidate_facts(turn_key: Row, before: Draft, after: Draft, rows: dict[str, list[Row]]) -> None:
@@ -125,8 +152,9 @@ def _draft(query: Query, turn: int, facts: Mapping[str, list[Row]]) -> Draft:
 
 
 def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft:
-    states, votes, candidates, verdicts = (
-        [row for row in facts[table] if row["turn"] == turn] for table in ("turns", "votes", "candidates", "verdicts")
+    states, votes, candidates, verdicts, further = (
+        [row for row in facts[table] if row["turn"] == turn]
+        for table in ("turns", "votes", "candidates", "verdicts", "further")
     )
     state = states[0] if states else dict.fromkeys(("mode", "accepted", "judge_analysis"))
     return replace(
@@ -136,6 +164,7 @@ def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft
         candidates=tuple(_candidate(row, verdicts) for row in _in_order(candidates)),
         accepted=state["accepted"],
         judge_analysis=state["judge_analysis"],
+        further=tuple(from_python(Further, _fields(Further, row)) for row in _in_order(further)),
     )
 
 

@@ -79,7 +79,7 @@ def composition(connection: Connection, run: int) -> list[Row]:
     """Return how many queries of a run were accepted, by category and mode, and how many each category brought in."""
     rows = connection.execute(
         text("""
-            SELECT queries.category, count(*) AS queries,
+            SELECT queries.category, count(DISTINCT queries.id) AS queries,
                 count(*) FILTER (WHERE samples.mode = 'think_on') AS think_on,
                 count(*) FILTER (WHERE samples.mode = 'think_off') AS think_off
             FROM work_items JOIN queries ON queries.id = work_items.query_id
@@ -153,13 +153,13 @@ def sample_lineage(connection: Connection, ident: str) -> Row:
     Also items that were dropped can be asked for, as `RUN/QUERY`. Raises `NotFoundError`, or `UserError` where several
     hashes begin so.
     """
-    run, query = _find_item(connection, ident)
+    run, query, number = _find_item(connection, ident)
     key = {"run": run, "query": query}
     lineage: Row = {
         "run": run,
         "query": _one(connection, QUERY_OF, key),
         "item": _one(connection, "SELECT * FROM work_items WHERE run_id = :run AND query_id = :query", key),
-        "sample": _one(connection, SAMPLE_OF, key),
+        "sample": _one(connection, SAMPLE_OF, {**key, "number": number}),
     }
     for table, order in FACT_ORDER.items():
         lineage[table] = _all(
@@ -178,6 +178,7 @@ FACT_ORDER = {
     "votes": "turn, position",
     "candidates": "turn, position",
     "verdicts": "turn, position, number",
+    "further": "turn, position",
     "stage_attempts": "id",
 }
 
@@ -189,11 +190,11 @@ QUERY_OF = """
 
 # The same sample may stand in several runs: the first of them is shown.
 BY_HASH = """
-    SELECT DISTINCT ON (hash) run_id, query_id FROM samples WHERE starts_with(encode(hash, 'hex'), :ident)
+    SELECT DISTINCT ON (hash) run_id, query_id, number FROM samples WHERE starts_with(encode(hash, 'hex'), :ident)
     ORDER BY hash, id LIMIT 2
 """
 
-SAMPLE_OF = "SELECT * FROM samples WHERE run_id = :run AND query_id = :query"
+SAMPLE_OF = "SELECT * FROM samples WHERE run_id = :run AND query_id = :query AND number = :number"
 
 CALLS_OF = """
     SELECT stage, encode(calls.key, 'hex') AS key, calls.model, calls.revision, calls.state, calls.request, calls.reply,
@@ -212,16 +213,16 @@ SNAPSHOTS_OF = """
 """
 
 
-def _find_item(connection: Connection, ident: str) -> tuple[int, int]:
+def _find_item(connection: Connection, ident: str) -> tuple[int, int, int]:
     where: Row = {"ident": ident}
     if "/" in ident:
         run, _, query = ident.partition("/")
         if not (run.isdecimal() and query.isdecimal()):
             raise UserError(f"{ident!r} is not RUN/QUERY: give two numbers, as `kat runs items RUN` prints them")
-        sql = "SELECT run_id, query_id FROM work_items WHERE run_id = :run AND query_id = :query"
+        sql = "SELECT run_id, query_id, 0 AS number FROM work_items WHERE run_id = :run AND query_id = :query"
         where = {"run": int(run), "query": int(query)}
     elif ident.isdecimal() and len(ident) < 16:
-        sql, where = "SELECT run_id, query_id FROM samples WHERE id = :ident", {"ident": int(ident)}
+        sql, where = "SELECT run_id, query_id, number FROM samples WHERE id = :ident", {"ident": int(ident)}
     else:
         sql = BY_HASH
     rows = connection.execute(text(sql), where).all()
@@ -231,7 +232,7 @@ def _find_item(connection: Connection, ident: str) -> tuple[int, int]:
         raise NotFoundError(f"no sample {ident}: `kat samples list` shows them")
     if len(rows) > 1:
         raise UserError(f"several samples' hashes begin with {ident!r}: give more of the hash, or the sample's id")
-    return rows[0].run_id, rows[0].query_id
+    return rows[0].run_id, rows[0].query_id, rows[0].number
 
 
 def _one(connection: Connection, sql: str, key: Row) -> Row | None:

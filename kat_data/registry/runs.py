@@ -1,8 +1,9 @@
 """Runs in the registry: open one over a set of queries, change its state, count its funnel."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -14,14 +15,14 @@ from kat_data.hashing import content_hash
 from kat_data.registry.claims import REVIVE
 
 CHOSEN = """
-    SELECT queries.id, queries.hash FROM queries JOIN sources ON sources.id = queries.source_id
+    SELECT queries.id, queries.hash, queries.category FROM queries JOIN sources ON sources.id = queries.source_id
     WHERE (cardinality((:sources)::text[]) = 0 OR sources.name = ANY(:sources))
       AND (cardinality((:categories)::text[]) = 0 OR queries.category = ANY(:categories))
     ORDER BY queries.hash
     LIMIT (:limit)::bigint
 """
 
-RUN_COLUMNS = "id, name, recipe, state, reason, queries, created_at, finished_at"
+RUN_COLUMNS = "id, name, recipe, context, state, reason, queries, created_at, finished_at"
 
 RUN_LOCK = 0x4B4F  # the class of the runs' advisory locks: one local executor a run
 LOCK_RUN = f"SELECT pg_try_advisory_lock({RUN_LOCK}, %(run)s::integer)"
@@ -29,11 +30,12 @@ LOCK_RUN = f"SELECT pg_try_advisory_lock({RUN_LOCK}, %(run)s::integer)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """One run as stored; `recipe` is the resolved recipe."""
+    """One run as stored; `recipe` is the resolved recipe, `context` what else decides the samples."""
 
     id: int
     name: str
     recipe: dict[str, Any]
+    context: dict[str, Any]
     state: RunState
     reason: str | None
     queries: int
@@ -61,36 +63,50 @@ def open_run(
     sources: Sequence[str],
     categories: Sequence[str],
     limit: int | None,
+    context: Mapping[str, Any] = MappingProxyType({}),
+    held: bool = False,
+    seed: int = 0,
 ) -> tuple[RunRow, bool]:
     """Return the run of this recipe over the chosen queries, and whether it is new.
 
-    An existing one takes the recipe's new budget.
+    An existing one takes the recipe's new budget. `context` is what decides the samples beside recipe and queries;
+    `held` items wait until a mixture needs them, in the seed's order.
     """
     chosen = {"sources": list(sources), "categories": list(categories), "limit": limit}
     # Chosen once, so that the run's key and its items are of the same queries while an import goes on.
-    connection.execute(text("CREATE TEMPORARY TABLE chosen (id bigint, hash bytea) ON COMMIT DROP"))
+    connection.execute(text("CREATE TEMPORARY TABLE chosen (id bigint, hash bytea, category text) ON COMMIT DROP"))
     connection.execute(text(f"INSERT INTO chosen {CHOSEN}"), chosen)
     digest, count = connection.execute(
         text("SELECT sha256(string_agg(hash, ''::bytea ORDER BY hash)), count(*) FROM chosen")
     ).one()
     if not count:
         raise UserError(_nothing_chosen(sources, categories))
-    key = content_hash({"recipe": identity, "queries": digest.hex()})
+    key = content_hash({"recipe": identity, "queries": digest.hex(), **context})
     made = connection.execute(
         text("""
-            INSERT INTO runs (key, name, recipe, state, queries)
-            SELECT :key, :name, :recipe, 'open', :queries WHERE NOT EXISTS (SELECT FROM runs WHERE key = :key)
+            INSERT INTO runs (key, name, recipe, context, state, queries)
+            SELECT :key, :name, :recipe, :context, 'open', :queries WHERE NOT EXISTS (SELECT FROM runs WHERE key = :key)
             ON CONFLICT (key) DO NOTHING RETURNING id
         """),
-        {"key": key, "name": name, "recipe": orjson.dumps(recipe).decode(), "queries": count},
+        {
+            "key": key,
+            "name": name,
+            "recipe": orjson.dumps(recipe).decode(),
+            "context": orjson.dumps(dict(context)).decode(),
+            "queries": count,
+        },
     ).scalar()
     if made is not None:
         connection.execute(
             text("""
-                INSERT INTO work_items (run_id, query_id, stage, state)
-                SELECT :run, id, :stage, 'ready' FROM chosen ORDER BY hash
+                INSERT INTO work_items (run_id, query_id, stage, state, stratum, rank)
+                SELECT :run, id, :stage, CASE WHEN :held THEN 'held' ELSE 'ready' END,
+                    CASE WHEN :held THEN 'category=' || category END,
+                    CASE WHEN :held THEN ('x' || left(encode(sha256(:seed || hash), 'hex'), 15))::bit(60)::bigint
+                        ELSE 0 END
+                FROM chosen ORDER BY hash
             """),
-            {"run": made, "stage": first_stage},
+            {"run": made, "stage": first_stage, "held": held, "seed": str(seed).encode()},
         )
         return get_run(connection, made), True
     connection.execute(
@@ -168,7 +184,7 @@ def funnel(connection: Connection, run: int) -> list[FunnelRow]:
 
 def unfinished(connection: Connection, run: int) -> int:
     """Return how many items of a run have not ended yet."""
-    sql = text("SELECT count(*) FROM work_items WHERE run_id = :run AND state = 'ready'")
+    sql = text("SELECT count(*) FROM work_items WHERE run_id = :run AND state IN ('ready', 'held')")
     count: int = connection.execute(sql, {"run": run}).scalar_one()
     return count
 
@@ -203,6 +219,7 @@ def _run(row: Any) -> RunRow:
         id=row.id,
         name=row.name,
         recipe=row.recipe,
+        context=row.context,
         state=RunState(row.state),
         reason=row.reason,
         queries=row.queries,

@@ -7,7 +7,7 @@ sources ─< queries ─< query_conflicts
 runs ─< work_items                the queue: one row per (run, query)
         ├─< stage_attempts        append-only history, with the ledger keys of each attempt
         ├─< tags, tag_summaries   once per query
-        └─< turns ─< votes, candidates ─< verdicts
+        └─< turns ─< votes, candidates ─< verdicts, further
 runs ─< samples ─< snapshot_rows >─ snapshots
 calls                             the ledger, shared by all runs
 """
@@ -191,6 +191,7 @@ runs = Table(
     _need("key", LargeBinary),  # content hash of the resolved recipe and the set of query hashes
     _need("name", Text),
     _need("recipe", JSON),
+    _need("context", JSON, "'{}'"),  # what else decides the samples: the benchmarks' hashes
     _need("state", Text),
     Column("reason", Text),
     _need("queries", BigInteger),
@@ -220,12 +221,16 @@ work_items = Table(
     _need("stage", Text),
     _need("state", Text),
     _need("attempts", SmallInteger, "0"),
+    Column("stratum", Text),  # of a mixture: for which the item counts
+    _need("responses", SmallInteger, "1"),  # how many samples it is to bring
+    _need("rank", BigInteger, "0"),  # the seed's order among the held
     _stamp("available_at"),  # the end of a backoff, or of the lease while a worker holds one
     Column("worker_id", BigInteger),
     _need("lease_token", BigInteger, "0"),
     Column("reason", Text),
     Column("detail", Text),
     Index("ix_work_items_claimable", "run_id", "available_at", "query_id", postgresql_where=text("state = 'ready'")),
+    Index("ix_work_items_held", "run_id", "stage", "stratum", "rank", postgresql_where=text("state = 'held'")),
     Index("ix_work_items_leased", "worker_id", postgresql_where=text("worker_id IS NOT NULL")),
     Index("ix_work_items_query_id", "query_id"),
     postgresql_with={"fillfactor": "80"},
@@ -299,6 +304,15 @@ turns = Table(
     _item_key(),
 )
 
+further = Table(  # accepted candidates of the last turn beyond the first
+    "further",
+    metadata,
+    *_item_columns(turn=True),
+    Column("position", SmallInteger, primary_key=True),
+    Column("judge_analysis", Text),
+    _item_key(),
+)
+
 votes = Table(
     "votes",
     metadata,
@@ -348,12 +362,13 @@ samples = Table(
     _need("hash", LargeBinary),
     _need("run_id", BigInteger),
     _need("query_id", BigInteger),
-    _need("mode", Text),
+    _need("number", SmallInteger, "0"),  # among the samples of the item
+    Column("mode", Text),  # none of a query–verifier pair
     _need("sample", JSON),
     _need("lineage", LargeBinary),
     _stamp("accepted_at"),
     _item_key(),
-    UniqueConstraint("run_id", "query_id"),
+    UniqueConstraint("run_id", "query_id", "number"),
     Index(None, "hash"),
 )
 

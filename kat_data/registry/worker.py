@@ -9,7 +9,7 @@ import socket
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any
@@ -59,7 +59,8 @@ class Attempt:
 class Move:
     """Where an item goes after an attempt.
 
-    `keep` holds the lease for the next stage, `delay` is a backoff in seconds.
+    `keep` holds the lease for the next stage, `delay` is a backoff in seconds; a stratum or a number of responses that
+    is none stays as it was.
     """
 
     stage: str
@@ -70,20 +71,22 @@ class Move:
     delay: float = 0.0
     reason: str | None = None
     detail: str | None = None
+    stratum: str | None = None
+    responses: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One attempt's outputs and the item's move, to be committed together.
 
-    `sample` is the row of an accepted sample.
+    `samples` are the rows of accepted samples.
     """
 
     claim: Claim
     attempt: Attempt
     move: Move
     facts: dict[str, list[Row]] = field(default_factory=dict)
-    sample: Row | None = None
+    samples: tuple[Row, ...] = ()
 
 
 class Worker:
@@ -154,9 +157,15 @@ class Worker:
             drafts = await load_drafts(self._claims, run, fresh, begun) if rows else {}
         return [
             Claim(
-                run=run, query=query, turn=turn, stage=stage, attempts=attempts, lease_token=token, draft=drafts[query]
+                run=run,
+                query=query,
+                turn=turn,
+                stage=stage,
+                attempts=attempts,
+                lease_token=token,
+                draft=drafts[query] if responses == 1 else replace(drafts[query], responses=responses),
             )
-            for query, turn, stage, attempts, token in rows
+            for query, turn, stage, attempts, token, responses in rows
         ]
 
     async def commit(self, step: Step) -> None:
@@ -188,8 +197,8 @@ class Worker:
             rows["stage_attempts"].append(self._attempt(step))
             for table, facts in step.facts.items():
                 rows[table] += facts
-            if step.sample is not None:
-                rows["samples"].append(step.sample)
+            if step.samples:
+                rows["samples"] += step.samples
         statement = commit_statement(frozenset(rows))
         values = {"moves": _json([_move(step) for step in steps])} | {
             name: _json(found) for name, found in rows.items()
@@ -226,6 +235,8 @@ def _move(step: Step) -> Row:
         "attempts": move.attempts,
         "reason": move.reason,
         "detail": move.detail,
+        "stratum": move.stratum,
+        "responses": move.responses,
         "keep": move.keep,
         "delay": move.delay,
     }

@@ -3,10 +3,12 @@
 from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.normalise import Normalise
+from kat_data.stages.pair import MakePair
 from kat_data.stages.reason_on import ReasonOn
 from kat_data.stages.route_mode import RouteMode
 from kat_data.stages.sample_off import SampleOff
 from kat_data.stages.sample_on import SampleOn
+from kat_data.stages.select import Select
 from kat_data.stages.stage import Stage
 from kat_data.stages.tag import TagQuery
 from kat_data.stages.verify import VerifyGate
@@ -20,10 +22,12 @@ STAGES: dict[str, type[Stage]] = {
         TagQuery,
         VoteMode,
         RouteMode,
+        Select,
         SampleOff,
         ReasonOn,
         SampleOn,
         VerifyGate,
         JudgeMode,
+        MakePair,
     )
 }

@@ -37,7 +37,17 @@ class JudgeMode(Stage):
         return super().applies(draft) and draft.accepted is not None and draft.judge_analysis is None
 
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
-        candidate = draft.accepted_candidate
+        first = await self._analyse(draft, tools, draft.accepted)
+        if isinstance(first, Dropped):
+            return first
+        further = []
+        for one in draft.further:
+            analysis = await self._analyse(draft, tools, one.position)
+            further += [replace(one, judge_analysis=analysis)] if isinstance(analysis, str) else []
+        return replace(draft, judge_analysis=first, further=tuple(further))
+
+    async def _analyse(self, draft: Draft, tools: Tools, position: int | None) -> str | Dropped:
+        candidate = draft.candidate(position)
         if candidate is None:
             raise ValueError("judge_mode follows acceptance")
         messages = self._messages(draft, candidate)
@@ -47,7 +57,7 @@ class JudgeMode(Stage):
                 opinion = await ask_first([judge], messages, JudgeReply, sample=draw)
                 analysis = finish_sentence(fold(opinion.value.analysis)) if opinion else ""
                 if (why := _refusal(analysis, candidate)) is None:
-                    return replace(draft, judge_analysis=analysis)
+                    return analysis
                 refusals.append(f"{judge.name}: {why}")
         return Dropped(reason=DropReason.NO_JUDGE_ANALYSIS, detail="; ".join(refusals))
 

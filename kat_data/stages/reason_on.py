@@ -36,8 +36,10 @@ class ReasonOn(Stage):
             thinker=self._pick(draft, tools, "thinker"),
             critics=members(tools, "critic"),
         )
-        candidate = await Chain(draft, cast, tools.verify).run(self.rounds)
-        return replace(draft, candidates=(candidate,))
+        candidates = [
+            await Chain(draft, cast, tools.verify, position).run(self.rounds) for position in range(draft.wanted)
+        ]
+        return replace(draft, candidates=tuple(candidates))
 
     def _pick(self, draft: Draft, tools: Tools, role: str) -> Model:
         """Where a role holds several models, each turn gets one of them by the run's seed."""

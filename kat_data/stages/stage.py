@@ -12,6 +12,7 @@ from kat_data.domain.category import Category
 from kat_data.domain.contamination import Contamination
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
+from kat_data.domain.held import Held
 from kat_data.domain.query import Query
 from kat_data.domain.verdict import Verdict
 from kat_data.llm.model import Model
@@ -64,7 +65,7 @@ class Tools:
 
 
 class Stage(BaseModel, ABC):
-    """One transformation: a draft in, a fuller draft or a `Dropped` out.
+    """One transformation: a draft in, a fuller draft or a `Dropped` out; a set stage answers `Held`.
 
     Subclasses are frozen records of their options. `roles` are the recipe's roles that the stage calls, `prompts` the
     names of the prompts it may send; `per_turn` says that it runs again for every assistant turn; `only` restricts it
@@ -95,4 +96,4 @@ class Stage(BaseModel, ABC):
         return not self.only or category in self.only
 
     @abstractmethod
-    async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped: ...
+    async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped | Held: ...

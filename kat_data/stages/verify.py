@@ -1,4 +1,4 @@
-"""The gate (§4.1.2): every candidate has a verdict, and the first correct one that can be a sample is accepted."""
+"""The gate (§4.1.2): every candidate has a verdict, and the first correct ones that can be samples are accepted."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,19 +7,21 @@ from typing import ClassVar
 from pydantic import Field
 
 from kat_data.domain.candidate import Candidate
-from kat_data.domain.draft import Draft
+from kat_data.domain.draft import Draft, Further
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.query import VerifierKind
 from kat_data.domain.verdict import Outcome, Status
 from kat_data.errors import ReplyCut
 from kat_data.stages.parts.answering import shown
 from kat_data.stages.parts.asking import members
-from kat_data.stages.parts.assessing import CRITIC, PANEL, by_verifier, judged, misfit
+from kat_data.stages.parts.assessing import CRITIC, PANEL, acceptable, by_verifier, judged, misfit
 from kat_data.stages.stage import Stage, Tools
 
 
 class VerifyGate(Stage):
-    """Accept the first correct candidate that the training template can hold, or drop the query by its cause.
+    """Accept the first correct candidates that the training template can hold, or drop the query by its cause.
+
+    One is accepted, or as many as the query is to bring samples.
 
     With `compare`, models of the role `judge` decide on answers that the verifier could not read; their word lets a
     sample be kept, and is no reward.
@@ -43,9 +45,9 @@ class VerifyGate(Stage):
         decided = tuple([await self._decide(draft, tools, candidate) for candidate in draft.candidates])
         draft = replace(draft, candidates=decided)
         correct = [candidate for candidate in decided if candidate.outcome is Outcome.CORRECT]
-        for candidate in correct:
-            if misfit(candidate) is None:
-                return replace(draft, accepted=candidate.position)
+        if good := acceptable(decided)[: draft.wanted]:
+            further = tuple(Further(position=candidate.position) for candidate in good[1:])
+            return replace(draft, accepted=good[0].position, further=further)
         if correct:
             return Dropped(reason=DropReason.NOT_RENDERABLE, detail=misfit(correct[0]) or "", draft=draft)
         return Dropped(reason=drop_reason(draft), detail=_counts(decided), draft=draft)

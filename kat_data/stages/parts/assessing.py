@@ -13,6 +13,7 @@ from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.errors import TemplateError
 from kat_data.llm.model import Model
 from kat_data.llm.prompts.prompt import load_prompt
+from kat_data.stages.parts.answering import shown
 from kat_data.stages.parts.asking import Opinion, ask_all
 from kat_data.stages.parts.replies import PanelReply
 from kat_data.stages.stage import Verify
@@ -59,6 +60,14 @@ def misfit(candidate: Candidate) -> str | None:
     except TemplateError as error:
         return str(error)
     return None
+
+
+def acceptable(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Return the correct candidates that the template can hold, each text once."""
+    texts = {
+        (c.thinking, shown(c)): c for c in reversed(candidates) if c.outcome is Outcome.CORRECT and misfit(c) is None
+    }
+    return tuple(sorted(texts.values(), key=lambda candidate: candidate.position))
 
 
 def _tally(opinions: Sequence[Opinion[Any]], ayes: Sequence[bool], verifier: str, agreement: float) -> Verdict:

@@ -32,6 +32,7 @@ WRONG = "The final answer does not hold; look again."
 UNREADABLE = "The final answer cannot be read; state it in the form that the task asks for."
 
 _WEAVE_DRAWS = 2
+_APART = 64  # samples between the chains of one turn, so that none is paid with another's calls
 _LEAST_SHARE = 0.5  # of the longest note, in characters
 _SHORT_CHARS = 200  # notes up to this length may be left shorter still
 _OPENING_CHARS = 80
@@ -54,13 +55,15 @@ class Chain:
     """The state of one chain while it runs: every step goes to `rounds`, and the best answer so far is kept.
 
     `run` returns the candidate. It has thinking, and so can become a sample, only if the verifier accepts the answer,
-    or if the critic passes it where no verifier applies.
+    or if the critic passes it where no verifier applies. Chains of one turn differ by their `position`.
     """
 
-    def __init__(self, draft: Draft, cast: Cast, verify: Verify) -> None:
+    def __init__(self, draft: Draft, cast: Cast, verify: Verify, position: int = 0) -> None:
         self._draft = draft
         self._cast = cast
         self._verify = verify
+        self._position = position
+        self._sample = position * _APART
         self._rounds: list[Round] = []
         self._calls: list[str] = []
         self._noted = 0  # rounds up to the accepted answer: what the writer is shown
@@ -71,7 +74,7 @@ class Chain:
             thinking = await self._weave(answer) if verdict.outcome is Outcome.CORRECT else ""
         except BadReply as error:
             self._calls += error.calls
-            candidate = unreadable(error, model=self._cast.thinker.name, mode=Mode.ON, position=0)
+            candidate = unreadable(error, model=self._cast.thinker.name, mode=Mode.ON, position=self._position)
             return replace(candidate, calls=tuple(self._calls), rounds=tuple(self._rounds))
         candidate = replace(self._candidate(answer), thinking=thinking, verdicts=(verdict,))
         return replace(candidate, calls=tuple(self._calls), rounds=tuple(self._rounds))
@@ -118,7 +121,7 @@ class Chain:
         return answer, review, verdict
 
     async def _solve(self) -> Written:
-        written = await write_answer(self._draft, self._cast.solver, reasoned=False, brief=False, sample=0)
+        written = await write_answer(self._draft, self._cast.solver, reasoned=False, brief=False, sample=self._sample)
         return self._spoken("solver", written, shown(written))
 
     async def _improve(self, attempt: Written, findings: tuple[str, ...], number: int) -> Written:
@@ -127,6 +130,7 @@ class Chain:
 
     async def _reflect(self, attempt: Written, findings: tuple[str, ...], number: int) -> Written:
         thinker, tools = self._cast.thinker, self._draft.query.tools
+        number += self._sample
         known = {"conversation": self._draft.conversation, "attempt": shown(attempt), "findings": findings}
         if tools:
             messages = load_prompt("improve_calls.v1").messages(tools=tool_lines(tools), **known)
@@ -140,7 +144,7 @@ class Chain:
 
     async def _criticise(self, answer: Written, number: int) -> CriticReply:
         messages = load_prompt("criticise.v1").messages(conversation=self._draft.conversation, answer=shown(answer))
-        opinion = await ask_first(self._cast.critics, messages, CriticReply, sample=number)
+        opinion = await ask_first(self._cast.critics, messages, CriticReply, sample=self._sample + number)
         if opinion is None:
             raise ReplyMalformed("no critic gave a usable review")
         review = opinion.value
@@ -172,7 +176,7 @@ class Chain:
             conversation=self._draft.conversation, notes=notes, answer=shown(answer)
         )
         for draw in range(_WEAVE_DRAWS):
-            reply = await self._cast.thinker.chat(messages, sample=draw)
+            reply = await self._cast.thinker.chat(messages, sample=self._sample + draw)
             thinking = normalise(split_tagged(reply.reply.text)[1])
             self._add("writer", self._cast.thinker.name, thinking, reply.calls)
             if (flaw := self._flaw(thinking, notes)) is None:
@@ -209,7 +213,7 @@ class Chain:
 
     def _candidate(self, answer: Written) -> Candidate:
         return Candidate(
-            position=0,
+            position=self._position,
             mode=Mode.ON,
             model=answer.model,
             answer=answer.answer,

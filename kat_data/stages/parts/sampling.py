@@ -1,5 +1,6 @@
 """Rejection sampling (§3.2, §4.1.1): draw answers one after another until one is accepted, and keep them all."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -9,15 +10,15 @@ from kat_data.domain.candidate import Candidate
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
 from kat_data.domain.mode import Mode
-from kat_data.domain.verdict import Outcome, Status
+from kat_data.domain.verdict import Status
 from kat_data.stages.parts.answering import PROMPTS, answer_turn, shown
 from kat_data.stages.parts.asking import all_settled, members
-from kat_data.stages.parts.assessing import by_panel, by_verifier, judged, misfit
+from kat_data.stages.parts.assessing import acceptable, by_panel, by_verifier, judged
 from kat_data.stages.stage import Stage, Tools
 
 
 class RejectionSampling(Stage):
-    """Draw up to `k` answers in one mode, stopping at the first that will do.
+    """Draw up to `k` answers in one mode for each wanted response, stopping when enough will do.
 
     The query's verifier judges each, or else the panel. Several writers take turns. Drawing one at a time costs least;
     `concurrent` draws buy time with money.
@@ -28,7 +29,7 @@ class RejectionSampling(Stage):
     mode: ClassVar[Mode]
     writers: ClassVar[str]
 
-    k: int = Field(4, ge=1, description="The most answers that are drawn for one turn.")
+    k: int = Field(4, ge=1, description="The most answers that are drawn for one response to a turn.")
     concurrent: int = Field(1, ge=1, description="How many answers are drawn side by side before they are looked at.")
     agreement: float = Field(
         0.5, ge=0.5, lt=1, description="The panel decides where more than this share of it agrees."
@@ -40,8 +41,9 @@ class RejectionSampling(Stage):
 
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
         candidates: tuple[Candidate, ...] = ()
-        while len(candidates) < self.k and not any(_settles(candidate) for candidate in candidates):
-            batch = range(len(candidates), min(len(candidates) + self.concurrent, self.k))
+        limit = self.k * draft.wanted
+        while len(candidates) < limit and not _settled(candidates, draft.wanted):
+            batch = range(len(candidates), min(len(candidates) + self.concurrent, limit))
             candidates += await all_settled(self._draw(draft, tools, position) for position in batch)
         return replace(draft, candidates=candidates)
 
@@ -58,8 +60,8 @@ class RejectionSampling(Stage):
         return judged(candidate, await by_panel(draft.conversation, shown(candidate), panel, agreement=self.agreement))
 
 
-def _settles(candidate: Candidate) -> bool:
-    """Whether more draws are in vain: this one will do, or no verifier is at hand for any."""
-    if candidate.outcome is Outcome.CORRECT:
-        return misfit(candidate) is None
-    return any(verdict.status is Status.NOT_VERIFIED for verdict in candidate.verdicts)
+def _settled(candidates: Sequence[Candidate], wanted: int) -> bool:
+    """Whether more draws are in vain: enough of these will do, or no verifier is at hand for any."""
+    if len(acceptable(candidates)) >= wanted:
+        return True
+    return any(verdict.status is Status.NOT_VERIFIED for candidate in candidates for verdict in candidate.verdicts)

@@ -76,6 +76,35 @@ def test_a_run_is_reported_and_done_once(kat, imported, endpoint, write_recipe) 
     assert "funnel of run" in kat("run", recipe).out
 
 
+def test_a_run_samples_until_each_stratum_is_filled_and_says_which(kat, imported, endpoint, write_recipe) -> None:
+    recipe = write_recipe(endpoint.url)
+    wishes = ("--accept", "category=math mode=on: 2", "--accept", "category=math mode=off: 1_000", "--budget", "5")
+    found = kat.json("run", recipe, *wishes, "--json")
+    assert [(f["stratum"], f["target"]) for f in found["mixture"]] == [
+        ("category=math mode=think_on", 2), ("category=math mode=think_off", 1000),
+    ]  # fmt: skip
+    enough, short = found["mixture"]
+    assert (enough["samples"], enough["state"]) == (2, "filled")
+    assert short["state"] == f"pool ended, {1000 - short['samples']:,} short"
+    assert kat.json("run", recipe, *wishes, "--json")["run"] == found["run"]
+    assert "pool ended" in kat("runs", "show", str(found["run"])).out
+
+
+@pytest.mark.parametrize(
+    ("wish", "why"),
+    [
+        ("category=math", "write it as `category=math"),
+        ("category=math: none", "write it as"),
+        ("category=maths: 5", "there is no category `maths`"),
+        ("any: 0", "write it as"),
+    ],
+)
+def test_a_wish_that_cannot_be_read_says_how_to_write_it(kat, write_recipe, wish, why) -> None:
+    said = kat("run", write_recipe("http://127.0.0.1:1/v1"), "--accept", wish, code=2)
+    assert why in said.err
+    assert len(said.err.splitlines()) == 1
+
+
 def test_a_preview_extrapolates(kat, imported, endpoint, write_recipe) -> None:
     found = kat.json("run", write_recipe(endpoint.url), "--preview", 3, "--json")
     assert found["queries"] == 3

@@ -105,3 +105,19 @@ async def test_a_run_drops_what_a_benchmark_holds(
     finished = await run(plain)
     assert look.ends(finished.id) == {"accepted": 11, "dropped": 1}
     assert look.reasons(finished.id) == {"contaminated"}
+
+
+async def test_another_set_of_benchmarks_is_another_run_and_allowing_a_hit_too(
+    farm: Registry, add_queries, lean, run
+) -> None:
+    add_queries(*(a_query(f"What is {n} + {n}?", reference=str(2 * n)) for n in (3, 4)), HELD)
+    plain = lean(stages=["normalise", "decontaminate", *lean()["stages"][1:]])
+    first = await run(plain)
+    assert (await run(plain)).id == first.id
+    benchmarks.add_items(farm, "tanks", [(1, ItemKind.PROSE, CLEAN.user_turns[0])])
+    second = await run(plain)
+    with farm.engine.begin() as connection:
+        benchmarks.allow(connection, HELD.hash.hex(), benchmark="farm", reason="ours", by="me")
+    third = await run(plain)
+    assert len({first.id, second.id, third.id}) == 3
+    assert set(third.context["benchmarks"]) == {"farm", "tanks"}

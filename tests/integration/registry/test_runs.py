@@ -227,13 +227,14 @@ async def an_accepted_sample(registry: Registry, run: runs.RunRow) -> Claim:
             "hash": "\\x" + content_hash(finished.sample()).hex(),
             "run_id": run.id,
             "query_id": claim.query,
+            "number": 0,
             "mode": finished.sample().mode,
             "sample": finished.sample(),
             "lineage": "\\x" + finished.lineage.hex(),
         }
         attempt = Attempt(stage="tag", started_at=clock.now(), seconds=0.1, outcome="done", calls=(key,))
         accepted = Move(stage="judge_mode", turn=0, state=ItemState.ACCEPTED)
-        await worker.commit(Step(claim=claim, attempt=attempt, move=accepted, facts=facts, sample=sample))
+        await worker.commit(Step(claim=claim, attempt=attempt, move=accepted, facts=facts, samples=(sample,)))
     return claim
 
 

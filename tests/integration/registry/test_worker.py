@@ -46,13 +46,15 @@ def attempt(outcome: str = "done") -> Attempt:
     return Attempt(stage="first", started_at=started, seconds=0.5, outcome=outcome, calls=(CALL,))
 
 
-def step(claim: Claim, *, stage: str = "second", sample: Any = None, vote: str | None = None, **move: Any) -> Step:
+def step(
+    claim: Claim, *, stage: str = "second", samples: tuple[Any, ...] = (), vote: str | None = None, **move: Any
+) -> Step:
     """A step to `stage`, with one vote of the given reason."""
     votes = () if vote is None else (Vote(model="small", mode=Mode.ON, reason=vote, call=CALL),)
     choice = None if vote is None else ModeChoice(mode=Mode.ON, origin=ModeOrigin.MAJORITY, margin=1.0)
     facts = new_facts((claim.run, claim.query), claim.draft, a_draft(claim.draft.query, votes=votes, choice=choice))
     moved = Move(**{"stage": stage, "turn": claim.turn} | move)
-    return Step(claim=claim, attempt=attempt(), move=moved, facts=facts, sample=sample)
+    return Step(claim=claim, attempt=attempt(), move=moved, facts=facts, samples=samples)
 
 
 def rows(registry: Registry, sql: str) -> list[tuple[Any, ...]]:
@@ -89,11 +91,12 @@ async def test_a_commit_writes_the_outputs_and_moves_the_item(registry, start, o
         "hash": "\\x" + content_hash(sample).hex(),
         "run_id": run.id,
         "query_id": claim.query,
+        "number": 0,
         "mode": sample.mode,
         "sample": sample,
         "lineage": "\\x" + "cd" * 32,
     }
-    await worker.commit(step(claim, state=ItemState.ACCEPTED, sample=row, vote="It needs steps."))
+    await worker.commit(step(claim, state=ItemState.ACCEPTED, samples=(row,), vote="It needs steps."))
     assert rows(registry, "SELECT stage, state, worker_id FROM work_items") == [("second", "accepted", None)]
     assert rows(registry, "SELECT model, mode, reason, call FROM votes") == [
         ("small", "think_on", "It needs steps.", bytes.fromhex(CALL))

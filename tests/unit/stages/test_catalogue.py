@@ -3,6 +3,7 @@ from pydantic import ValidationError
 
 from kat_data.llm.prompts.prompt import load_prompt, prompt_names
 from kat_data.stages.catalogue import STAGES
+from kat_data.stages.select import Select
 
 
 def test_stages_stand_in_the_order_of_the_pipeline():
@@ -12,13 +13,16 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "tag",
         "vote_mode",
         "route_mode",
+        "select",
         "sample_off",
         "reason_on",
         "sample_on",
         "verify",
         "judge_mode",
+        "pair",
     ]
-    assert [stage.per_turn for stage in STAGES.values()] == [False, False, False, *[True] * 7]
+    once = [name for name, stage in STAGES.items() if not stage.per_turn]
+    assert once == ["normalise", "decontaminate", "tag", "select", "pair"]
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
@@ -30,7 +34,7 @@ def test_every_option_explains_itself_in_the_schema(stage):
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
 def test_an_unknown_option_is_refused(stage):
     with pytest.raises(ValidationError, match="no_such_option"):
-        stage.model_validate({"no_such_option": 1})
+        stage.model_validate({"no_such_option": 1} | ({"counts": {"any": 1}} if stage is Select else {}))
 
 
 def test_stages_declare_exactly_the_prompts_that_ship():

@@ -1,5 +1,6 @@
 import pytest
 
+from kat_data.domain.draft import Further
 from kat_data.domain.drop import DropReason
 from kat_data.domain.mode import Mode
 from kat_data.stages.judge_mode import JudgeMode, finish_sentence
@@ -82,3 +83,17 @@ def test_it_follows_acceptance_once(chosen):
     assert JudgeMode().applies(accepted(chosen))
     assert not JudgeMode().applies(chosen(Mode.OFF))
     assert not JudgeMode().applies(chosen(Mode.OFF, accepted=1, judge_analysis=GOOD))
+
+
+async def test_every_further_sample_has_an_analysis_of_its_own(tools, player, chosen):
+    candidates = tuple(a_candidate(text, position=n) for n, text in enumerate(("41", "42", "43")))
+    draft = chosen(
+        Mode.OFF, responses=3, candidates=candidates, accepted=0, further=(Further(position=1), Further(position=2))
+    )
+    script = says(player, GOOD, AGAINST, "It is short.")
+    judged_draft = await judged(tools, draft, script, draws=1)
+    assert judged_draft.judge_analysis == GOOD
+    assert judged_draft.further == (Further(position=2, judge_analysis="It is short."),)
+    finished = judged_draft.finished()
+    assert [one.sample().turns[-1].answer for one in finished] == ["41", "43"]
+    assert len({one.lineage for one in finished}) == 2

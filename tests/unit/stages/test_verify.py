@@ -1,6 +1,7 @@
 import pytest
 
 from kat_data.domain.category import Category
+from kat_data.domain.draft import Further
 from kat_data.domain.drop import DropReason
 from kat_data.domain.mode import Mode
 from kat_data.domain.query import VerifierKind, VerifierSpec
@@ -121,3 +122,15 @@ async def test_without_the_option_no_model_compares(tools, chosen):
 def test_an_accepted_turn_passes_no_second_gate(chosen):
     assert VerifyGate().applies(chosen(Mode.OFF))
     assert not VerifyGate().applies(chosen(Mode.OFF, accepted=0))
+
+
+async def test_as_many_are_accepted_as_the_query_is_to_bring(tools, chosen):
+    draft = chosen(Mode.OFF, responses=2, candidates=sampled(CORRECT, INCORRECT, CORRECT, CORRECT))
+    gated = await VerifyGate().run(draft, tools())
+    assert (gated.accepted, gated.further) == (0, (Further(position=2),))
+
+
+async def test_fewer_are_accepted_where_there_are_no_more_texts(tools, chosen):
+    same = tuple(a_candidate("42", position=n, verdicts=(a_verdict(CORRECT),)) for n in range(3))
+    gated = await VerifyGate().run(chosen(Mode.OFF, responses=3, candidates=same), tools())
+    assert (gated.accepted, gated.further) == (0, ())

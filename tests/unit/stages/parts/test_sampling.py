@@ -136,3 +136,19 @@ def test_each_serves_one_mode_and_turns_without_candidates(chosen, stage, mode, 
     assert not stage(only=(Category.CODE,)).applies(chosen(mode))
     drawn = chosen(mode, candidates=(a_candidate(mode=mode),))
     assert not stage().applies(drawn)
+
+
+async def test_several_responses_are_drawn_until_as_many_texts_will_do(tools, player, chosen):
+    script = player(chat=["41", "42", "42", "forty-two", "43"])
+    verdicts = {"41": INCORRECT, "42": CORRECT, "forty-two": CORRECT}
+    draft = chosen(Mode.OFF, responses=2)
+    candidates = await sampled(draft, tools(verdicts, responder=script.model()), k=3)
+    assert [c.answer for c in candidates] == ["41", "42", "42", "forty-two"]
+    assert [request.sample for _, request in script.requests] == [0, 1, 2, 3]
+
+
+async def test_each_response_has_its_own_k(tools, player, chosen):
+    script = player(chat=["42", *"1234567"])
+    verdicts = {"42": CORRECT} | dict.fromkeys("1234567", INCORRECT)
+    candidates = await sampled(chosen(Mode.OFF, responses=3), tools(verdicts, responder=script.model()), k=2)
+    assert len(candidates) == 6

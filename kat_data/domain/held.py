@@ -1,0 +1,11 @@
+"""What a set stage says of one query: it waits here until the whole set has been looked at."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """The query waits as one of its `stratum`; when it is let on it is to bring `responses` samples."""
+
+    stratum: str
+    responses: int = 1

@@ -1,0 +1,162 @@
+"""Runs that fill a mixture: what is let on, what is paid, and what is said of strata that stay short."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from kat_data.domain.category import Category
+from kat_data.domain.query import Query, VerifierKind, VerifierSpec
+from kat_data.domain.states import RunState
+from kat_data.errors import BudgetExhausted
+from kat_data.pipeline.mixture import fillings
+from kat_data.pipeline.plan import Plan
+from kat_data.pipeline.recipe import parse_recipe
+from kat_data.registry import queries, runs
+from kat_data.testing import a_query
+from kat_data.testing.obedient import obedient
+
+pytestmark = pytest.mark.integration
+
+SPEC = VerifierSpec(kind=VerifierKind.KEYWORD, options={"keywords": ["result"]})
+
+
+def pool(category: Category, count: int) -> tuple[Query, ...]:
+    return tuple(
+        a_query(f"Tell me of the {category.value} result {n}.", reference=None, verifier=SPEC, category=category)
+        for n in range(count)
+    )
+
+
+def stages(select: dict[str, Any]) -> list[Any]:
+    return [
+        "normalise", {"vote_mode": {"random_share": 0}}, {"select": select}, {"sample_off": {"k": 2}},
+        {"sample_on": {"k": 2}}, "verify", "judge_mode",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def filled(registry) -> Any:
+    def read(row: runs.RunRow) -> dict[str, tuple[int, str]]:
+        select = Plan(parse_recipe(row.recipe, "recipe").stages).select
+        assert select is not None
+        with registry.engine.connect() as connection:
+            found = fillings(connection, row.id, select, row.state, row.reason)
+        return {filling.stratum: (filling.samples, filling.state) for filling in found}
+
+    return read
+
+
+async def test_every_stratum_gets_its_samples_and_no_more(add_queries, lean, run, look, server, filled) -> None:
+    add_queries(*pool(Category.GENERAL, 60), *pool(Category.SCIENCE, 60), *pool(Category.MATH, 60))
+    counts = {"category=general mode=on": 7, "category=general mode=off": 5, "category=science": 9}
+    row = await run(lean(stages=stages({"counts": counts})))
+    assert row.state is RunState.FINISHED
+    assert filled(row) == {
+        "category=general mode=think_on": (7, "filled"),
+        "category=general mode=think_off": (5, "filled"),
+        "category=science": (9, "filled"),
+    }
+    assert look.ends(row.id) == {"accepted": 21, "dropped": 159}
+    assert look.reasons(row.id) <= {"not_needed", "outside_mixture"}
+    asked = Counter(body["messages"][-1]["content"].split(" result")[0].split()[-1] for body in server.bodies)
+    assert asked["math"] == 0, "a category that no stratum wants costs no call"
+
+
+async def test_the_same_seed_chooses_the_same_queries(add_queries, lean, run, registry) -> None:
+    add_queries(*pool(Category.GENERAL, 80))
+
+    async def chosen(seed: int, concurrency: int) -> set[int]:
+        plain = lean(seed=seed, stages=stages({"counts": {"mode=on": 6, "mode=off": 6}}), name=f"mix{seed}")
+        plain["endpoints"]["scripted"]["concurrency"] = concurrency
+        row = await run(plain)
+        with registry.engine.connect() as connection:
+            found = {sample["sample"]["turns"][0]["user"] for sample in queries.list_samples(connection, row.id, 99)}
+        with registry.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "UPDATE runs SET key = '\\x' || id::text::bytea WHERE id = %(id)s", {"id": row.id}
+            )
+        return found
+
+    first = await chosen(1, 8)
+    assert await chosen(1, 1) == first
+    assert await chosen(2, 8) != first
+    assert len(first) == 12
+
+
+async def test_a_pool_that_ends_is_named(add_queries, lean, run, filled) -> None:
+    add_queries(*pool(Category.GENERAL, 8), *pool(Category.SCIENCE, 30))
+    row = await run(lean(stages=stages({"samples": 20, "shares": {"category=general": 0.5, "category=science": 0.5}})))
+    assert row.state is RunState.FINISHED
+    assert filled(row) == {"category=general": (8, "pool ended, 2 short"), "category=science": (10, "filled")}
+
+
+async def test_an_ended_budget_is_named_and_the_run_goes_on_when_it_is_raised(
+    add_queries, lean, run, filled, look
+) -> None:
+    add_queries(*pool(Category.GENERAL, 40))
+    plain = lean(stages=stages({"counts": {"any": 30}}), budget={"usd": 0.02})
+    with pytest.raises(BudgetExhausted):
+        await run(plain)
+    [row] = look.runs()
+    [(samples, state)] = filled(row).values()
+    assert samples < 30
+    assert "budget" in state
+    row = await run(plain | {"budget": {"usd": 5.0}})
+    assert filled(row) == {"any": (30, "filled")}
+
+
+async def test_hard_queries_bring_several_samples_each_with_its_own_analysis(
+    add_queries, lean, run, registry, filled, server
+) -> None:
+    def varied(body: dict[str, Any]) -> Any:
+        reply = obedient(body)
+        schemaless = not (body.get("response_format") or {}).get("json_schema")
+        return reply if not schemaless else type(reply)(
+            text=f"The steps.\n\nThe result, as draw {body.get('seed')} has it.",
+            finish_reason=reply.finish_reason, usage=reply.usage,
+        )  # fmt: skip
+
+    server.script = varied
+    add_queries(*pool(Category.GENERAL, 20), *pool(Category.SCIENCE, 20))
+    mixture = {"counts": {"category=science": 7, "category=general": 4}, "responses": {"category=science": 3}}
+    row = await run(lean(stages=stages(mixture)))
+    assert filled(row) == {"category=science": (7, "filled"), "category=general": (4, "filled")}
+    with registry.engine.connect() as connection:
+        samples = queries.list_samples(connection, row.id, 99)
+        composition = queries.composition(connection, row.id)
+    per_query = Counter(s["sample"]["turns"][0]["user"] for s in samples if s["category"] == "science")
+    assert sorted(per_query.values()) == [1, 3, 3]
+    assert len({s["hash"] for s in samples}) == 11
+    assert all(s["sample"]["turns"][0]["judge_analysis"] for s in samples)
+    assert {row["category"]: row["queries"] for row in composition} == {"general": 20, "science": 20}
+
+
+async def test_a_killed_round_is_taken_up_again(add_queries, lean, run, look, filled, registry) -> None:
+    """Items that were let on and never worked on are ready: nothing more is let on until they have ended."""
+    add_queries(*pool(Category.GENERAL, 30))
+    plain = lean(stages=stages({"counts": {"any": 10}}), budget={"usd": 0.0})
+    with pytest.raises(BudgetExhausted):
+        await run(plain)
+    [row] = look.runs()
+    assert look.ends(row.id)["ready"] == 10
+    row = await run(plain | {"budget": {}})
+    assert filled(row) == {"any": (10, "filled")}
+    assert look.ends(row.id)["accepted"] == 10
+
+
+async def test_pairs_are_accepted_without_an_answer(add_queries, lean, run, registry, server, look) -> None:
+    answerless = a_query("Say something.", reference=None, category=Category.GENERAL)
+    add_queries(*pool(Category.GENERAL, 6), a_query("Hi", "Hello", "What is 1 + 1?"), answerless)
+    row = await run(
+        lean(stages=["normalise", {"select": {"counts": {"any": 8}}}, "pair"], snapshot={"stage": "stage3"})
+    )
+    assert look.ends(row.id) == {"accepted": 7, "dropped": 1}
+    assert look.reasons(row.id) == {"no_verifier"}
+    with registry.engine.connect() as connection:
+        samples = queries.list_samples(connection, row.id, 99)
+    assert {sample["mode"] for sample in samples} == {None}
+    [several] = [sample["sample"] for sample in samples if sample["category"] == "math"]
+    assert [message["content"] for message in several["messages"]] == ["Hi", "Hello", "What is 1 + 1?"]
+    assert (several["reference"], several["verifier"]["kind"]) == ("42", "math")
+    assert server.statistics.requests == 0
