@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from kat_data.domain.draft import Draft
+from kat_data.domain.drop import Dropped, DropReason
+from kat_data.domain.history import is_recorded
 from kat_data.stages.stage import Stage
 
 
@@ -23,6 +25,13 @@ class Plan:
     def turn_start(self) -> str:
         """The name of the stage at which every further turn starts."""
         return self.stages[self._first_per_turn].name
+
+    def refuse(self, draft: Draft) -> Dropped | None:
+        """Refuse a draft that these stages can never finish, before anything is paid for it."""
+        if not is_recorded(draft.query.messages):
+            return None
+        observed = any(stage.observes and stage.serves(draft.query.category) for stage in self.stages)
+        return None if observed else Dropped(reason=DropReason.UNSUPPORTED_HISTORY)
 
     def at(self, name: str, draft: Draft) -> Stage | None:
         """Return the first stage from `name` on that applies to the draft, or none when its turn has run through."""

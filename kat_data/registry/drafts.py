@@ -68,6 +68,7 @@ def _turn_state(draft: Draft) -> Row:
         "margin": choice.margin if choice else None,
         "accepted": draft.accepted,
         "judge_analysis": draft.judge_analysis,
+        "results": draft.results,
     }
 
 
@@ -128,7 +129,7 @@ def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft
     states, votes, candidates, verdicts = (
         [row for row in facts[table] if row["turn"] == turn] for table in ("turns", "votes", "candidates", "verdicts")
     )
-    state = states[0] if states else dict.fromkeys(("mode", "accepted", "judge_analysis"))
+    state = states[0] if states else dict.fromkeys(("mode", "accepted", "judge_analysis", "results"))
     return replace(
         draft,
         votes=tuple(from_python(Vote, _fields(Vote, row, call=row["call"].hex())) for row in _in_order(votes)),
@@ -136,6 +137,7 @@ def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft
         candidates=tuple(_candidate(row, verdicts) for row in _in_order(candidates)),
         accepted=state["accepted"],
         judge_analysis=state["judge_analysis"],
+        results=None if state["results"] is None else tuple(state["results"]),
     )
 
 

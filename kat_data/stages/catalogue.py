@@ -3,6 +3,7 @@
 from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.normalise import Normalise
+from kat_data.stages.observe import Observe
 from kat_data.stages.reason_on import ReasonOn
 from kat_data.stages.route_mode import RouteMode
 from kat_data.stages.sample_off import SampleOff
@@ -25,5 +26,6 @@ STAGES: dict[str, type[Stage]] = {
         SampleOn,
         VerifyGate,
         JudgeMode,
+        Observe,
     )
 }

@@ -17,8 +17,9 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "sample_on",
         "verify",
         "judge_mode",
+        "observe",
     ]
-    assert [stage.per_turn for stage in STAGES.values()] == [False, False, False, *[True] * 7]
+    assert [stage.per_turn for stage in STAGES.values()] == [False, False, False, *[True] * 8]
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
