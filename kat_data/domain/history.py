@@ -25,7 +25,12 @@ class Step:
 
 
 def is_recorded(messages: Sequence[Message]) -> bool:
-    """Whether the conversation holds results of tools, so that it can only be answered along its own steps."""
+    """Whether the conversation holds results of its calls, so that it can be answered along its own steps."""
+    return has_results(messages) and history_flaw(messages) is None
+
+
+def has_results(messages: Sequence[Message]) -> bool:
+    """Whether the conversation holds results of tools."""
     return any(message.role is Role.TOOL for message in messages)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
-from kat_data.domain.history import is_recorded
+from kat_data.domain.history import has_results
 from kat_data.stages.stage import Stage
 
 
@@ -28,10 +28,10 @@ class Plan:
 
     def refuse(self, draft: Draft) -> Dropped | None:
         """Refuse a draft that these stages can never finish, before anything is paid for it."""
-        if not is_recorded(draft.query.messages):
-            return None
-        observed = any(stage.observes and stage.serves(draft.query.category) for stage in self.stages)
-        return None if observed else Dropped(reason=DropReason.UNSUPPORTED_HISTORY)
+        serving = [stage for stage in self.stages if stage.serves(draft.query.category)]
+        if has_results(draft.query.messages) and not any(stage.observes for stage in serving):
+            return Dropped(reason=DropReason.UNSUPPORTED_HISTORY)
+        return next((dropped for stage in serving if (dropped := stage.refuse(draft))), None)
 
     def at(self, name: str, draft: Draft) -> Stage | None:
         """Return the first stage from `name` on that applies to the draft, or none when its turn has run through."""

@@ -11,7 +11,7 @@ import orjson
 
 from kat_data.domain.codec import from_python
 from kat_data.errors import SnapshotError
-from kat_data.hashing import canonical_json, content_hash
+from kat_data.hashing import ADDED_LATER, canonical_json, content_hash
 from kat_data.snapshots.composition import Cell
 from kat_data.snapshots.record import TrainingStage
 
@@ -32,7 +32,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hashed:
-    """What the snapshot is; `duplicates` counts rows left out because an earlier one holds the same sample."""
+    """What the snapshot is; `duplicates` counts rows left out because an earlier one holds the same sample.
+
+    `transitions` counts how modes go on from turn to turn, by category; snapshots of the first schema have none.
+    """
 
     name: str
     stage: TrainingStage
@@ -49,6 +52,7 @@ class Hashed:
     shards: tuple[Shard, ...]
     code_version: str
     writer: dict[str, str]
+    transitions: dict[str, dict[str, int]] | None = field(default=None, metadata=ADDED_LATER)
 
     @property
     def content_hash(self) -> str:

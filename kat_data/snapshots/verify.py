@@ -15,7 +15,7 @@ from kat_data.domain.mode import Mode
 from kat_data.domain.template import RESERVED_TAGS, last_user, parse_completion, parse_messages, split_trigger
 from kat_data.errors import KatError, SnapshotError, TemplateError
 from kat_data.hashing import content_hash, sha256
-from kat_data.snapshots.composition import compose
+from kat_data.snapshots.composition import compose, count_transitions
 from kat_data.snapshots.manifest import CARD, MANIFEST, Hashed, Shard
 from kat_data.snapshots.read import Snapshot, open_snapshot, parquet_rows
 from kat_data.snapshots.record import SCHEMA_VERSION, Record, TrainingStage, order_key, to_sample
@@ -99,6 +99,8 @@ def _whole(splits: Mapping[str, list[Record]], hashed: Hashed) -> Iterator[str]:
         yield "two rows have the same id"
     if compose(records) != hashed.composition:
         yield "the rows do not add up to the manifest's composition"
+    if hashed.transitions is not None and count_transitions(records) != hashed.transitions:
+        yield "the rows do not add up to the manifest's transitions between modes"
     for label, stated in (("source", hashed.sources), ("licence", hashed.licences)):
         if dict(Counter(record[label] for record in records)) != stated:
             yield f"the rows do not add up to the manifest's count by {label}"

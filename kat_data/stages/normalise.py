@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
-from kat_data.domain.history import history_flaw, is_recorded
 from kat_data.domain.query import NEVER_LEFT_OUT, Message, Role
 from kat_data.domain.template import unholdable
 from kat_data.domain.text import normalise
@@ -18,8 +17,8 @@ from kat_data.stages.stage import Stage, Tools
 class Normalise(Stage):
     """Bring every message into NFC with clean white space.
 
-    Drops what is empty, overlong, tagged or no whole record of its tools, and code tasks whose own reference fails:
-    before anything is paid for them.
+    Drops what is empty, overlong, or tagged, and code tasks whose own reference fails: before anything is paid
+    for them.
     """
 
     name: ClassVar[str] = "normalise"
@@ -30,7 +29,7 @@ class Normalise(Stage):
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
         messages = tuple(replace(m, content=normalise(m.content)) for m in draft.query.messages)
         messages = tuple(m for m in messages if m.content or m.tool_calls or m.role in NEVER_LEFT_OUT)
-        if dropped := self._refuse(messages) or _refuse_history(messages, draft.tools):
+        if dropped := self._refuse(messages):
             return dropped
         if why := await tools.admit(draft.query):
             return Dropped(reason=DropReason.INVALID_TASK, detail=why)
@@ -47,15 +46,3 @@ class Normalise(Stage):
             if why := unholdable(message.content):
                 return Dropped(reason=DropReason.RESERVED_TAG, detail=f"message {number} {why}")
         return None
-
-
-def _refuse_history(messages: Sequence[Message], tools: Sequence[dict[str, Any]]) -> Dropped | None:
-    if why := history_flaw(messages):
-        return Dropped(reason=DropReason.MALFORMED_HISTORY, detail=why)
-    if not is_recorded(messages):
-        return None
-    known = {tool.get("function", tool).get("name") for tool in tools}
-    unknown = [call.name for message in messages for call in message.tool_calls if call.name not in known]
-    if unknown:
-        return Dropped(reason=DropReason.HISTORY_WITHOUT_TOOLS, detail=f"no tool of the query is named {unknown[0]}")
-    return None

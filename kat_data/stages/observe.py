@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
-from kat_data.domain.history import is_recorded
+from kat_data.domain.history import has_results, history_flaw, is_recorded
 from kat_data.domain.template import unholdable
 from kat_data.domain.text import normalise
 from kat_data.stages.environments.environment import Environment
@@ -24,6 +24,22 @@ class Observe(Stage):
     name: ClassVar[str] = "observe"
     observes: ClassVar[bool] = True
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("verify",),)
+
+    def refuse(self, draft: Draft) -> Dropped | None:
+        messages = draft.query.messages
+        if not has_results(messages):
+            return None
+        if (why := history_flaw(messages)) and not self.emulates(draft):
+            return Dropped(reason=DropReason.MALFORMED_HISTORY, detail=why)
+        known = {tool.get("function", tool).get("name") for tool in draft.tools}
+        called = {call.name for message in messages for call in message.tool_calls}
+        if unknown := sorted(called - known):
+            return Dropped(reason=DropReason.HISTORY_WITHOUT_TOOLS, detail=f"no tool is named {unknown[0]}")
+        return None
+
+    def emulates(self, draft: Draft) -> bool:
+        """Whether a model would make up results for the draft."""
+        return False
 
     def applies(self, draft: Draft) -> bool:
         candidate = draft.accepted_candidate

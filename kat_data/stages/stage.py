@@ -95,5 +95,9 @@ class Stage(BaseModel, ABC):
         """Whether the stage takes queries of this category."""
         return not self.only or category in self.only
 
+    def refuse(self, draft: Draft) -> Dropped | None:
+        """Refuse a draft that the stage could never bring to an end, before anything is paid for it."""
+        return None
+
     @abstractmethod
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped: ...

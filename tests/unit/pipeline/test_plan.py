@@ -83,8 +83,11 @@ def test_a_further_turn_runs_through_the_stages_of_turns_again() -> None:
 def test_a_recorded_conversation_is_refused_where_no_stage_observes_it() -> None:
     call = ToolCall(name="f", arguments={})
     said = [Message(role=Role.USER, content="?"), Message(role=Role.ASSISTANT, content="", tool_calls=(call,))]
-    query = replace(a_query(), messages=(*said, Message(role=Role.TOOL, content="!")))
+    query = replace(a_query(), messages=(*said, Message(role=Role.TOOL, content="!")), tools=({"name": "f"},))
     assert PLAN.refuse(a_draft()) is None
     assert PLAN.refuse(a_draft(query)) == Dropped(reason=DropReason.UNSUPPORTED_HISTORY)
     assert Plan([*PLAN.stages, Observe()]).refuse(a_draft(query)) is None
     assert Plan([*PLAN.stages, Observe(only=(Category.CODE,))]).refuse(a_draft(query)) is not None
+    without_tools = Plan([*PLAN.stages, Observe()]).refuse(a_draft(replace(query, tools=())))
+    assert without_tools is not None
+    assert without_tools.reason is DropReason.HISTORY_WITHOUT_TOOLS

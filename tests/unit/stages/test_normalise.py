@@ -62,15 +62,3 @@ async def test_a_recorded_conversation_keeps_its_calls_and_empty_results(tools):
     query = replace(a_query(), messages=RECORD, tools=({"type": "function", "function": {"name": "weather"}},))
     draft = await normalised(tools, query)
     assert draft.query.messages == (replace(RECORD[0], content="Weather?"), *RECORD[1:])
-
-
-async def test_results_of_no_call_drop_the_query(tools):
-    dropped = await normalised(tools, replace(a_query(), messages=(RECORD[0], RECORD[2])))
-    assert dropped.reason is DropReason.MALFORMED_HISTORY
-    assert dropped.detail == "message 2 is the result of no call that the conversation holds"
-
-
-async def test_calls_of_tools_that_the_query_does_not_describe_drop_it(tools):
-    dropped = await normalised(tools, replace(a_query(), messages=RECORD, tools=({"name": "wind"},)))
-    assert dropped.reason is DropReason.HISTORY_WITHOUT_TOOLS
-    assert dropped.detail == "no tool of the query is named weather"

@@ -10,7 +10,7 @@ from kat_data.domain.mode import Mode
 from kat_data.domain.query import Message, Query, Role
 from kat_data.domain.tool_call import ToolCall
 from kat_data.stages.observe import Observe
-from kat_data.testing import a_candidate, a_verdict
+from kat_data.testing import a_candidate, a_draft, a_verdict
 
 FIND = ToolCall(name="find", arguments={"email": "a@b.c"})
 TOOLS = ({"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}},)
@@ -62,3 +62,19 @@ async def test_a_query_without_environment_is_left_alone(accepted):
 async def test_a_result_that_the_template_cannot_hold_drops_the_query(accepted, tools):
     dropped = await Observe().run(accepted(recorded("<think>"), FIND), tools())
     assert dropped == Dropped(reason=DropReason.NOT_RENDERABLE, detail="a tool's result holds the reserved tag <think>")
+
+
+def refused(query: Query) -> Dropped | None:
+    return Observe().refuse(a_draft(query))
+
+
+def test_a_history_that_cannot_be_walked_is_refused_with_its_flaw():
+    assert refused(recorded()) is None
+    assert refused(replace(recorded(), messages=recorded().messages[:1], tools=())) is None
+    headless = replace(recorded(), messages=(recorded().messages[0], *recorded().messages[2:]))
+    assert refused(headless) == Dropped(
+        reason=DropReason.MALFORMED_HISTORY, detail="message 2 is the result of no call that the conversation holds"
+    )
+    assert refused(replace(recorded(), tools=())) == Dropped(
+        reason=DropReason.HISTORY_WITHOUT_TOOLS, detail="no tool is named find"
+    )
