@@ -1,11 +1,19 @@
 """Canonical JSON, content hashes and seeded draws: the same inputs give the same bytes on any machine."""
 
 import hashlib
-from dataclasses import fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import orjson
+
+ADDED_LATER: Mapping[str, bool] = MappingProxyType({"added_later": True})
+"""Metadata of a dataclass field that was added after hashes were stored.
+
+While it holds its default it is no part of the canonical form, so that old hashes and call keys stay what they are.
+"""
 
 # orjson sorts the keys of mappings alone: dataclasses go through `_mapping`, or hashes would hang on field order.
 _CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
@@ -17,14 +25,25 @@ def canonical_json(value: Any) -> bytes:
 
 
 def _mapping(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in _field_names(type(value))}  # type: ignore[arg-type]
+    kind: Any = type(value)
+    always, later = _field_names(kind)
+    mapping = {name: getattr(value, name) for name in always}
+    for name, default in later:
+        if (held := getattr(value, name)) != default:
+            mapping[name] = held
+    return mapping
 
 
 @cache
-def _field_names(kind: type) -> tuple[str, ...]:
+def _field_names(kind: type) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ...]]:
+    """Return the fields that always count, and those added later with their defaults."""
     if not is_dataclass(kind):
         raise TypeError(f"{kind.__name__} has no canonical JSON")
-    return tuple(field.name for field in fields(kind))
+    always = tuple(field.name for field in fields(kind) if not field.metadata.get("added_later"))
+    later = tuple((field.name, field.default) for field in fields(kind) if field.metadata.get("added_later"))
+    if any(default is MISSING for _, default in later):
+        raise TypeError(f"a field of {kind.__name__} that was added later has no plain default")
+    return always, later
 
 
 def sha256(data: bytes) -> bytes:

@@ -15,7 +15,7 @@ from kat_data.registry.session import Registry
 from kat_data.sources.fields import parse_mapping
 from kat_data.sources.misfit import misfit
 from kat_data.sources.presets import PRESETS, find_preset, fingerprint, read_queries
-from kat_data.sources.tool_preset import read_answers
+from kat_data.sources.tool_preset import read_answers, read_tools
 
 _WORDS = {True: "yes", False: "no"}
 TOTALS = ("rows", "imported", "duplicates", "identical", "conflicts", "bad")
@@ -35,6 +35,7 @@ def queries() -> None:
     "--map", "mapping", multiple=True, metavar="FIELD=PATH", help="Where a field stands, e.g. prompt=data.0.q."
 )
 @click.option("--answers", type=click.Path(path_type=Path), help="File with BFCL's possible answers, joined by id.")
+@click.option("--tools", type=click.Path(path_type=Path), help="Tools of queries that bring none: a function a row.")
 @click.option("--strict", is_flag=True, help="Exit with 2 where a line is bad; the good ones are kept all the same.")
 @json_option
 def import_(
@@ -44,6 +45,7 @@ def import_(
     licence: str,
     mapping: tuple[str, ...],
     answers: Path | None,
+    tools: Path | None,
     strict: bool,
     as_json: bool,
 ) -> None:
@@ -53,7 +55,11 @@ def import_(
     """
     find_preset(preset)
     _require_words(source=source, licence=licence)
-    options = {"mapping": parse_mapping(mapping), "answers": read_answers(answers) if answers else None}
+    options = {
+        "mapping": parse_mapping(mapping),
+        "answers": read_answers(answers) if answers else None,
+        "tools": read_tools(tools) if tools else (),
+    }
     with open_registry() as registry:
         reports = [(file, import_file(registry, file, preset, source, licence, **options)) for file in files]
     document = _document(reports)

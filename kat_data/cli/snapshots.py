@@ -8,6 +8,7 @@ import orjson
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry
 from kat_data.clock import SystemClock
+from kat_data.domain.mode import Transition
 from kat_data.errors import SnapshotError
 from kat_data.pipeline.publish import publish_run
 from kat_data.sandbox.open import opener
@@ -107,6 +108,9 @@ def show(label: str, root: Path | None, as_json: bool) -> None:
     print_table(["fact", "value"], facts, title=label)
     counts = totals(hashed.composition, "category", "mode")
     print_table(["category", "mode", "rows"], [[*key, count] for key, count in sorted(counts.items())])
+    if hashed.transitions:
+        rows = [[name, *(found.get(t, 0) for t in Transition)] for name, found in hashed.transitions.items()]
+        print_table(["category", *Transition], rows, title="how modes go on from turn to turn")
 
 
 @snapshots.command()

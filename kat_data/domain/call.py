@@ -4,8 +4,8 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from kat_data.domain.candidate import ToolCall
 from kat_data.domain.query import Message
+from kat_data.domain.tool_call import ToolCall
 from kat_data.hashing import content_hash
 
 

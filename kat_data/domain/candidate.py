@@ -1,18 +1,10 @@
 """Candidates: sampled answers before acceptance, and the rounds of reasoning that led to them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from kat_data.domain.mode import Mode
+from kat_data.domain.tool_call import ToolCall
 from kat_data.domain.verdict import Outcome, Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCall:
-    """A function that the assistant asks for; `arguments` are JSON values by name."""
-
-    name: str
-    arguments: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,17 @@
 """Drafts: what a run knows of one query so far; stages take one and return a fuller one."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from kat_data.domain.candidate import Candidate
+from kat_data.domain.history import Step, as_text, is_recorded, steps
 from kat_data.domain.mode import ModeChoice, Vote
-from kat_data.domain.query import Message, Query, Role
+from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.stratum import Labels
 from kat_data.domain.tag import Tag, TagSummary
+from kat_data.domain.tool_call import ToolCall
 from kat_data.hashing import content_hash
 
 
@@ -26,7 +30,9 @@ class Draft:
     `responses` is how many samples it is to bring: beyond the first they differ in the last turn (`further`). A
     `paired` one is accepted as a query–verifier pair, without an answer.
     `turns` are finished, each with the hash of its history in `lineages`; votes, choice, candidates, `accepted` (a
-    candidate's position) and the judge analysis belong to the turn under work, whose index is `len(turns)`.
+    candidate's position), the judge analysis and `results` belong to the turn under work, whose index is `len(turns)`.
+    `results` are what the accepted answer's calls gave, one for each, or none as long as nothing was made of them.
+    `equipment` are tools that the recipe adds to a query that has none.
     """
 
     query: Query
@@ -42,32 +48,82 @@ class Draft:
     judge_analysis: str | None = None
     further: tuple[Further, ...] = ()
     paired: bool = False
+    results: tuple[str, ...] | None = None
+    equipment: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def tools(self) -> tuple[dict[str, Any], ...]:
+        """The tools that answers may call, in OpenAI's fields."""
+        return self.query.tools or self.equipment
+
+    @property
+    def answers_results(self) -> bool:
+        """Whether the turn under work answers what the last turn's calls gave, and not a message of the user."""
+        return bool(self.turns and self.turns[-1].results)
 
     @property
     def user_text(self) -> str:
-        """The user's message that the turn under work answers."""
-        return self.query.user_turns[len(self.turns)]
+        """The user's last message: what the turn under work answers, or what led to the results that it answers."""
+        return self.query.user_turns[self._user]
+
+    @property
+    def _user(self) -> int:
+        """Which of the user's messages the turn under work belongs to."""
+        return sum(not turn.results for turn in self.turns)
+
+    @property
+    def _is_last_user(self) -> bool:
+        return self._user + 1 == len(self.query.user_turns)
 
     @property
     def is_last_turn(self) -> bool:
-        return len(self.turns) + 1 == len(self.query.user_turns)
+        """Whether nothing is left to answer after the turn under work."""
+        return not self.results and self._is_last_user
 
     @property
     def verifiable(self) -> bool:
-        """Whether the turn under work has a verifier: a query's verifier decides on its last turn."""
-        return self.query.verifier is not None and self.is_last_turn
+        """Whether the turn under work has a verifier of its own: `task` names it."""
+        return self.task.verifier is not None
+
+    def decides(self, candidate: Candidate) -> bool:
+        """Whether the verifier of the turn under work decides on the candidate: one of answers waits for the last."""
+        spec = self.task.verifier
+        return spec is not None and (spec.kind is VerifierKind.TOOL_CALL or not candidate.tool_calls)
+
+    @property
+    def task(self) -> Query:
+        """The query as a verifier of the turn under work sees it; without a verifier where none decides on the turn.
+
+        A recorded step with calls must make those calls again, whatever the query's own verifier. That one decides on
+        answers to the user's last message; where it is of calls, not on what is said of their results.
+        """
+        if (step := self.step) and step.tool_calls:
+            return replace(self.query, reference=None, verifier=_same_calls(step.tool_calls))
+        spec = self.query.verifier
+        of_calls = spec is not None and spec.kind is VerifierKind.TOOL_CALL
+        if self._is_last_user and not (of_calls and (self.answers_results or self.step)):
+            return self.query
+        return replace(self.query, verifier=None)
+
+    @property
+    def step(self) -> Step | None:
+        """What the source did where the turn under work stands, if the query is a recorded conversation."""
+        if not is_recorded(self.query.messages):
+            return None
+        recorded = steps(self.query.messages)
+        return recorded[len(self.turns)] if len(self.turns) < len(recorded) else None
 
     @property
     def conversation(self) -> tuple[Message, ...]:
         """The messages a model sees for the turn under work.
 
-        System, finished turns (answers only), the user's message.
+        System, finished turns (answers, calls and results, never thinking), the user's message.
         """
         messages = [Message(role=Role.SYSTEM, content=self.query.system)] if self.query.system else []
         for turn in self.turns:
-            messages.append(Message(role=Role.USER, content=turn.user))
-            messages.append(Message(role=Role.ASSISTANT, content=turn.answer))
-        messages.append(Message(role=Role.USER, content=self.user_text))
+            messages += _seen(turn)
+        if not self.answers_results:
+            messages.append(Message(role=Role.USER, content=self.user_text))
         return tuple(messages)
 
     @property
@@ -84,6 +140,11 @@ class Draft:
             domain=self.summary.domain if self.summary else None,
             difficulty=self.summary.difficulty if self.summary else None,
         )
+
+    @property
+    def transcript(self) -> tuple[Message, ...]:
+        """The conversation with calls and results as text: what models see that judge it."""
+        return as_text(self.conversation)
 
     @property
     def accepted_candidate(self) -> Candidate | None:
@@ -104,16 +165,18 @@ class Draft:
         if candidate is None or self.choice is None:
             raise ValueError("the turn has no accepted candidate or no mode yet")
         turn = Turn(
-            user=self.user_text,
+            user="" if self.answers_results else self.user_text,
             judge_analysis=self.judge_analysis or "",
             mode=self.choice.mode,
             thinking=candidate.thinking,
             answer=candidate.answer,
             tool_calls=candidate.tool_calls,
+            results=self.results or (),
         )
         return Draft(
             query=self.query,
             responses=self.responses,
+            equipment=self.equipment,
             tags=self.tags,
             summary=self.summary,
             turns=(*self.turns, turn),
@@ -133,13 +196,14 @@ class Draft:
     def _turn_lineage(self) -> str:
         """Hash what led to the turn.
 
-        Votes, choice, candidates with their calls and outcomes, acceptance, judge analysis.
+        Votes, choice, candidates with their calls and outcomes, acceptance, judge analysis, results.
         """
         candidates = [
             (c.position, c.calls, c.fault, [(v.verifier, v.outcome, v.status) for v in c.verdicts])
             for c in self.candidates
         ]
-        return content_hash((self.votes, self.choice, candidates, self.accepted, self.judge_analysis)).hex()
+        known = (self.votes, self.choice, candidates, self.accepted, self.judge_analysis)
+        return content_hash((*known, self.results) if self.results else known).hex()
 
     @property
     def lineage(self) -> bytes:
@@ -148,6 +212,28 @@ class Draft:
 
     def sample(self) -> Sample:
         """Return the sample once every turn is finished."""
-        if len(self.turns) != len(self.query.user_turns):
+        if self.answers_results or self._user != len(self.query.user_turns):
             raise ValueError("turns are missing")
-        return Sample(system=self.query.system, tools=self.query.tools, turns=self.turns)
+        return Sample(system=self.query.system, tools=self.tools, turns=self.turns)
+
+
+def _seen(turn: Turn) -> Iterator[Message]:
+    """The messages of a finished turn as later turns see them."""
+    if turn.user:
+        yield Message(role=Role.USER, content=turn.user)
+    yield Message(role=Role.ASSISTANT, content=turn.answer, tool_calls=turn.tool_calls)
+    for result in turn.results:
+        yield Message(role=Role.TOOL, content=result)
+
+
+def _same_calls(calls: Iterable[ToolCall]) -> VerifierSpec:
+    """What accepts these calls alone, in this order: each gets the result that it got in the recorded conversation."""
+    possible = [{call.name: {name: [_wanted(value)] for name, value in call.arguments.items()}} for call in calls]
+    return VerifierSpec(kind=VerifierKind.TOOL_CALL, options={"possible": possible, "ordered": True})
+
+
+def _wanted(value: Any) -> Any:
+    """Spell a value as the only one allowed: within an object, a list would be one of alternatives."""
+    if isinstance(value, dict):
+        return {name: [_wanted(part)] for name, part in value.items()}
+    return [_wanted(part) for part in value] if isinstance(value, list) else value

@@ -22,7 +22,15 @@ class DropReason(StrEnum):
     RESERVED_TAG = "reserved_tag", "The query holds a tag of the training template."
     UNSUPPORTED_HISTORY = (
         "unsupported_history",
-        "The conversation holds tool results, which cannot be answered anew turn by turn.",
+        "The conversation holds tool results, and the recipe has no stage that gives them: add `observe`.",
+    )
+    MALFORMED_HISTORY = (
+        "malformed_history",
+        "The conversation's tool results do not follow the calls that they answer.",
+    )
+    HISTORY_WITHOUT_TOOLS = (
+        "history_without_tools",
+        "The conversation calls tools that the query does not describe.",
     )
     CONTAMINATED = "contaminated", "The query holds an item of a benchmark."
     OUTSIDE_MIXTURE = "outside_mixture", "The query belongs to no stratum of the mixture."
@@ -35,6 +43,7 @@ class DropReason(StrEnum):
     REPLY_CUT = "reply_cut", "Every answer was cut at the length limit."
     WRONG_ANSWER = "wrong_answer", "No answer was found right, and at least one was found wrong."
     UNDECIDED = "undecided", "The verifier could not decide on any answer."
+    OFF_RECORD = "off_record", "No answer made the calls that the recorded conversation makes at this step."
     PANEL_REJECTED = "panel_rejected", "The judging models accepted no answer."
     CRITIC_REJECTED = "critic_rejected", "The critic passed no answer within the round limit."
     NO_SANDBOX = "no_sandbox", "The answer is a program, and no sandbox is at hand to run it: not verified."

@@ -1,7 +1,9 @@
 """Thinking modes, votes on them, and the choice that a run makes for one assistant turn (§4.1.1)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
 
 class Mode(StrEnum):
@@ -9,6 +11,21 @@ class Mode(StrEnum):
 
     ON = "think_on"
     OFF = "think_off"
+
+
+class Transition(StrEnum):
+    """How the mode goes on from one assistant turn to the next."""
+
+    OFF_OFF = "off_off"
+    OFF_ON = "off_on"
+    ON_OFF = "on_off"
+    ON_ON = "on_on"
+
+
+def transitions(modes: Sequence[Mode]) -> tuple[Transition, ...]:
+    """Return the transition between every two turns that follow each other."""
+    short = {Mode.ON: "on", Mode.OFF: "off"}
+    return tuple(Transition(f"{short[one]}_{short[other]}") for one, other in pairwise(modes))
 
 
 class ModeOrigin(StrEnum):

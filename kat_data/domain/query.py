@@ -6,7 +6,8 @@ from typing import Any
 
 from kat_data.domain.category import Category
 from kat_data.domain.text import fold
-from kat_data.hashing import content_hash
+from kat_data.domain.tool_call import ToolCall
+from kat_data.hashing import ADDED_LATER, content_hash
 
 
 class Role(StrEnum):
@@ -20,14 +21,21 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One message of a conversation."""
+    """One message of a conversation.
+
+    The messages of tools that follow an assistant's message are the results of its `tool_calls`, in their order.
+    """
 
     role: Role
     content: str
+    tool_calls: tuple[ToolCall, ...] = field(default=(), metadata=ADDED_LATER)
 
 
 NEVER_LEFT_OUT = frozenset({Role.USER, Role.TOOL})
-"""Roles whose messages count even when they are empty; an empty message of another role says nothing."""
+"""Roles whose messages count even when they are empty.
+
+Any other empty message says nothing, unless it calls tools.
+"""
 
 
 class VerifierKind(StrEnum):
@@ -96,5 +104,9 @@ class Query:
 
 def query_hash(messages: tuple[Message, ...], tools: tuple[dict[str, Any], ...]) -> bytes:
     """Hash messages (NFC, white space folded, case kept, those that say nothing left out) and tools into 32 bytes."""
-    said = [(m.role.value, text) for m in messages if (text := fold(m.content)) or m.role in NEVER_LEFT_OUT]
+    said = [
+        (m.role.value, text, m.tool_calls) if m.tool_calls else (m.role.value, text)
+        for m in messages
+        if (text := fold(m.content)) or m.tool_calls or m.role in NEVER_LEFT_OUT
+    ]
     return content_hash({"messages": said, "tools": tools})

@@ -7,16 +7,17 @@ and `<think >` are ordinary text.
 
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from kat_data.domain.candidate import ToolCall
 from kat_data.domain.mode import Mode
 from kat_data.domain.query import Role
 from kat_data.domain.sample import Sample, Turn
+from kat_data.domain.tool_call import ToolCall, call_id
 from kat_data.errors import TemplateError
 from kat_data.hashing import canonical_json
 
@@ -112,48 +113,64 @@ def split_trigger(text: str) -> tuple[str, Mode]:
 
 
 def render_messages(sample: Sample) -> list[dict[str, Any]]:
-    """Return the sample as chat messages (stage 2): system if any, then user and rendered assistant in turn."""
+    """Return the sample as chat messages (stage 2): system if any, then for every turn its user, assistant and tools.
+
+    A turn that answers the results of the one before has no user message: the tools' messages stand in its place.
+    """
     messages = _system_message(sample)
     for index, turn in enumerate(sample.turns):
-        _require("user", turn.user)
-        messages += [_message(Role.USER, turn.user), _assistant(turn, render(turn), index)]
+        messages += [*_asked(sample, index), _assistant(turn, render(turn), index)]
+    _require_answered(sample)
     return messages
 
 
 def parse_messages(messages: Sequence[Mapping[str, Any]], tools: Sequence[dict[str, Any]] = ()) -> Sample:
     """Read `render_messages`' result back; `tools` are the sample's, which messages do not hold."""
-    rest = list(messages)
+    rest = deque(messages)
     system = None
     if rest and rest[0].get("role") == Role.SYSTEM:
-        system = _content(rest.pop(0), Role.SYSTEM)
+        system = _content(rest.popleft(), Role.SYSTEM)
         _require("system", system)
-    if not rest or len(rest) % 2:
-        raise TemplateError("messages: expected pairs of one user and one assistant message, at least one pair")
-    turns = tuple(_parse_turn(user, assistant) for user, assistant in zip(rest[::2], rest[1::2], strict=True))
-    return Sample(system=system, tools=tuple(tools), turns=turns)
+    turns: list[Turn] = []
+    while rest:
+        turns.append(_parse_turn(rest, turns))
+    sample = Sample(system=system, tools=tuple(tools), turns=tuple(turns))
+    if not turns:
+        raise TemplateError("messages: expected at least one user and one assistant message")
+    _require_answered(sample)
+    return sample
 
 
 def render_prompt(sample: Sample) -> list[dict[str, Any]]:
     """Return the messages that ask for the sample's last turn.
 
-    Earlier assistant turns stand in them as their answers alone, as a model sees a conversation.
+    Earlier assistant turns stand in them as their answers and calls alone, as a model sees a conversation.
     """
-    *earlier, last = sample.turns
     messages = _system_message(sample)
-    for index, turn in enumerate(earlier):
-        _require("user", turn.user)
+    for index, turn in enumerate(sample.turns[:-1]):
         _require("answer", turn.answer)
-        messages += [_message(Role.USER, turn.user), _assistant(turn, turn.answer, index)]
-    _require("user", last.user)
-    return [*messages, _message(Role.USER, last.user)]
+        messages += [*_asked(sample, index), _assistant(turn, turn.answer, index)]
+    return [*messages, *_asked(sample, len(sample.turns) - 1)]
 
 
 def render_prompt_completion(sample: Sample) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the stage-1 form: a prompt that ends with the trigger, and a completion of one message."""
+    """Return the stage-1 form: a prompt whose last user message ends with the trigger, and one message to complete.
+
+    Where the last turn answers results of tools, these follow the message with the trigger.
+    """
     last = sample.turns[-1]
     prompt = render_prompt(sample)
-    prompt[-1] = _message(Role.USER, add_trigger(last.user, last.mode))
+    place = last_user(prompt)
+    prompt[place] = _message(Role.USER, add_trigger(prompt[place]["content"], last.mode))
     return prompt, [_assistant(last, render_completion(last), len(sample.turns) - 1)]
+
+
+def last_user(messages: Sequence[Mapping[str, Any]]) -> int:
+    """Return the place of the user's last message; raises `TemplateError` where the user says nothing."""
+    place = next((i for i in reversed(range(len(messages))) if messages[i].get("role") == Role.USER), None)
+    if place is None:
+        raise TemplateError("messages: expected a user message")
+    return place
 
 
 def _parse_completion(text: str, mode: Mode, judge_analysis: str) -> ParsedTurn:
@@ -189,6 +206,33 @@ def _system_message(sample: Sample) -> list[dict[str, Any]]:
     return [_message(Role.SYSTEM, sample.system)]
 
 
+def _asked(sample: Sample, index: int) -> list[dict[str, Any]]:
+    """What the turn answers: the user's message, or the results of the turn before it."""
+    turn = sample.turns[index]
+    before = sample.turns[index - 1] if index else None
+    if before is None or not before.results:
+        _require("user", turn.user)
+        return [_message(Role.USER, turn.user)]
+    if turn.user:
+        raise TemplateError("user: must be empty where the turn answers results of tools")
+    if len(before.results) != len(before.tool_calls):
+        raise TemplateError(f"results: {len(before.results)} for {len(before.tool_calls)} calls")
+    return [_result(before, index - 1, number) for number in range(len(before.results))]
+
+
+def _result(turn: Turn, index: int, number: int) -> dict[str, Any]:
+    content = turn.results[number]
+    if why := unholdable(content):
+        raise TemplateError(f"results: {why}")
+    known = {"tool_call_id": call_id(index, number), "name": turn.tool_calls[number].name}
+    return {**_message(Role.TOOL, content), **known}
+
+
+def _require_answered(sample: Sample) -> None:
+    if sample.turns and sample.turns[-1].results:
+        raise TemplateError("results: no turn answers the last ones")
+
+
 def _message(role: Role, content: str) -> dict[str, Any]:
     return {"role": role.value, "content": content}
 
@@ -197,15 +241,10 @@ def _assistant(turn: Turn, content: str, index: int) -> dict[str, Any]:
     message = _message(Role.ASSISTANT, content)
     if turn.tool_calls:
         message["tool_calls"] = [
-            {"id": _call_id(index, number), "type": "function", "function": _function(call)}
+            {"id": call_id(index, number), "type": "function", "function": _function(call)}
             for number, call in enumerate(turn.tool_calls)
         ]
     return message
-
-
-def _call_id(turn: int, number: int) -> str:
-    """A tool call's id: OpenAI wants one, and it has to be the same whenever the sample is rendered."""
-    return f"call_{turn}_{number}"
 
 
 def _function(call: ToolCall) -> dict[str, str]:
@@ -221,18 +260,43 @@ def _function(call: ToolCall) -> dict[str, str]:
     return {"name": call.name, "arguments": arguments}
 
 
-def _parse_turn(user: Mapping[str, Any], assistant: Mapping[str, Any]) -> Turn:
-    text = _content(user, Role.USER)
-    _require("user", text)
+def _parse_turn(rest: "deque[Mapping[str, Any]]", turns: Sequence[Turn]) -> Turn:
+    """Take one turn off the front of `rest`: its user message where it has one, the assistant's, and the results."""
+    text = "" if turns and turns[-1].results else _user(rest)
+    assistant = rest.popleft() if rest else {}
     parsed = parse(_content(assistant, Role.ASSISTANT))
+    calls = tuple(_parse_call(call) for call in assistant.get("tool_calls") or ())
     return Turn(
         user=text,
         judge_analysis=parsed.judge_analysis,
         mode=parsed.mode,
         thinking=parsed.thinking,
         answer=parsed.answer,
-        tool_calls=tuple(_parse_call(call) for call in assistant.get("tool_calls") or ()),
+        tool_calls=calls,
+        results=_parse_results(rest, calls, len(turns)),
     )
+
+
+def _user(rest: "deque[Mapping[str, Any]]") -> str:
+    text = _content(rest.popleft(), Role.USER)
+    _require("user", text)
+    return text
+
+
+def _parse_results(rest: "deque[Mapping[str, Any]]", calls: Sequence[ToolCall], index: int) -> tuple[str, ...]:
+    results: list[str] = []
+    while rest and rest[0].get("role") == Role.TOOL:
+        if len(results) == len(calls):
+            raise TemplateError("results: a message of a tool answers no call")
+        message, call = rest.popleft(), calls[len(results)]
+        if (message.get("tool_call_id"), message.get("name")) != (call_id(index, len(results)), call.name):
+            raise TemplateError("results: expected one message for each call, in the order of the calls")
+        results.append(_content(message, Role.TOOL))
+        if why := unholdable(results[-1]):
+            raise TemplateError(f"results: {why}")
+    if results and len(results) != len(calls):
+        raise TemplateError(f"results: {len(results)} for {len(calls)} calls")
+    return tuple(results)
 
 
 def _parse_call(call: Mapping[str, Any]) -> ToolCall:

@@ -3,6 +3,7 @@
 import orjson
 
 from kat_data.domain.call import CallRequest, Charge, Price, Usage
+from kat_data.domain.query import Message
 
 _PER_MESSAGE = 16
 _PER_REQUEST = 64
@@ -13,7 +14,7 @@ def upper_bound(request: CallRequest, price: Price) -> Charge:
 
     Byte-level tokenisers never make more tokens than bytes, in any language, so a cap kept with this bound holds.
     """
-    prompt = _PER_REQUEST + sum(_PER_MESSAGE + _size(message.content) for message in request.messages)
+    prompt = _PER_REQUEST + sum(_PER_MESSAGE + _size(message.content) + _calls(message) for message in request.messages)
     if request.tools:
         prompt += len(orjson.dumps(request.tools))
     if request.schema is not None:
@@ -24,6 +25,12 @@ def upper_bound(request: CallRequest, price: Price) -> Charge:
 def charge(usage: Usage, price: Price) -> Charge:
     """Return the money and tokens of `usage`."""
     return Charge(usd=price.cost(usage), tokens=usage.total)
+
+
+def _calls(message: Message) -> int:
+    """What a message's tool calls add: their JSON, which stands in the body as a text within a text."""
+    calls = message.tool_calls
+    return 2 * len(orjson.dumps(calls)) + _PER_MESSAGE * len(calls) if calls else 0
 
 
 def _size(text: str) -> int:

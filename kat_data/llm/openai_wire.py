@@ -1,12 +1,15 @@
 """The OpenAI chat format: requests as bodies, bodies as replies; no network here."""
 
 import re
+from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from kat_data.domain.call import CallRequest, FinishReason, Reply, Usage
-from kat_data.domain.candidate import ToolCall
+from kat_data.domain.query import Message, Role
+from kat_data.domain.tool_call import ToolCall, call_id
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -27,7 +30,7 @@ def request_body(request: CallRequest, *, stream: bool = False) -> bytes:
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": request.messages,
+        "messages": _messages(request.messages),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
@@ -92,6 +95,27 @@ def split_thinking(text: str) -> tuple[str, str]:
     return thinking.strip(), rest.lstrip()
 
 
+def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages in OpenAI's fields; the ids of calls are made from their places, and results refer to them."""
+    made: list[dict[str, Any]] = []
+    waiting: deque[dict[str, Any]] = deque()
+    for place, message in enumerate(messages):
+        fields: dict[str, Any] = {"role": message.role, "content": message.content}
+        if message.role is Role.TOOL and waiting:
+            call = waiting.popleft()
+            fields |= {"tool_call_id": call["id"], "name": call["function"]["name"]}
+        elif message.role is not Role.TOOL:
+            waiting = deque(_sent_call(call, place, number) for number, call in enumerate(message.tool_calls))
+            fields |= {"tool_calls": list(waiting)} if waiting else {}
+        made.append(fields)
+    return made
+
+
+def _sent_call(call: ToolCall, place: int, number: int) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": orjson.dumps(call.arguments).decode()}
+    return {"id": call_id(place, number), "type": "function", "function": function}
+
+
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     return tool if "function" in tool else {"type": "function", "function": tool}
 
@@ -116,12 +140,16 @@ def _usage(raw: Any, request: CallRequest, reasoning: str, text: str) -> Usage:
     try:
         return Usage(prompt_tokens=int(raw["prompt_tokens"]), completion_tokens=int(raw["completion_tokens"]))
     except (KeyError, TypeError, ValueError):
-        prompt = sum(len(message.content) for message in request.messages)
+        prompt = sum(len(message.content) + _call_size(message) for message in request.messages)
         return Usage(
             prompt_tokens=-(-prompt // _CHARS_PER_TOKEN),
             completion_tokens=-(-(len(reasoning) + len(text)) // _CHARS_PER_TOKEN),
             estimated=True,
         )
+
+
+def _call_size(message: Message) -> int:
+    return len(orjson.dumps(message.tool_calls)) if message.tool_calls else 0
 
 
 def _string(value: Any) -> str:

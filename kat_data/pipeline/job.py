@@ -95,9 +95,10 @@ class RunJob:
 
     async def _step(self, claim: Claim) -> Claim | None:
         stage = self._plan.at(claim.stage, claim.draft)
-        if stage is None:
-            await self._turn_without_end(claim)
+        if refused := self._plan.refuse(claim.draft) or (_nothing_accepted() if stage is None else None):
+            await self._drop_untried(claim, refused)
             return None
+        assert stage is not None
         done = await self._try(stage, claim)
         try:
             return await self._commit(claim, stage, done)
@@ -212,11 +213,11 @@ class RunJob:
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move))
         self.counts["dead" if dead else "retried"] += 1
 
-    async def _turn_without_end(self, claim: Claim) -> None:
+    async def _drop_untried(self, claim: Claim, dropped: Dropped) -> None:
         attempt = Attempt(
             stage=claim.stage, started_at=self._clock.now(), seconds=0.0, outcome="dropped", calls=(), error=None
         )
-        await self._drop(claim, attempt, _nothing_accepted())
+        await self._drop(claim, attempt, dropped)
 
 
 def _nothing_accepted() -> Dropped:

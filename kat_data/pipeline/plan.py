@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from kat_data.domain.draft import Draft
+from kat_data.domain.drop import Dropped, DropReason
+from kat_data.domain.history import has_results
 from kat_data.stages.select import Select
 from kat_data.stages.stage import Stage
 
@@ -38,6 +40,13 @@ class Plan:
         """Return the stratum for which the draft counts, none where there is no mixture or it is outside."""
         found = self.select.stratum(draft.labels) if self.select else None
         return str(found) if found else None
+
+    def refuse(self, draft: Draft) -> Dropped | None:
+        """Refuse a draft that these stages can never finish, before anything is paid for it."""
+        serving = [stage for stage in self.stages if stage.serves(draft.query.category)]
+        if has_results(draft.query.messages) and not any(stage.observes for stage in serving):
+            return Dropped(reason=DropReason.UNSUPPORTED_HISTORY)
+        return next((dropped for stage in serving if (dropped := stage.refuse(draft))), None)
 
     def at(self, name: str, draft: Draft) -> Stage | None:
         """Return the first stage from `name` on that applies to the draft, or none when its turn has run through."""

@@ -69,7 +69,7 @@ OUTPUT_COLUMNS = {
     "stage_attempts": "run_id, query_id, turn, stage, worker_id, started_at, seconds, outcome, error, calls",
     "tags": "run_id, query_id, position, model, difficulty, domain, verifiable, call",
     "tag_summaries": "run_id, query_id, difficulty, spread, domain, verifiable",
-    "turns": "run_id, query_id, turn, mode, origin, margin, accepted, judge_analysis",
+    "turns": "run_id, query_id, turn, mode, origin, margin, accepted, judge_analysis, results",
     "further": "run_id, query_id, turn, position, judge_analysis",
     "votes": "run_id, query_id, turn, position, model, mode, reason, call",
     "candidates": "run_id, query_id, turn, position, mode, model, thinking, answer, tool_calls, rounds, calls, fault",
@@ -81,7 +81,8 @@ OUTPUT_COLUMNS = {
 GOES_ON = {
     "turns": """
         ON CONFLICT (run_id, query_id, turn) DO UPDATE SET mode = excluded.mode, origin = excluded.origin,
-            margin = excluded.margin, accepted = excluded.accepted, judge_analysis = excluded.judge_analysis
+            margin = excluded.margin, accepted = excluded.accepted, judge_analysis = excluded.judge_analysis,
+            results = excluded.results
     """,
     "further": """
         ON CONFLICT (run_id, query_id, turn, position) DO UPDATE SET judge_analysis = excluded.judge_analysis

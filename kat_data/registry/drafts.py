@@ -95,6 +95,7 @@ def _turn_state(draft: Draft) -> Row:
         "margin": choice.margin if choice else None,
         "accepted": draft.accepted,
         "judge_analysis": draft.judge_analysis,
+        "results": draft.results,
     }
 
 
@@ -156,7 +157,7 @@ def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft
         [row for row in facts[table] if row["turn"] == turn]
         for table in ("turns", "votes", "candidates", "verdicts", "further")
     )
-    state = states[0] if states else dict.fromkeys(("mode", "accepted", "judge_analysis"))
+    state = states[0] if states else dict.fromkeys(("mode", "accepted", "judge_analysis", "results"))
     return replace(
         draft,
         votes=tuple(from_python(Vote, _fields(Vote, row, call=row["call"].hex())) for row in _in_order(votes)),
@@ -165,6 +166,7 @@ def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft
         accepted=state["accepted"],
         judge_analysis=state["judge_analysis"],
         further=tuple(from_python(Further, _fields(Further, row)) for row in _in_order(further)),
+        results=None if state["results"] is None else tuple(state["results"]),
     )
 
 

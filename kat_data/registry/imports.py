@@ -237,15 +237,24 @@ def _chunks(items: Iterator[Item], size: int) -> Iterator[_Chunk]:
 
 
 def _copy_line(key: bytes, number: int, query: Query) -> str:
-    said = ((m.role, normalise(m.content)) for m in query.messages)
-    messages = orjson.dumps([{"role": r, "content": t} for r, t in said if t or r in NEVER_LEFT_OUT]).decode()
+    messages = orjson.dumps([_message(m, text) for m in query.messages if (text := normalise(m.content)) or _counts(m)])
     tools = orjson.dumps(query.tools).decode() if query.tools else "[]"
     reference = _NULL if query.reference is None else query.reference.translate(_ESCAPES)
     verifier = _NULL if query.verifier is None else _escape_json(to_json(query.verifier).decode())
     return (
-        f"\\\\x{key.hex()}\t{number}\t{_raw_fingerprint(query.messages)}\t{query.category.value}\t{_escape_json(messages)}"
+        f"\\\\x{key.hex()}\t{number}\t{_raw_fingerprint(query.messages)}\t{query.category.value}\t{_escape_json(messages.decode())}"
         f"\t{_escape_json(tools)}\t{reference}\t{verifier}\n"
     )
+
+
+def _counts(message: Message) -> bool:
+    """Whether the message counts although it is empty."""
+    return bool(message.tool_calls) or message.role in NEVER_LEFT_OUT
+
+
+def _message(message: Message, text: str) -> dict[str, Any]:
+    stored: dict[str, Any] = {"role": message.role, "content": text}
+    return {**stored, "tool_calls": message.tool_calls} if message.tool_calls else stored
 
 
 def _escape_json(text: str) -> str:
@@ -254,7 +263,8 @@ def _escape_json(text: str) -> str:
 
 
 def _raw_fingerprint(messages: tuple[Message, ...]) -> int:
-    return int.from_bytes(content_hash([(m.role, m.content) for m in messages])[:8], "big", signed=True)
+    said = [(m.role, m.content, m.tool_calls) if m.tool_calls else (m.role, m.content) for m in messages]
+    return int.from_bytes(content_hash(said)[:8], "big", signed=True)
 
 
 def _store_all(

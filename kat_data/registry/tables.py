@@ -301,6 +301,7 @@ turns = Table(
     Column("margin", Double),
     Column("accepted", SmallInteger),
     Column("judge_analysis", Text),
+    Column("results", JSON),  # what the accepted answer's tool calls gave
     _item_key(),
 )
 

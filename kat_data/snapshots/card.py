@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from kat_data.domain.category import Category
-from kat_data.domain.mode import Mode
+from kat_data.domain.mode import Mode, Transition
 from kat_data.snapshots.composition import BANDS, Cell, totals
 from kat_data.snapshots.manifest import Hashed, Manifest
 from kat_data.snapshots.record import TrainingStage
@@ -42,6 +42,7 @@ def card(manifest: Manifest) -> str:
         f"---\n{_front_matter(manifest)}---\n",
         f"# {hashed.name}@{unhashed.version}\n\n{_PURPOSE[hashed.stage]} {hashed.rows} rows.\n",
         _section("Composition", _composition(hashed.composition)),
+        _section("Transitions between modes, from turn to turn", _transitions(hashed.transitions or {})),
         _section("Domains", _shares(totals(hashed.composition, "domain"), "domain", hashed.rows)),
         _section("Funnel", _table(unhashed.funnel)),
         _section("Models", _table([{"role": r, "models": ", ".join(m)} for r, m in sorted(hashed.models.items())])),
@@ -105,6 +106,12 @@ def _measured(manifest: Manifest) -> list[dict[str, Any]]:
     return [
         {"verifier": v["verifier"], **unknown, **v, **rates.get(v["verifier"], {})} for v in manifest.hashed.verifiers
     ]
+
+
+def _transitions(counts: Mapping[str, Mapping[str, int]]) -> str:
+    return _table(
+        [{"category": name, **{t.value: found.get(t, 0) for t in Transition}} for name, found in counts.items()]
+    )
 
 
 def _shares(counts: Mapping[Any, int], label: str, rows: int) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
 
+from kat_data.domain.mode import Mode, transitions
 from kat_data.snapshots.record import Record
 
 BANDS: tuple[str, ...] = ("easy", "medium", "hard", "untagged")
@@ -35,6 +36,16 @@ def compose(records: Iterable[Record]) -> tuple[Cell, ...]:
         Cell(category=category, mode=mode, band=difficulty, domain=domain, rows=rows)
         for (category, mode, difficulty, domain), rows in sorted(counts.items())
     )
+
+
+def count_transitions(records: Iterable[Record]) -> dict[str, dict[str, int]]:
+    """Count how modes go on from turn to turn, by category; records without `turns` (stages 1 and 3) add nothing."""
+    counts: dict[str, Counter[str]] = {}
+    for record in records:
+        modes = [Mode(turn["mode"]) for turn in record.get("turns", ())]
+        if len(modes) > 1:
+            counts.setdefault(record["category"], Counter()).update(t.value for t in transitions(modes))
+    return {category: dict(sorted(found.items())) for category, found in sorted(counts.items())}
 
 
 def totals(cells: Iterable[Cell], *dimensions: str) -> dict[tuple[str, ...], int]:

@@ -8,7 +8,7 @@ import orjson
 
 from kat_data.snapshots.folder import exclusive, publish, unfinished, write_file
 from kat_data.snapshots.read import Snapshot
-from kat_data.snapshots.record import Record
+from kat_data.snapshots.record import OPTIONAL_FIELDS, Record
 
 
 class ExportFormat(StrEnum):
@@ -38,11 +38,11 @@ def _files(snapshot: Snapshot, form: ExportFormat) -> Iterator[tuple[str, Iterab
 
 
 def _plain(record: Record) -> Record:
-    """The record with JSON columns as values and no empty `tool_calls`: what chat libraries read."""
+    """The record with JSON columns as values and no empty fields in messages: what chat libraries read."""
     plain = {**record, "tools": orjson.loads(record["tools"])}
     for column in ("messages", "prompt", "completion"):
         if column in plain:
-            plain[column] = [{k: v for k, v in m.items() if k != "tool_calls" or v} for m in plain[column]]
+            plain[column] = [{k: v for k, v in m.items() if k not in OPTIONAL_FIELDS or v} for m in plain[column]]
     if verifier := plain.get("verifier"):
         plain["verifier"] = {**verifier, "options": orjson.loads(verifier["options"])}
     return plain

@@ -11,7 +11,7 @@ import orjson
 
 from kat_data.domain.codec import from_python
 from kat_data.errors import SnapshotError
-from kat_data.hashing import canonical_json, content_hash
+from kat_data.hashing import ADDED_LATER, canonical_json, content_hash
 from kat_data.snapshots.composition import Cell
 from kat_data.snapshots.record import TrainingStage
 
@@ -35,6 +35,7 @@ class Hashed:
     """What the snapshot is; `duplicates` counts rows left out because an earlier one holds the same sample.
 
     `verifiers` names each verifier, with the sha256 of the labelled cases that it is measured on.
+    `transitions` counts how modes go on from turn to turn, by category; snapshots of the first schema have none.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Hashed:
     shards: tuple[Shard, ...]
     code_version: str
     writer: dict[str, str]
+    transitions: dict[str, dict[str, int]] | None = field(default=None, metadata=ADDED_LATER)
 
     @property
     def content_hash(self) -> str:

@@ -7,15 +7,19 @@ from typing import Any
 
 import orjson
 
-from kat_data.domain.candidate import ToolCall
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
 from kat_data.domain.query import VerifierSpec
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.template import render_messages, render_prompt, render_prompt_completion
+from kat_data.domain.tool_call import ToolCall
 from kat_data.hashing import canonical_json, content_hash, draw
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 added results of tools: `tool_call_id` and `name` of messages, `results` of turns. Older ones are still read."""
+
+OPTIONAL_FIELDS = ("tool_calls", "tool_call_id", "name")
+"""Fields of messages that not every message has."""
 
 Record = dict[str, Any]
 
@@ -100,8 +104,8 @@ def _content(row: Row, stage: TrainingStage) -> Record:
 
 
 def _complete(messages: Sequence[Record]) -> list[Record]:
-    """Messages as Parquet gives them back: each has `tool_calls`, none where there are none."""
-    return [{**message, "tool_calls": message.get("tool_calls")} for message in messages]
+    """Messages as Parquet gives them back: each has every field, none where it has no such thing."""
+    return [{**dict.fromkeys(OPTIONAL_FIELDS), **message} for message in messages]
 
 
 def _structured(turn: Turn) -> Record:
@@ -114,12 +118,14 @@ def _structured(turn: Turn) -> Record:
         "tool_calls": [
             {"name": call.name, "arguments": canonical_json(call.arguments).decode()} for call in turn.tool_calls
         ],
+        "results": list(turn.results),
     }
 
 
 def _from_structured(turn: Record) -> Turn:
     calls = tuple(ToolCall(name=c["name"], arguments=orjson.loads(c["arguments"])) for c in turn["tool_calls"])
-    return Turn(**{**turn, "mode": Mode(turn["mode"]), "tool_calls": calls})
+    results = tuple(turn.get("results") or ())
+    return Turn(**{**turn, "mode": Mode(turn["mode"]), "tool_calls": calls, "results": results})
 
 
 def _verifier(row: Row) -> Record | None:

@@ -13,11 +13,13 @@ _MESSAGE = pa.struct(
         ("role", pa.string()),
         ("content", pa.string()),
         ("tool_calls", pa.list_(pa.struct([("id", pa.string()), ("type", pa.string()), ("function", _FUNCTION)]))),
+        ("tool_call_id", pa.string()),
+        ("name", pa.string()),
     ]
 )
 _TURN = pa.struct(
     [(name, pa.string()) for name in ("user", "judge_analysis", "mode", "thinking", "answer")]
-    + [("tool_calls", pa.list_(_FUNCTION))]
+    + [("tool_calls", pa.list_(_FUNCTION)), ("results", pa.list_(pa.string()))]
 )
 _VERIFIER = pa.struct([(name, pa.string()) for name in ("kind", "reference", "options")])
 

@@ -12,10 +12,10 @@ import orjson
 
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
-from kat_data.domain.template import RESERVED_TAGS, parse_completion, parse_messages, split_trigger
+from kat_data.domain.template import RESERVED_TAGS, last_user, parse_completion, parse_messages, split_trigger
 from kat_data.errors import KatError, SnapshotError, TemplateError
 from kat_data.hashing import content_hash, sha256
-from kat_data.snapshots.composition import compose
+from kat_data.snapshots.composition import compose, count_transitions
 from kat_data.snapshots.manifest import CARD, MANIFEST, Hashed, Shard
 from kat_data.snapshots.read import Snapshot, open_snapshot, parquet_rows
 from kat_data.snapshots.record import SCHEMA_VERSION, Record, TrainingStage, order_key, to_sample
@@ -88,8 +88,8 @@ def _whole(splits: Mapping[str, list[Record]], hashed: Hashed) -> Iterator[str]:
     for split, rows in splits.items():
         if any(left > right for left, right in pairwise(order_key(hashed.seed, row) for row in rows)):
             yield f"the rows of {split} are not in the order that the seed gives"
-    if hashed.schema_version != SCHEMA_VERSION:
-        yield f"the schema version is {hashed.schema_version}, this program knows {SCHEMA_VERSION}"
+    if not 1 <= hashed.schema_version <= SCHEMA_VERSION:
+        yield f"the schema version is {hashed.schema_version}, this program knows those up to {SCHEMA_VERSION}"
     if sum(shard.rows for shard in hashed.shards) != hashed.rows:
         yield "the manifest's rows are not the sum of its shards' rows"
     if len(records) != hashed.rows:
@@ -99,6 +99,8 @@ def _whole(splits: Mapping[str, list[Record]], hashed: Hashed) -> Iterator[str]:
         yield "two rows have the same id"
     if compose(records) != hashed.composition:
         yield "the rows do not add up to the manifest's composition"
+    if hashed.transitions is not None and count_transitions(records) != hashed.transitions:
+        yield "the rows do not add up to the manifest's transitions between modes"
     for label, stated in (("source", hashed.sources), ("licence", hashed.licences)):
         if dict(Counter(record[label] for record in records)) != stated:
             yield f"the rows do not add up to the manifest's count by {label}"
@@ -123,13 +125,14 @@ def check_row(record: Record, stage: TrainingStage) -> Iterator[str]:
 
 
 def _stage1(record: Record) -> Iterator[str]:
-    _, mode = split_trigger(record["prompt"][-1]["content"])
+    place = last_user(record["prompt"])
+    _, mode = split_trigger(record["prompt"][place]["content"])
     (completion,) = record["completion"]
     parse_completion(completion["content"], mode)
     if mode != record["mode"]:
         yield "the trigger is not the row's mode"
-    if any(_has_tag(message) for message in record["prompt"][:-1]):
-        yield "an earlier message of the prompt holds a tag of the template"
+    if any(_has_tag(message) for i, message in enumerate(record["prompt"]) if i != place):
+        yield "another message of the prompt holds a tag of the template"
 
 
 def _stage2(record: Record) -> Iterator[str]:
@@ -143,8 +146,8 @@ def _stage2(record: Record) -> Iterator[str]:
 
 
 def _stage3(record: Record) -> Iterator[str]:
-    if record["prompt"][-1]["role"] != "user":
-        yield "the prompt does not end with a user message"
+    if record["prompt"][-1]["role"] not in {"user", "tool"}:
+        yield "the prompt does not end with a message of the user or a tool"
     if any(_has_tag(message) for message in record["prompt"]):
         yield "the prompt holds a tag of the template"
     if not _within(record["pass_rate"], 0, 1):

@@ -12,7 +12,7 @@ from kat_data import __version__
 from kat_data.errors import SnapshotError
 from kat_data.hashing import canonical_json, sha256
 from kat_data.snapshots.card import card
-from kat_data.snapshots.composition import compose
+from kat_data.snapshots.composition import compose, count_transitions
 from kat_data.snapshots.folder import exclusive, publish, unfinished, write_file
 from kat_data.snapshots.manifest import CARD, MANIFEST, Hashed, Manifest, Shard, Unhashed
 from kat_data.snapshots.read import check_name, open_snapshot, versions
@@ -154,6 +154,7 @@ def _hashed(spec: SnapshotSpec, records: list[Record], duplicates: int, shards: 
         shards=shards,
         code_version=__version__,
         writer=writer_versions(),
+        transitions=count_transitions(records),
     )
 
 

@@ -15,6 +15,7 @@ WANTED: Mapping[str, str] = {
     "humaneval": "prompt, test, entry_point",
     "sharegpt": "conversations or messages",
     "bfcl": "question, function",
+    "tau_bench": "traj or messages_display",
     "self_instruct": "instruction",
     "plain": "one of messages, problem, question, prompt, query, text and instruction",
 }

@@ -1,5 +1,6 @@
-"""Preset `bfcl`: function calling, with answers from a second file that are joined by id."""
+"""Presets `bfcl` (function calling, with answers from a second file) and `tau_bench` (transcripts); sets of tools."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ _TYPES = {
     "any": None,
     "": None,
 }
+_SPEAKER = re.compile(r"^(user|assistant|tool|system): ", re.MULTILINE)
 _JSON_TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
 
 
@@ -45,6 +47,56 @@ def bfcl(fields: Fields, answers: Answers | None) -> Query:
         if possible is not None
         else None,
     )
+
+
+def tau_bench(fields: Fields, _: Answers | None) -> Query:
+    """tau-bench: `traj` (messages with calls and results) with its `reward`, or `messages_display` (a text).
+
+    Only solved tasks are taken where the reward is known. A text leaves the calls out: it gives the user's messages and
+    the tools' results, and an environment that is emulated must give results anew.
+    """
+    reward = fields.find("reward", "reward")
+    if reward is not None and reward != 1:
+        raise RowError(f"the reward is {reward}: only solved tasks are taken")
+    listed = fields.list("messages", "traj", "messages")
+    messages = read_messages(listed) if listed else read_messages(_displayed(fields.text("text", "messages_display")))
+    return fields.query(
+        messages=messages,
+        category=Category.TOOL_USE,
+        tools=tuple(_tool(tool.get("function", tool)) for tool in fields.list("tools", "tools")),
+    )
+
+
+def _displayed(text: str) -> list[dict[str, str]]:
+    """Cut a transcript into its messages; `None` stands for an answer that was calls alone."""
+    starts = [*_SPEAKER.finditer(text)]
+    if not starts:
+        raise RowError("messages_display names no speaker")
+    ends = [start.start() for start in starts[1:]] + [len(text)]
+    said = [(start[1], text[start.end() : end].strip()) for start, end in zip(starts, ends, strict=True)]
+    return [
+        {"role": role, "content": "" if role == "assistant" and content == "None" else content}
+        for role, content in said
+    ]
+
+
+def read_tools(path: Path) -> tuple[dict[str, Any], ...]:
+    """Read a set of tools, one function's description a row, in OpenAI's or BFCL's fields.
+
+    Raises `InputError` where one is bad, or none is there.
+    """
+    tools = []
+    for item in read_rows(path):
+        if isinstance(item, BadLine):
+            raise InputError(f"{path}, line {item.number}: {item.reason}.")
+        number, row = item
+        try:
+            tools.append(_tool(row.get("function", row)))
+        except RowError as error:
+            raise InputError(f"{path}, line {number}: {error}.") from error
+    if not tools:
+        raise InputError(f"{path} describes no tool.")
+    return tuple(tools)
 
 
 def read_answers(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.normalise import Normalise
+from kat_data.stages.observe import Observe
 from kat_data.stages.pair import MakePair
 from kat_data.stages.reason_on import ReasonOn
 from kat_data.stages.route_mode import RouteMode
@@ -28,6 +29,7 @@ STAGES: dict[str, type[Stage]] = {
         SampleOn,
         VerifyGate,
         JudgeMode,
+        Observe,
         MakePair,
     )
 }

@@ -66,7 +66,7 @@ class JudgeMode(Stage):
         if len(answer) > self.answer_chars:
             answer = f"{answer[: self.answer_chars]} …"
         return load_prompt("judge_mode.v1").messages(
-            conversation=draft.conversation, answer=answer, mode=candidate.mode.value
+            conversation=draft.transcript, answer=answer, mode=candidate.mode.value
         )
 
 

@@ -17,8 +17,8 @@ from kat_data.stages.stage import Stage, Tools
 class Normalise(Stage):
     """Bring every message into NFC with clean white space.
 
-    Drops what is empty, overlong, tagged or fed by tools, and code tasks whose own reference fails: before anything is
-    paid for them.
+    Drops what is empty, overlong, or tagged, and code tasks whose own reference fails: before anything is paid
+    for them.
     """
 
     name: ClassVar[str] = "normalise"
@@ -28,7 +28,7 @@ class Normalise(Stage):
 
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
         messages = tuple(replace(m, content=normalise(m.content)) for m in draft.query.messages)
-        messages = tuple(m for m in messages if m.content or m.role in NEVER_LEFT_OUT)
+        messages = tuple(m for m in messages if m.content or m.tool_calls or m.role in NEVER_LEFT_OUT)
         if dropped := self._refuse(messages):
             return dropped
         if why := await tools.admit(draft.query):
@@ -39,8 +39,6 @@ class Normalise(Stage):
         users = [m for m in messages if m.role is Role.USER]
         if not users or not all(m.content for m in users):
             return Dropped(reason=DropReason.EMPTY_QUERY)
-        if any(m.role is Role.TOOL for m in messages):
-            return Dropped(reason=DropReason.UNSUPPORTED_HISTORY)
         if (length := sum(len(m.content) for m in messages)) > self.max_chars:
             detail = f"{length:,} characters, the recipe allows {self.max_chars:,}"
             return Dropped(reason=DropReason.TOO_LONG, detail=detail)

@@ -68,9 +68,9 @@ class Stage(BaseModel, ABC):
     """One transformation: a draft in, a fuller draft or a `Dropped` out; a set stage answers `Held`.
 
     Subclasses are frozen records of their options. `roles` are the recipe's roles that the stage calls, `prompts` the
-    names of the prompts it may send; `per_turn` says that it runs again for every assistant turn; `only` restricts it
-    to some categories. `follows` holds groups of stages that do the same work: a recipe has one of each group at least,
-    and all that it has of them stand before this stage.
+    names of the prompts it may send; `per_turn` says that it runs again for every assistant turn, `observes` that it
+    finds out what an answer's tool calls give; `only` restricts it to some categories. `follows` holds groups of stages
+    that do the same work: a recipe has one of each group at least, and all that it has of them stand before this stage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,6 +79,7 @@ class Stage(BaseModel, ABC):
     roles: ClassVar[tuple[str, ...]] = ()
     prompts: ClassVar[tuple[str, ...]] = ()
     per_turn: ClassVar[bool] = True
+    observes: ClassVar[bool] = False
     follows: ClassVar[tuple[tuple[str, ...], ...]] = ()
 
     only: tuple[Category, ...] = ()
@@ -94,6 +95,10 @@ class Stage(BaseModel, ABC):
     def serves(self, category: Category) -> bool:
         """Whether the stage takes queries of this category."""
         return not self.only or category in self.only
+
+    def refuse(self, draft: Draft) -> Dropped | None:
+        """Refuse a draft that the stage could never bring to an end, before anything is paid for it."""
+        return None
 
     @abstractmethod
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped | Held: ...

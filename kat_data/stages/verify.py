@@ -53,7 +53,7 @@ class VerifyGate(Stage):
         return Dropped(reason=drop_reason(draft), detail=_counts(decided), draft=draft)
 
     async def _decide(self, draft: Draft, tools: Tools, candidate: Candidate) -> Candidate:
-        if candidate.fault or not draft.verifiable:
+        if candidate.fault or not draft.decides(candidate):
             return candidate
         if not candidate.verdicts:
             candidate = judged(candidate, await by_verifier(draft, candidate, tools.verify))
@@ -75,6 +75,8 @@ def drop_reason(draft: Draft) -> DropReason:
     verdicts = [verdict for candidate in readable for verdict in candidate.verdicts]
     if any(verdict.verifier == PANEL for verdict in verdicts):
         return DropReason.PANEL_REJECTED
+    if draft.step is not None and any(verdict.outcome is Outcome.INCORRECT for verdict in verdicts):
+        return DropReason.OFF_RECORD
     if any(verdict.verifier == CRITIC for verdict in verdicts):
         return DropReason.CRITIC_REJECTED
     if any(verdict.outcome is Outcome.INCORRECT for verdict in verdicts):

@@ -52,7 +52,7 @@ class VoteMode(Stage):
         return Mode.ON if fraction(seed, "vote_mode.mode", *turn) < 0.5 else Mode.OFF
 
     async def _votes(self, draft: Draft, tools: Tools) -> tuple[Vote, ...]:
-        messages = load_prompt("vote_mode.v1").messages(conversation=draft.conversation)
+        messages = load_prompt("vote_mode.v1").messages(conversation=draft.transcript)
         opinions = await ask_all(members(tools, "voters"), messages, VoteReply)
         return tuple(
             Vote(model=o.model, mode=Mode(o.value.mode), reason=o.value.reason, call=o.calls[-1]) for o in opinions

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from kat_data.domain.call import FinishReason, Reply, Usage
-from kat_data.domain.candidate import ToolCall
+from kat_data.domain.tool_call import ToolCall
 from kat_data.hashing import canonical_json, draw
 from kat_data.testing.fabricate import fabricate
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
-from kat_data.domain.candidate import Candidate, ToolCall
+from kat_data.domain.candidate import Candidate
 from kat_data.domain.category import Category
 from kat_data.domain.codec import from_json
 from kat_data.domain.mode import Mode
 from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
+from kat_data.domain.tool_call import ToolCall
 from kat_data.domain.verdict import Outcome
 from kat_data.hashing import sha256
 from kat_data.verifiers.dispatch import Verifiers

@@ -1,13 +1,13 @@
 """Hashes and draws: the same on every machine, different for different inputs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kat_data.hashing import canonical_json, content_hash, draw, fraction, sha256
+from kat_data.hashing import ADDED_LATER, canonical_json, content_hash, draw, fraction, sha256
 
 
 class Colour(StrEnum):
@@ -31,6 +31,27 @@ def test_canonical_json_sorts_the_keys_of_mappings_and_of_dataclasses() -> None:
     expected = '{"colour":"red","inner":[{"colour":"red","inner":[],"width":1}],"width":2}'
     assert canonical_json(box).decode() == canonical_json(plain).decode() == expected
     assert content_hash(box) == content_hash(plain) == sha256(expected.encode())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterBox:
+    width: int
+    colour: Colour
+    inner: "tuple[Box, ...]" = ()
+    lid: str = field(default="", metadata=ADDED_LATER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithoutDefault:
+    lid: str = field(metadata=ADDED_LATER)
+
+
+def test_a_field_that_was_added_later_counts_once_it_holds_something() -> None:
+    old = Box(width=2, colour=Colour.RED)
+    assert content_hash(LaterBox(width=2, colour=Colour.RED)) == content_hash(old)
+    assert b'"lid":"oak"' in canonical_json(LaterBox(width=2, colour=Colour.RED, lid="oak"))
+    with pytest.raises(TypeError):
+        content_hash(WithoutDefault(lid="oak"))
 
 
 def test_text_is_hashed_as_utf_8() -> None:

@@ -5,19 +5,21 @@ from typing import Any
 
 import orjson
 
-from kat_data.domain.candidate import Candidate, ToolCall
+from kat_data.domain.candidate import Candidate
 from kat_data.domain.category import Category
 from kat_data.domain.draft import Draft
+from kat_data.domain.history import as_text, calls_as_text
 from kat_data.domain.mode import Mode
-from kat_data.domain.query import Message, VerifierKind
+from kat_data.domain.query import Message, Role, VerifierKind
 from kat_data.domain.text import normalise
+from kat_data.domain.tool_call import ToolCall
 from kat_data.errors import BadReply, ReplyMalformed
 from kat_data.llm.model import Answer, Model
 from kat_data.llm.prompts.prompt import load_prompt
 from kat_data.stages.parts.replies import tool_function, tools_reply
 from kat_data.stages.parts.thinking import split_headed, split_tagged
 
-PROMPTS = ("answer.v1", "reason.v1", "call_tools.v1")
+PROMPTS = ("answer.v1", "reason.v1", "call_tools.v1", "call_tools.v2")
 
 _FORMS = {VerifierKind.MATH: "math", VerifierKind.CHOICE: "choice", VerifierKind.CODE: "code"}
 
@@ -57,8 +59,7 @@ def unreadable(error: BadReply, *, model: str, mode: Mode, position: int) -> Can
 
 def shown(answer: Written | Candidate) -> str:
     """Return the answer with its tool calls as text: what judging models see."""
-    lines = [f"{call.name}({orjson.dumps(call.arguments).decode()})" for call in answer.tool_calls]
-    return "\n".join([answer.answer, "Calls:", *lines]) if lines else answer.answer
+    return calls_as_text(answer.answer, answer.tool_calls)
 
 
 async def write_answer(draft: Draft, model: Model, *, reasoned: bool, sample: int, brief: bool = True) -> Written:
@@ -66,7 +67,7 @@ async def write_answer(draft: Draft, model: Model, *, reasoned: bool, sample: in
 
     Raises `BadReply`, also where the thinking or the answer is missing.
     """
-    if draft.query.tools and not model.native_tools:
+    if draft.tools and not model.native_tools:
         written = await _call_by_schema(draft, model, reasoned=reasoned, sample=sample)
     elif reasoned and not model.native_reasoning:
         written = await _reason_by_prompt(draft, model, sample)
@@ -85,8 +86,8 @@ def complete(written: Written, *, reasoned: bool) -> Written:
 
 def answer_form(draft: Draft) -> dict[str, str]:
     """Return how prompts ask for the final answer: its `form` and, for a program, the `entry` that it must define."""
-    spec = draft.query.verifier if draft.verifiable else None
-    if draft.query.tools:
+    spec = draft.task.verifier
+    if draft.tools:
         form = "tools"
     elif spec:
         form = _FORMS.get(spec.kind, "plain")
@@ -96,10 +97,19 @@ def answer_form(draft: Draft) -> dict[str, str]:
 
 
 async def ask_calls(
-    model: Model, messages: tuple[Message, ...], tools: tuple[dict[str, Any], ...], *, reasoned: bool, sample: int
+    model: Model,
+    messages: tuple[Message, ...],
+    tools: tuple[dict[str, Any], ...],
+    *,
+    reasoned: bool,
+    sample: int,
+    may_answer: bool = False,
 ) -> Written:
-    """Ask a model that takes no `tools` itself for explanation and calls by schema; the explanation is the answer."""
-    reply = await model.ask(messages, tools_reply(tools, reasoned=reasoned), sample=sample)
+    """Ask a model that takes no `tools` itself for explanation and calls by schema; the explanation is the answer.
+
+    Where it `may_answer`, it may be as long as an answer to the user.
+    """
+    reply = await model.ask(messages, tools_reply(tools, reasoned=reasoned, may_answer=may_answer), sample=sample)
     return Written(
         model=model.name,
         answer=normalise(reply.value.explanation),
@@ -115,20 +125,22 @@ def tool_lines(tools: tuple[dict[str, Any], ...]) -> list[str]:
 
 
 async def _call_by_schema(draft: Draft, model: Model, *, reasoned: bool, sample: int) -> Written:
-    tools = draft.query.tools
-    messages = load_prompt("call_tools.v1").before(draft.conversation, tools=tool_lines(tools), reasoned=reasoned)
-    return await ask_calls(model, messages, tools, reasoned=reasoned, sample=sample)
+    tools, goes_on = draft.tools, draft.answers_results
+    prompt = load_prompt("call_tools.v2" if goes_on else "call_tools.v1")
+    conversation = as_text(draft.conversation, speaker=Role.USER)
+    messages = prompt.before(conversation, tools=tool_lines(tools), reasoned=reasoned)
+    return await ask_calls(model, messages, tools, reasoned=reasoned, sample=sample, may_answer=goes_on)
 
 
 async def _reason_by_prompt(draft: Draft, model: Model, sample: int) -> Written:
     messages = load_prompt("reason.v1").before(draft.conversation, **answer_form(draft))
-    reply = await model.chat(messages, sample=sample, tools=draft.query.tools)
+    reply = await model.chat(messages, sample=sample, tools=draft.tools)
     return _written(model, reply, *split_headed(reply.reply.text))
 
 
 async def _answer_natively(draft: Draft, model: Model, *, brief: bool, sample: int) -> Written:
     messages = load_prompt("answer.v1").before(draft.conversation, brief=brief, **answer_form(draft))
-    reply = await model.chat(messages, sample=sample, tools=draft.query.tools)
+    reply = await model.chat(messages, sample=sample, tools=draft.tools)
     tagged, answer = split_tagged(reply.reply.text)
     return _written(model, reply, reply.reply.reasoning or tagged, answer)
 

@@ -20,6 +20,7 @@ from kat_data.stages.stage import Verify
 
 PANEL = "panel/1"
 CRITIC = "critic/1"
+RECORD = "record/1"
 
 
 def judged(candidate: Candidate, verdict: Verdict) -> Candidate:
@@ -29,11 +30,20 @@ def judged(candidate: Candidate, verdict: Verdict) -> Candidate:
 
 async def by_verifier(draft: Draft, candidate: Candidate, verify: Verify) -> Verdict:
     """Return the query's verifier's verdict; `not_verified` where no such verifier is at hand."""
-    verdict = await verify(draft.query, candidate)
+    task = draft.task
+    verdict = await verify(task, candidate)
     if verdict is not None:
         return verdict
-    kind = draft.query.verifier.kind.value if draft.query.verifier else "none"
+    kind = task.verifier.kind.value if task.verifier else "none"
     return Verdict(outcome=Outcome.UNDECIDED, status=Status.NOT_VERIFIED, verifier=kind)
+
+
+def off_record(draft: Draft, candidate: Candidate) -> Verdict | None:
+    """Object to calls where the recorded conversation makes none: nobody knows what they would have given."""
+    if draft.step is None or draft.step.tool_calls or not candidate.tool_calls:
+        return None
+    note = {"note": "the recorded conversation calls no tool here"}
+    return Verdict(outcome=Outcome.INCORRECT, status=Status.OBJECTED, verifier=RECORD, evidence=note)
 
 
 async def by_panel(

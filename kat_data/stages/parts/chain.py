@@ -23,7 +23,7 @@ from kat_data.stages.parts.answering import (
     write_answer,
 )
 from kat_data.stages.parts.asking import ask_first
-from kat_data.stages.parts.assessing import CRITIC, by_verifier
+from kat_data.stages.parts.assessing import CRITIC, RECORD, by_verifier, off_record
 from kat_data.stages.parts.replies import CriticReply
 from kat_data.stages.parts.thinking import split_headed, split_tagged
 from kat_data.stages.stage import Verify
@@ -102,9 +102,9 @@ class Chain:
 
     async def _solved(self, answer: Written) -> tuple[Written, Verdict] | None:
         """The solver's own answer where the verifier accepts it, so that no later round can lose it."""
-        if not self._draft.verifiable:
+        if not self._draft.decides(candidate := self._candidate(answer)):
             return None
-        verdict = await by_verifier(self._draft, self._candidate(answer), self._verify)
+        verdict = await by_verifier(self._draft, candidate, self._verify)
         if verdict.outcome is not Outcome.CORRECT:
             return None
         self._noted = len(self._rounds)
@@ -129,9 +129,9 @@ class Chain:
         return self._spoken("thinker", written, f"{written.thinking}\n\n{shown(written)}".strip())
 
     async def _reflect(self, attempt: Written, findings: tuple[str, ...], number: int) -> Written:
-        thinker, tools = self._cast.thinker, self._draft.query.tools
+        thinker, tools = self._cast.thinker, self._draft.tools
         number += self._sample
-        known = {"conversation": self._draft.conversation, "attempt": shown(attempt), "findings": findings}
+        known = {"conversation": self._draft.transcript, "attempt": shown(attempt), "findings": findings}
         if tools:
             messages = load_prompt("improve_calls.v1").messages(tools=tool_lines(tools), **known)
             return complete(await ask_calls(thinker, messages, tools, reasoned=True, sample=number), reasoned=False)
@@ -143,7 +143,7 @@ class Chain:
         return complete(written, reasoned=False)
 
     async def _criticise(self, answer: Written, number: int) -> CriticReply:
-        messages = load_prompt("criticise.v1").messages(conversation=self._draft.conversation, answer=shown(answer))
+        messages = load_prompt("criticise.v1").messages(conversation=self._draft.transcript, answer=shown(answer))
         opinion = await ask_first(self._cast.critics, messages, CriticReply, sample=self._sample + number)
         if opinion is None:
             raise ReplyMalformed("no critic gave a usable review")
@@ -152,15 +152,18 @@ class Chain:
         return review
 
     async def _judge(self, answer: Written, review: CriticReply) -> Verdict:
-        if self._draft.verifiable:
-            return await by_verifier(self._draft, self._candidate(answer), self._verify)
+        candidate = self._candidate(answer)
+        if verdict := off_record(self._draft, candidate):
+            return verdict
+        if self._draft.decides(candidate):
+            return await by_verifier(self._draft, candidate, self._verify)
         outcome = Outcome.CORRECT if review.passed else Outcome.INCORRECT
         status = Status.ENDORSED if review.passed else Status.OBJECTED
         return Verdict(outcome=outcome, status=status, verifier=CRITIC, evidence={"findings": list(review.findings)})
 
     def _hint(self, verdict: Verdict) -> str | None:
         """What the thinker hears of the verifier: never the reference, nor how far off the answer is."""
-        if not self._draft.verifiable or verdict.status is Status.NOT_VERIFIED:
+        if verdict.verifier in {CRITIC, RECORD} or verdict.status is Status.NOT_VERIFIED:
             return None
         return {Outcome.INCORRECT: WRONG, Outcome.UNDECIDED: UNREADABLE}.get(verdict.outcome)
 
@@ -173,7 +176,7 @@ class Chain:
             if note
         ]
         messages = load_prompt("weave.v1").messages(
-            conversation=self._draft.conversation, notes=notes, answer=shown(answer)
+            conversation=self._draft.transcript, notes=notes, answer=shown(answer)
         )
         for draw in range(_WEAVE_DRAWS):
             reply = await self._cast.thinker.chat(messages, sample=self._sample + draw)

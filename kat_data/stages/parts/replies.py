@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
 Brief = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 160})]
 Short = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 300})]
+Long = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 2000})]
 Findings = Annotated[
     tuple[str, ...],
     WithJsonSchema({"type": "array", "maxItems": 3, "items": {"type": "string", "maxLength": 160}}),
@@ -86,19 +87,26 @@ class ReasonedToolsReply(ReplyRecord):
     calls: tuple[Any, ...]
 
 
-def tools_reply(tools: tuple[dict[str, Any], ...], *, reasoned: bool) -> type[ToolsReply] | type[ReasonedToolsReply]:
-    """Return the reply record for `tools`, whose calls can name no other tool."""
-    return _calls_of(tuple(tool_function(tool)["name"] for tool in tools), reasoned)
+def tools_reply(
+    tools: tuple[dict[str, Any], ...], *, reasoned: bool, may_answer: bool = False
+) -> type[ToolsReply] | type[ReasonedToolsReply]:
+    """Return the reply record for `tools`, whose calls can name no other tool.
+
+    Where the explanation `may_answer` the user, it may be longer.
+    """
+    return _calls_of(tuple(tool_function(tool)["name"] for tool in tools), reasoned, may_answer)
 
 
 @lru_cache(maxsize=256)
-def _calls_of(names: tuple[str, ...], reasoned: bool) -> type[ToolsReply] | type[ReasonedToolsReply]:
+def _calls_of(names: tuple[str, ...], reasoned: bool, may_answer: bool) -> type[ToolsReply] | type[ReasonedToolsReply]:
     named: Any = Literal[names]
     call: Any = create_model("Call", __base__=ReplyRecord, name=(named, ...), arguments=(dict[str, Any], ...))
     calls: Any = Annotated[tuple[call, ...], Field(json_schema_extra={"maxItems": 16})]
+    fields: dict[str, Any] = {"explanation": (Long, ...)} if may_answer else {}
+    fields["calls"] = (calls, ...)
     if reasoned:
-        return create_model("ReasonedCalls", __base__=ReasonedToolsReply, calls=(calls, ...))
-    return create_model("Calls", __base__=ToolsReply, calls=(calls, ...))
+        return create_model("ReasonedCalls", __base__=ReasonedToolsReply, **fields)
+    return create_model("Calls", __base__=ToolsReply, **fields)
 
 
 def tool_function(tool: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from kat_data.domain.mode import Mode
 from kat_data.domain.verdict import Status
 from kat_data.stages.parts.answering import PROMPTS, answer_turn, shown
 from kat_data.stages.parts.asking import all_settled, members
-from kat_data.stages.parts.assessing import acceptable, by_panel, by_verifier, judged
+from kat_data.stages.parts.assessing import acceptable, by_panel, by_verifier, judged, off_record
 from kat_data.stages.stage import Stage, Tools
 
 
@@ -54,10 +54,12 @@ class RejectionSampling(Stage):
         return candidate if candidate.fault else await self._judge(draft, tools, candidate)
 
     async def _judge(self, draft: Draft, tools: Tools, candidate: Candidate) -> Candidate:
-        if draft.verifiable:
+        if verdict := off_record(draft, candidate):
+            return judged(candidate, verdict)
+        if draft.decides(candidate):
             return judged(candidate, await by_verifier(draft, candidate, tools.verify))
         panel = members(tools, "panel")
-        return judged(candidate, await by_panel(draft.conversation, shown(candidate), panel, agreement=self.agreement))
+        return judged(candidate, await by_panel(draft.transcript, shown(candidate), panel, agreement=self.agreement))
 
 
 def _settled(candidates: Sequence[Candidate], wanted: int) -> bool:

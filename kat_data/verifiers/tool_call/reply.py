@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from kat_data.domain.candidate import ToolCall
+from kat_data.domain.tool_call import ToolCall
 
 _TAGGED = re.compile(
     r"<\s*/?\s*(?:tool_calls?|function_calls?|function)\b|<\|?tool_call|\[TOOL_CALLS\]|✿FUNCTION✿", re.IGNORECASE

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kat_data.domain.candidate import Candidate, ToolCall
+from kat_data.domain.candidate import Candidate
 from kat_data.domain.query import Query
+from kat_data.domain.tool_call import ToolCall
 from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.verifiers.tool_call.reply import UnreadableCall, call_in_text, read_calls
 from kat_data.verifiers.tool_call.value import Schema, is_allowed

@@ -6,12 +6,13 @@ from itertools import pairwise
 import pytest
 
 from kat_data.clock import SystemClock
-from kat_data.domain.candidate import Round, ToolCall
+from kat_data.domain.candidate import Round
 from kat_data.domain.category import Category
 from kat_data.domain.draft import Draft
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
 from kat_data.domain.query import VerifierKind, VerifierSpec
 from kat_data.domain.tag import Tag, TagSummary
+from kat_data.domain.tool_call import ToolCall
 from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.registry.drafts import load_drafts, new_facts
 from kat_data.registry.session import Registry
@@ -122,7 +123,25 @@ def two_turns() -> list[Draft]:
     return [Draft(query=query), tagged, first, first.finish_turn(), second]
 
 
-HISTORIES = [single_turn, rounds_and_tool_calls, voted_without_a_choice, two_turns]
+def a_trajectory() -> list[Draft]:
+    """A first turn whose call has a result, a second that answers it."""
+    query = a_query("Add 1 and 2.", reference=None, category=Category.TOOL_USE, tools=(TOOL,))
+    candidate = a_candidate(
+        "I add.", tool_calls=(ToolCall(name="add", arguments={}),), calls=(call(4),), verdicts=(a_verdict(),)
+    )
+    accepted = replace(
+        Draft(query=query),
+        choice=ModeChoice(mode=Mode.OFF, origin=ModeOrigin.ROUTE),
+        candidates=(candidate,),
+        accepted=0,
+        judge_analysis="So.",
+    )
+    observed = replace(accepted, results=('3 " 三\n',))
+    second = replace(observed.finish_turn(), choice=ModeChoice(mode=Mode.ON, origin=ModeOrigin.ROUTE))
+    return [Draft(query=query), accepted, observed, observed.finish_turn(), second]
+
+
+HISTORIES = [single_turn, rounds_and_tool_calls, voted_without_a_choice, two_turns, a_trajectory]
 
 
 async def stored(registry: Registry, run: int, query: int, turn: int) -> Draft:

@@ -11,7 +11,8 @@ import pytest
 from kat_data.domain.bad_line import BadLine
 from kat_data.domain.category import Category
 from kat_data.domain.codec import from_python
-from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
+from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec, query_hash
+from kat_data.domain.tool_call import ToolCall
 from kat_data.errors import InputError, RegistryError
 from kat_data.registry.imports import BAD_LINES_KEPT, ImportReport, Item, import_queries
 from kat_data.registry.session import Registry
@@ -62,6 +63,23 @@ def test_stores_what_it_was_given_normalised(registry: Registry) -> None:
     assert bytes(stored["hash"]) == given.hash
     again = replace(given, messages=(Message(role=Role.USER, content=stored["messages"][0]["content"]),))
     assert again.hash == given.hash
+
+
+def test_calls_and_results_of_a_conversation_are_kept(registry: Registry) -> None:
+    call = ToolCall(name="f", arguments={"path": "a\\b\n", "n": [1, None]})
+    said = (
+        Message(role=Role.USER, content="Look."),
+        Message(role=Role.ASSISTANT, content=" ", tool_calls=(call,)),
+        Message(role=Role.TOOL, content=""),
+    )
+    given = replace(query("Look."), messages=said)
+    assert totals(store(registry, [(1, given), (2, query("Look."))])) == (2, 0, 0, 0, 0)
+    with registry.connection() as connection:
+        stored = connection.execute("select messages from queries order by line").fetchone()
+    assert stored is not None
+    messages = from_python(tuple[Message, ...], stored[0])
+    assert messages == (said[0], replace(said[1], content=""), said[2])
+    assert query_hash(messages, ()) == given.hash
 
 
 def test_counts_duplicates_within_the_file_and_against_the_registry(registry: Registry) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from kat_data.clock import SystemClock
 from kat_data.domain.call import Charge, FinishReason, Sampling
-from kat_data.domain.candidate import ToolCall
+from kat_data.domain.tool_call import ToolCall
 from kat_data.errors import LeaseLost
 from kat_data.registry import queries
 from kat_data.registry.ledger import PostgresLedger

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from kat_data.domain.candidate import Candidate, ToolCall
+from kat_data.domain.candidate import Candidate
 from kat_data.domain.category import Category
 from kat_data.domain.draft import Draft
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
 from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
 from kat_data.domain.sample import Turn
+from kat_data.domain.tool_call import ToolCall
 from kat_data.domain.verdict import Outcome, Status, Verdict
 
 
@@ -160,3 +161,94 @@ def test_the_last_definite_verdict_holds(outcomes: tuple[Outcome, ...], last_def
 )
 def test_a_reward_follows_from_the_outcome(outcome: Outcome, reward: float | None) -> None:
     assert verdict(outcome).reward == reward
+
+
+LOOK = ToolCall(name="look", arguments={"order": {"ids": ["1", "2"]}, "n": 2})
+TOOLS = ({"name": "look", "parameters": {"type": "object"}},)
+
+
+def recorded(**fields: object) -> Draft:
+    """A recorded conversation: a call, its result, an answer, thanks."""
+    messages = (
+        Message(role=Role.USER, content="Where?"),
+        Message(role=Role.ASSISTANT, content="", tool_calls=(LOOK,)),
+        Message(role=Role.TOOL, content="sent"),
+        Message(role=Role.ASSISTANT, content="It was sent."),
+        Message(role=Role.USER, content="Thanks."),
+    )
+    query = Query(messages=messages, category=Category.TOOL_USE, source="s", licence="l", tools=TOOLS)
+    return Draft(query=replace(query, **fields))  # type: ignore[arg-type]
+
+
+def answered(draft: Draft, *calls: ToolCall, results: tuple[str, ...] | None = None) -> Draft:
+    made = replace(candidate(0, Outcome.CORRECT), tool_calls=calls)
+    choice = ModeChoice(mode=Mode.ON, origin=ModeOrigin.MAJORITY)
+    return replace(draft, choice=choice, candidates=(made,), accepted=0, judge_analysis="So.", results=results)
+
+
+def test_results_are_answered_by_a_turn_of_their_own() -> None:
+    first = answered(recorded(), LOOK, results=("sent",))
+    assert not first.is_last_turn
+    second = first.finish_turn()
+    assert (second.answers_results, second.user_text, second.is_last_turn) == (True, "Where?", False)
+    assert second.conversation == (
+        Message(role=Role.USER, content="Where?"),
+        Message(role=Role.ASSISTANT, content="answer 0", tool_calls=(LOOK,)),
+        Message(role=Role.TOOL, content="sent"),
+    )
+    assert second.transcript[-1].content == "Result of look:\nsent"
+    third = answered(second).finish_turn()
+    assert (third.answers_results, third.user_text, third.is_last_turn) == (False, "Thanks.", True)
+    with pytest.raises(ValueError, match="turns are missing"):
+        third.sample()
+    sample = answered(third).finish_turn().sample()
+    assert [(turn.user, turn.results) for turn in sample.turns] == [("Where?", ("sent",)), ("", ()), ("Thanks.", ())]
+
+
+def test_results_at_the_last_message_of_the_user_still_want_an_answer() -> None:
+    draft = answered(Draft(query=replace(recorded().query, messages=recorded().query.messages[:1])), LOOK)
+    assert draft.is_last_turn
+    observed = replace(draft, results=("sent",))
+    assert not observed.is_last_turn
+    with pytest.raises(ValueError, match="turns are missing"):
+        observed.finish_turn().sample()
+
+
+def test_a_recorded_step_with_calls_is_verified_by_them_and_one_without_by_no_verifier() -> None:
+    first = recorded()
+    assert first.task.verifier == VerifierSpec(
+        kind=VerifierKind.TOOL_CALL,
+        options={"possible": [{"look": {"order": [{"ids": [["1", "2"]]}], "n": [2]}}], "ordered": True},
+    )
+    second = answered(first, LOOK, results=("sent",)).finish_turn()
+    assert second.task.verifier is None
+    assert not second.verifiable
+
+
+def test_a_verifier_of_calls_does_not_decide_on_what_is_said_of_their_results() -> None:
+    spec = VerifierSpec(kind=VerifierKind.TOOL_CALL, options={"possible": []})
+    query = replace(recorded().query, messages=recorded().query.messages[:1], verifier=spec)
+    first = Draft(query=query)
+    assert first.task == query
+    assert not answered(first, LOOK, results=("sent",)).finish_turn().verifiable
+
+
+def test_a_verifier_of_answers_waits_for_the_answer() -> None:
+    query = replace(
+        recorded().query, messages=recorded().query.messages[:1], verifier=VerifierSpec(kind=VerifierKind.MATH)
+    )
+    draft = Draft(query=query)
+    assert draft.decides(replace(candidate(0), tool_calls=()))
+    assert not draft.decides(candidate(0))
+
+
+def test_results_are_part_of_the_lineage() -> None:
+    lineages = {answered(recorded(), LOOK, results=results).finish_turn().lineage for results in (None, ("a",), ("b",))}
+    assert len(lineages) == 3
+
+
+def test_equipment_serves_a_query_that_has_no_tools_of_its_own() -> None:
+    other = ({"name": "run"},)
+    assert replace(recorded(), equipment=other).tools == TOOLS
+    equipped = Draft(query=replace(recorded().query, tools=()), equipment=other)
+    assert answered(equipped, LOOK, results=("x",)).finish_turn().tools == other

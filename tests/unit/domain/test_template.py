@@ -7,7 +7,6 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kat_data.domain.candidate import ToolCall
 from kat_data.domain.mode import Mode
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.template import (
@@ -24,6 +23,7 @@ from kat_data.domain.template import (
     split_trigger,
     unholdable,
 )
+from kat_data.domain.tool_call import ToolCall
 from kat_data.errors import TemplateError
 
 NEAR_MISSES = [
@@ -73,11 +73,26 @@ def turns(draw: st.DrawFn) -> Turn:
     )
 
 
+results = texts.map(lambda t: unicodedata.normalize("NFC", t).strip()).filter(lambda t: unholdable(t) is None)
+
+
+@st.composite
+def trajectories(draw: st.DrawFn) -> tuple[Turn, ...]:
+    """Turns of which some answer the results of the one before."""
+    drawn = draw(st.lists(turns(), min_size=1, max_size=4))
+    for index, turn in enumerate(drawn[:-1]):
+        if turn.tool_calls and draw(st.booleans()):
+            drawn[index] = replace(turn, results=tuple(draw(results) for _ in turn.tool_calls))
+            drawn[index + 1] = replace(drawn[index + 1], user="")
+    # Replacing an earlier turn above must not lose that it answers results itself.
+    return tuple(replace(t, user="") if i and drawn[i - 1].results else t for i, t in enumerate(drawn))
+
+
 samples = st.builds(
     Sample,
     system=st.none() | fields,
     tools=st.just(({"type": "function", "function": {"name": "f"}},)) | st.just(()),
-    turns=st.lists(turns(), min_size=1, max_size=3).map(tuple),
+    turns=trajectories(),
 )
 
 ON = Turn(user="2+2?", judge_analysis="Simple, yet asked with care.", mode=Mode.ON, thinking="2+2=4", answer="4")
@@ -116,6 +131,62 @@ def test_parse_is_the_inverse_of_render(turn: Turn) -> None:
 @given(samples)
 def test_parse_messages_is_the_inverse_of_render_messages(sample: Sample) -> None:
     assert parse_messages(render_messages(sample), sample.tools) == sample
+
+
+LOOK = replace(OFF, user="Weather?", answer="I look.", tool_calls=(ToolCall(name="f", arguments={"x": 1}),) * 2)
+TRAJECTORY = Sample(
+    system=None, tools=(), turns=(replace(LOOK, results=("sun", "")), replace(ON, user="", answer="Sunny."))
+)
+
+
+def test_results_are_messages_of_tools_with_the_ids_of_their_calls() -> None:
+    _, assistant, first, second, last = render_messages(TRAJECTORY)
+    assert [call["id"] for call in assistant["tool_calls"]] == ["call_0_0", "call_0_1"]
+    assert first == {"role": "tool", "content": "sun", "tool_call_id": "call_0_0", "name": "f"}
+    assert (second["content"], second["tool_call_id"]) == ("", "call_0_1")
+    assert last["content"].endswith("<answer>\nSunny.\n</answer>")
+
+
+def test_a_prompt_for_a_turn_that_answers_results_has_its_trigger_at_the_user_s_message() -> None:
+    prompt, completion = render_prompt_completion(TRAJECTORY)
+    assert [message["role"] for message in prompt] == ["user", "assistant", "tool", "tool"]
+    assert prompt[0]["content"] == "Weather?\n<think_on>"
+    assert completion[0]["content"].startswith("<think>\n2+2=4")
+
+
+@pytest.mark.parametrize(
+    ("turns", "why"),
+    [
+        ((replace(LOOK, results=("sun", "rain")),), "no turn answers"),
+        ((replace(LOOK, results=("sun",)), replace(ON, user="")), "1 for 2 calls"),
+        ((replace(LOOK, results=("sun", "rain")), ON), "user: must be empty"),
+        ((LOOK, replace(ON, user="")), "user: is empty"),
+        ((replace(LOOK, results=("<think>", "")), replace(ON, user="")), "results: holds the reserved tag"),
+        ((replace(LOOK, results=(" sun", "")), replace(ON, user="")), "results: begins or ends"),
+    ],
+)
+def test_results_that_do_not_fit_their_calls_are_refused(turns: tuple[Turn, ...], why: str) -> None:
+    with pytest.raises(TemplateError, match=why):
+        render_messages(Sample(system=None, tools=(), turns=turns))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"tool_call_id": "call_0_1"}, "in the order of the calls"),
+        ({"name": "g"}, "in the order of the calls"),
+        ({"content": None}, "role tool with a text"),
+        ({"content": "</answer>"}, "reserved tag"),
+        ({"role": "user"}, "role assistant"),
+    ],
+)
+def test_a_tool_s_message_that_render_does_not_write_is_refused(change: dict[str, object], why: str) -> None:
+    messages = render_messages(TRAJECTORY)
+    messages[2] |= change
+    with pytest.raises(TemplateError, match=why):
+        parse_messages(messages)
+    with pytest.raises(TemplateError):
+        parse_messages([*render_messages(TRAJECTORY), render_messages(TRAJECTORY)[2]])
 
 
 @given(turns(), st.data())

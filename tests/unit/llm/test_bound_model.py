@@ -2,8 +2,8 @@ import pytest
 from pydantic import BaseModel
 
 from kat_data.domain.call import FinishReason, Sampling
-from kat_data.domain.candidate import ToolCall
 from kat_data.domain.query import Role
+from kat_data.domain.tool_call import ToolCall
 from kat_data.errors import ReplyCut, ReplyEmpty, ReplyMalformed, RequestRejected
 from kat_data.llm.ledger import MemoryLedger
 from kat_data.testing import a_conversation, a_model, a_reply

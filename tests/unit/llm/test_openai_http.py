@@ -8,7 +8,7 @@ import pytest
 
 from kat_data.clock import ManualClock
 from kat_data.domain.call import Charge, FinishReason, Price, Sampling
-from kat_data.domain.candidate import ToolCall
+from kat_data.domain.tool_call import ToolCall
 from kat_data.errors import EndpointRefused, RecipeError, RequestRejected
 from kat_data.llm.budget import Budget
 from kat_data.llm.client import Transient

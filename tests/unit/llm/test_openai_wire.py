@@ -2,7 +2,8 @@ import orjson
 import pytest
 
 from kat_data.domain.call import FinishReason, Sampling
-from kat_data.domain.candidate import ToolCall
+from kat_data.domain.query import Message, Role
+from kat_data.domain.tool_call import ToolCall
 from kat_data.llm.openai_wire import read_reply, request_body, seed_of, split_thinking
 from kat_data.testing import a_request
 
@@ -22,6 +23,21 @@ def test_a_plain_request_holds_these_fields_and_no_others():
         "top_p": 0.9,
         "max_tokens": 64,
     }
+
+
+def test_calls_and_results_are_sent_with_ids_from_their_places():
+    calls = (ToolCall(name="look_up", arguments={"q": "é"}), ToolCall(name="look_up", arguments={}))
+    messages = (
+        *a_request("Hi").messages,
+        Message(role=Role.ASSISTANT, content="I look.", tool_calls=calls),
+        Message(role=Role.TOOL, content="one"),
+        Message(role=Role.TOOL, content="two"),
+    )
+    _, assistant, one, two = orjson.loads(request_body(a_request(messages=messages)))["messages"]
+    function = {"name": "look_up", "arguments": '{"q":"é"}'}
+    assert assistant["tool_calls"][0] == {"id": "call_1_0", "type": "function", "function": function}
+    assert one == {"role": "tool", "content": "one", "tool_call_id": "call_1_0", "name": "look_up"}
+    assert (two["content"], two["tool_call_id"]) == ("two", "call_1_1")
 
 
 def test_tools_schema_and_stream_are_sent_in_openai_fields():

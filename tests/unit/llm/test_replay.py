@@ -2,7 +2,7 @@ import gzip
 
 import pytest
 
-from kat_data.domain.candidate import ToolCall
+from kat_data.domain.tool_call import ToolCall
 from kat_data.errors import InputError, RecordingMiss
 from kat_data.llm.replay import Recording, RecordingClient, ReplayClient
 from kat_data.testing import ScriptedClient, a_reply, a_request

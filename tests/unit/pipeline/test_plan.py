@@ -5,10 +5,14 @@ from dataclasses import replace
 import pytest
 
 from kat_data.domain.category import Category
+from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin
+from kat_data.domain.query import Message, Role
+from kat_data.domain.tool_call import ToolCall
 from kat_data.pipeline.plan import Plan
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.normalise import Normalise
+from kat_data.stages.observe import Observe
 from kat_data.stages.route_mode import RouteMode
 from kat_data.stages.sample_off import SampleOff
 from kat_data.stages.sample_on import SampleOn
@@ -74,3 +78,16 @@ def test_a_further_turn_runs_through_the_stages_of_turns_again() -> None:
     first = chosen(Mode.OFF, candidates=(a_candidate("1", verdicts=(a_verdict(),)),), accepted=0, judge_analysis="So.")
     second = replace(first, query=query).finish_turn()
     assert name(PLAN.at(PLAN.turn_start, second)) == "vote_mode"
+
+
+def test_a_recorded_conversation_is_refused_where_no_stage_observes_it() -> None:
+    call = ToolCall(name="f", arguments={})
+    said = [Message(role=Role.USER, content="?"), Message(role=Role.ASSISTANT, content="", tool_calls=(call,))]
+    query = replace(a_query(), messages=(*said, Message(role=Role.TOOL, content="!")), tools=({"name": "f"},))
+    assert PLAN.refuse(a_draft()) is None
+    assert PLAN.refuse(a_draft(query)) == Dropped(reason=DropReason.UNSUPPORTED_HISTORY)
+    assert Plan([*PLAN.stages, Observe()]).refuse(a_draft(query)) is None
+    assert Plan([*PLAN.stages, Observe(only=(Category.CODE,))]).refuse(a_draft(query)) is not None
+    without_tools = Plan([*PLAN.stages, Observe()]).refuse(a_draft(replace(query, tools=())))
+    assert without_tools is not None
+    assert without_tools.reason is DropReason.HISTORY_WITHOUT_TOOLS

@@ -1,15 +1,16 @@
 """Rows of every kind, and a specification to build them by."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from kat_data.domain.candidate import ToolCall
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
 from kat_data.domain.query import VerifierKind, VerifierSpec
 from kat_data.domain.sample import Sample, Turn
+from kat_data.domain.tool_call import ToolCall
 from kat_data.hashing import content_hash
 from kat_data.snapshots.record import Row, TrainingStage
 from kat_data.snapshots.write import SnapshotSpec
@@ -31,6 +32,8 @@ def make_turn(number: int) -> Turn:
 
 def make_row(number: int) -> Row:
     turns = (make_turn(number), make_turn(number + 1)) if number % 4 == 0 else (make_turn(number),)
+    if number % 20 == 0:
+        turns = (replace(turns[0], results=(f"{number + 1}",)), replace(turns[1], user=""))
     sample = Sample(system="Be brief." if number % 2 else None, tools=TOOLS if number % 5 == 0 else (), turns=turns)
     return Row(
         sample=sample,

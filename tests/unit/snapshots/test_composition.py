@@ -2,7 +2,7 @@
 
 import pytest
 
-from kat_data.snapshots.composition import BANDS, band, compose, totals
+from kat_data.snapshots.composition import BANDS, band, compose, count_transitions, totals
 from kat_data.snapshots.record import Row, TrainingStage, to_record
 
 
@@ -25,3 +25,12 @@ def test_cells_add_up_over_any_dimensions(rows: list[Row]) -> None:
     assert list(by_category) == sorted(by_category)
     assert sum(totals(cells, "mode", "band").values()) == len(rows)
     assert totals(cells) == {(): len(rows)}
+
+
+def test_transitions_are_counted_by_category_where_rows_have_turns(rows: list[Row]) -> None:
+    records = [to_record(row, TrainingStage.STAGE2) for row in rows]
+    counts = count_transitions(records)
+    several = [row for row in rows if len(row.sample.turns) == 2]
+    assert sum(sum(found.values()) for found in counts.values()) == len(several) > 0
+    assert all(set(found) <= {"off_off", "off_on", "on_off"} for found in counts.values())
+    assert count_transitions(to_record(row, TrainingStage.STAGE1) for row in rows) == {}

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 
 from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import content_hash, sha256
+from kat_data.snapshots import schema, write
 from kat_data.snapshots.card import card
 from kat_data.snapshots.manifest import MANIFEST, from_bytes
 from kat_data.snapshots.read import open_snapshot, parquet_rows
@@ -141,7 +143,7 @@ def falsify(record: dict[str, Any], path: str, value: object) -> None:
         (TrainingStage.STAGE1, "completion.0.content", "2", "the template refuses it"),
         (TrainingStage.STAGE1, "completion", [], "malformed"),
         (TrainingStage.STAGE1, "mode", "think_on", "trigger is not the row's mode"),
-        (TrainingStage.STAGE3, "prompt.-1.role", "assistant", "does not end with a user message"),
+        (TrainingStage.STAGE3, "prompt.-1.role", "assistant", "does not end with a message of the user"),
         (TrainingStage.STAGE3, "prompt.-1.content", "<think_on>", "holds a tag"),
         (TrainingStage.STAGE3, "pass_rate", 1.5, "pass rate"),
         (TrainingStage.STAGE3, "verifier.options", "{", "malformed"),
@@ -153,3 +155,30 @@ def test_a_false_row_is_found(rows: list[Row], stage: TrainingStage, path: str, 
     falsify(record, path, value)
     found = list(check_row(record, stage))
     assert any(part in line for line in found for part in problem.split("|")), found
+
+
+def test_a_snapshot_of_the_first_schema_is_still_whole(
+    rows: list[Row], make_spec: Callable[..., SnapshotSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 1 had no results: no such field in messages and turns."""
+    function = pa.struct([("name", pa.string()), ("arguments", pa.string())])
+    call = pa.struct([("id", pa.string()), ("type", pa.string()), ("function", function)])
+    message = pa.struct([("role", pa.string()), ("content", pa.string()), ("tool_calls", pa.list_(call))])
+    turn = pa.struct(
+        [(name, pa.string()) for name in ("user", "judge_analysis", "mode", "thinking", "answer")]
+        + [("tool_calls", pa.list_(function))]
+    )
+    content = {
+        TrainingStage.STAGE1: [("prompt", pa.list_(message)), ("completion", pa.list_(message))],
+        TrainingStage.STAGE2: [("messages", pa.list_(message)), ("turns", pa.list_(turn))],
+    }
+    monkeypatch.setattr(schema, "_CONTENT", content)
+    monkeypatch.setattr(write, "SCHEMA_VERSION", 1)
+    monkeypatch.setattr(write, "count_transitions", lambda records: None)
+    old = [row for row in rows if not any(turn.results for turn in row.sample.turns)]
+    for stage in content:
+        written = write_snapshot(tmp_path / stage, make_spec(stage=stage), {"train": old})
+        assert written.manifest.hashed.schema_version == 1
+        assert "results" not in next(open_snapshot(written.path).rows()).get("turns", [{}])[0]
+        assert verify(written.path).problems == ()
+        assert b"transitions" not in (written.path / MANIFEST).read_bytes()

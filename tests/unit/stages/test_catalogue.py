@@ -19,6 +19,7 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "sample_on",
         "verify",
         "judge_mode",
+        "observe",
         "pair",
     ]
     once = [name for name, stage in STAGES.items() if not stage.per_turn]

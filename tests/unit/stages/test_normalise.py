@@ -6,6 +6,7 @@ from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.query import Message, Role
 from kat_data.domain.template import RESERVED_TAGS
+from kat_data.domain.tool_call import ToolCall
 from kat_data.stages.normalise import Normalise
 from kat_data.testing import a_draft, a_query
 
@@ -49,7 +50,15 @@ async def test_a_tag_of_the_template_drops_the_query(tools, tag):
     assert dropped.detail == f"message 3 holds the reserved tag {tag}"
 
 
-async def test_a_conversation_with_tool_results_is_dropped(tools):
-    messages = (Message(role=Role.USER, content="Weather?"), Message(role=Role.TOOL, content=""))
-    dropped = await normalised(tools, replace(a_query(), messages=messages))
-    assert dropped == Dropped(reason=DropReason.UNSUPPORTED_HISTORY)
+CALL = ToolCall(name="weather", arguments={"city": "Oslo"})
+RECORD = (
+    Message(role=Role.USER, content="Weather? "),
+    Message(role=Role.ASSISTANT, content="", tool_calls=(CALL,)),
+    Message(role=Role.TOOL, content=""),
+)
+
+
+async def test_a_recorded_conversation_keeps_its_calls_and_empty_results(tools):
+    query = replace(a_query(), messages=RECORD, tools=({"type": "function", "function": {"name": "weather"}},))
+    draft = await normalised(tools, query)
+    assert draft.query.messages == (replace(RECORD[0], content="Weather?"), *RECORD[1:])

@@ -1,11 +1,11 @@
 import pytest
 
 from kat_data.domain.call import FinishReason
-from kat_data.domain.candidate import ToolCall
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
 from kat_data.domain.query import VerifierKind, VerifierSpec
 from kat_data.domain.sample import Turn
+from kat_data.domain.tool_call import ToolCall
 from kat_data.stages.parts.answering import answer_form, answer_turn, shown
 from kat_data.testing import a_candidate, a_draft, a_query, a_reply
 

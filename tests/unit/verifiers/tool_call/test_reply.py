@@ -1,6 +1,6 @@
 import pytest
 
-from kat_data.domain.candidate import ToolCall
+from kat_data.domain.tool_call import ToolCall
 from kat_data.verifiers.tool_call.reply import UnreadableCall, call_in_text, read_calls
 
 

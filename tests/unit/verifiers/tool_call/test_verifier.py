@@ -1,7 +1,7 @@
 import pytest
 
-from kat_data.domain.candidate import ToolCall
 from kat_data.domain.query import VerifierKind, VerifierSpec
+from kat_data.domain.tool_call import ToolCall
 from kat_data.domain.verdict import Status
 from kat_data.testing.builders import a_candidate, a_query
 from kat_data.verifiers.tool_call.verifier import ToolCallVerifier, decide_calls, differences
