@@ -1,11 +1,13 @@
 """Drafts: what a run knows of one query so far; stages take one and return a fuller one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.mode import ModeChoice, Vote
+from kat_data.domain.pass_rate import PassRate
 from kat_data.domain.query import Message, Query, Role
 from kat_data.domain.sample import Sample, Turn
+from kat_data.domain.soft_label import SoftLabel, with_soft_label
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.hashing import content_hash
 
@@ -15,12 +17,15 @@ class Draft:
     """A query on its way to a sample.
 
     `turns` are finished, each with the hash of its history in `lineages`; votes, choice, candidates, `accepted` (a
-    candidate's position) and the judge analysis belong to the turn under work, whose index is `len(turns)`.
+    candidate's position) and the judge analysis belong to the turn under work, whose index is `len(turns)`. Where there
+    is a soft label, `query` is the run's own copy, with the label as its reference.
     """
 
     query: Query
     tags: tuple[Tag, ...] = ()
     summary: TagSummary | None = None
+    soft_label: SoftLabel | None = None
+    pass_rate: PassRate | None = None
     turns: tuple[Turn, ...] = ()
     lineages: tuple[str, ...] = ()
     votes: tuple[Vote, ...] = ()
@@ -60,6 +65,10 @@ class Draft:
     def accepted_candidate(self) -> Candidate | None:
         return next((c for c in self.candidates if c.position == self.accepted), None)
 
+    def labelled(self, label: SoftLabel) -> "Draft":
+        """Return the draft with a soft label, which is from here on its query's reference if it has one."""
+        return replace(self, soft_label=label, query=with_soft_label(self.query, label))
+
     def finish_turn(self) -> "Draft":
         """Return the draft with the turn under work moved to `turns` and the next one blank.
 
@@ -82,6 +91,8 @@ class Draft:
             query=self.query,
             tags=self.tags,
             summary=self.summary,
+            soft_label=self.soft_label,
+            pass_rate=self.pass_rate,
             turns=(*self.turns, turn),
             lineages=(*self.lineages, self._turn_lineage()),
         )
@@ -99,8 +110,12 @@ class Draft:
 
     @property
     def lineage(self) -> bytes:
-        """The 32-byte hash over the query, its tags and every finished turn: equal lineage = the same history."""
-        return content_hash((self.query.hash.hex(), self.tags, self.lineages))
+        """The 32-byte hash over the query, its labels, its pass rate and every finished turn.
+
+        Equal lineage = the same history.
+        """
+        measured = [fact for fact in (self.soft_label, self.pass_rate) if fact is not None]
+        return content_hash((self.query.hash.hex(), self.tags, self.lineages, *measured))
 
     def sample(self) -> Sample:
         """Return the sample once every turn is finished."""

@@ -39,6 +39,7 @@ from kat_data.pipeline.recipe_parts import (
     QuerySpec,
     Roles,
 )
+from kat_data.pipeline.taxonomy_file import with_taxonomies
 from kat_data.pipeline.yaml_mapping import read_mapping
 from kat_data.recipes import FOLDER
 from kat_data.stages.catalogue import STAGES
@@ -101,14 +102,16 @@ class Recipe(Part):
         return self.model_dump(mode="json")
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the samples: the resolved recipe without budget and places, and the prompts' hashes."""
+        """Return what decides the samples: the resolved recipe without budget and places, and the hashes of prompts
+        and of other shipped files."""
         plain = self.resolved()
         for key in ("budget", "endpoints", "attempts", "description", "snapshot"):
             del plain[key]
         for model in plain["models"].values():
             del model["endpoint"], model["price"]
         names = sorted({name for stage in self.stages for name in stage.prompts})
-        return plain | {"prompts": {name: load_prompt(name).sha256 for name in names}}
+        files = {name: digest for stage in self.stages for name, digest in stage.files().items()}
+        return plain | {"prompts": {name: load_prompt(name).sha256 for name in names}, "files": files}
 
 
 def load_recipe(name: str | Path) -> Recipe:
@@ -117,7 +120,7 @@ def load_recipe(name: str | Path) -> Recipe:
     Raises `RecipeError` with a line for every mistake that says where and what.
     """
     text, origin = _read(str(name))
-    return parse_recipe(read_mapping(text, origin), origin)
+    return parse_recipe(with_taxonomies(read_mapping(text, origin), Path(name).parent), origin)
 
 
 def parse_recipe(plain: Mapping[str, Any], origin: str) -> Recipe:
@@ -192,7 +195,7 @@ def _in_words(problem: ErrorDetails, model: type[BaseModel]) -> list[str]:
         return [f"{where} is a list, e.g. [{problem['input']}]"]
     if kind in {"model_type", "dict_type"}:
         return [f"{where or 'this'} is a mapping of keys, and not {problem['input']!r}"]
-    return [f"{where}: {message}"]
+    return [f"{where}: {message}" if where else message]
 
 
 def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

@@ -3,10 +3,12 @@
 from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.normalise import Normalise
+from kat_data.stages.pass_rate import MeasurePassRate
 from kat_data.stages.reason_on import ReasonOn
 from kat_data.stages.route_mode import RouteMode
 from kat_data.stages.sample_off import SampleOff
 from kat_data.stages.sample_on import SampleOn
+from kat_data.stages.soft_label import LabelSoftly
 from kat_data.stages.stage import Stage
 from kat_data.stages.tag import TagQuery
 from kat_data.stages.verify import VerifyGate
@@ -18,6 +20,7 @@ STAGES: dict[str, type[Stage]] = {
         Normalise,
         Decontaminate,
         TagQuery,
+        LabelSoftly,
         VoteMode,
         RouteMode,
         SampleOff,
@@ -25,5 +28,6 @@ STAGES: dict[str, type[Stage]] = {
         SampleOn,
         VerifyGate,
         JudgeMode,
+        MeasurePassRate,
     )
 }
