@@ -100,7 +100,7 @@ class TagQuery(Stage):
         return load_prompt(self.prompt).messages(
             texts=texts,
             anchors=self._taxonomy.anchors(draft.query.category),
-            domains=[self._line(name) for name in self._names],
+            subjects=[self._line(name) for name in self._names],
             labels={name: self._taxonomy.labels[name].model_dump() for name in self.labels},
         )
 

@@ -17,7 +17,7 @@ PLAIN: dict[str, Any] = {
     "seed": 3,
     "queries": {"categories": ["math"], "limit": 10},
     "endpoints": {"local": {"url": "http://127.0.0.1:8000/v1"}},
-    "models": {"chat": {"endpoint": "local", "model": "a-model", "price": {"prompt": 1.0, "completion": 2.0}}},
+    "models": {"chat": {"endpoint": "local", "model": "a-model", "revision": "1", "price": {"prompt": 1.0}}},
     "roles": {
         "voters": [{"model": "chat"}, {"model": "chat", "temperature": 0.7}],
         "responder": [{"model": "chat"}],

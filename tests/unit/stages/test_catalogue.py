@@ -10,6 +10,7 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "normalise",
         "decontaminate",
         "tag",
+        "soft_label",
         "vote_mode",
         "route_mode",
         "sample_off",
@@ -17,8 +18,15 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "sample_on",
         "verify",
         "judge_mode",
+        "pass_rate",
     ]
-    assert [stage.per_turn for stage in STAGES.values()] == [False, False, False, *[True] * 7]
+    assert [name for name, stage in STAGES.items() if not stage.per_turn] == [
+        "normalise",
+        "decontaminate",
+        "tag",
+        "soft_label",
+        "pass_rate",
+    ]
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
