@@ -17,6 +17,8 @@ from kat_data.verifiers.math.text import normalise
 from kat_data.verifiers.math.value import exact
 from kat_data.verifiers.math.verifier import compute, decide
 
+_UNMARKED = frozenset({"number", "segment"})
+
 
 @dataclass(slots=True, kw_only=True)
 class _Class:
@@ -30,7 +32,7 @@ def group_answers(answers: Sequence[str], pool: MathPool) -> Equivalence:
     An answer joins the first class whose representative it equals, whichever of the two is the reference. A
     representative without a unit gives way to a member with one, so `5 cm` and `5 mm` never meet through `5`.
     """
-    taken = [make_answer(extract(normalise(reply)).text) for reply in answers]
+    taken = [_final(reply) for reply in answers]
     alike: dict[Hashable, list[int]] = {}
     for position, answer in enumerate(taken):
         alike.setdefault(_key(answer), []).append(position)
@@ -48,6 +50,13 @@ def group_answers(answers: Sequence[str], pool: MathPool) -> Equivalence:
         answers=tuple(_as_reference(each.answer.text) for each in ordered),
         excluded=tuple(sorted(excluded)),
     )
+
+
+def _final(reply: str) -> Answer:
+    """The reply's final answer; the last sentence of a reply that marks none is prose (`No idea at all.`), and none."""
+    found = extract(normalise(reply))
+    answer = make_answer(found.text)
+    return make_answer("") if found.found in _UNMARKED and answer.words is not None else answer
 
 
 def _as_reference(text: str) -> str:

@@ -52,7 +52,7 @@ class Player:
         return [request.messages[-1].content for asked, request in self.requests if asked == kind]
 
     def model(self, name: str = "scripted", **fields: Any) -> BoundModel:
-        return a_model(self, name=name, attempts=1, **fields)
+        return a_model(self, name=name, **({"attempts": 1} | fields))
 
 
 def _kind(request: CallRequest) -> str:

@@ -41,7 +41,7 @@ def test_equal_answers_fall_into_one_class_and_the_largest_comes_first(
 
 
 def test_answers_without_a_value_are_excluded_with_the_reason(pool: MathPool) -> None:
-    answers = ["3", "", "9^{9^{9^{9}}}", r"\frac{}{", "3 or 4?", "__import__('os')", "3"]
+    answers = ["3", "", "9^{9^{9^{9}}}", r"\frac{}{", "3 or 4?", "__import__('os')", "3", "No idea at all."]
     assert group_answers(answers, pool) == Equivalence(
         classes=((0, 6),),
         answers=("3",),
@@ -51,6 +51,7 @@ def test_answers_without_a_value_are_excluded_with_the_reason(pool: MathPool) ->
             (3, Status.UNPARSABLE),
             (4, Status.UNPARSABLE),
             (5, Status.UNPARSABLE),
+            (7, Status.UNPARSABLE),
         ),
     )
 
