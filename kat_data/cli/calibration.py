@@ -22,7 +22,7 @@ def print_calibrations(run: int, found: Sequence[Calibration]) -> None:
         for violation in each.violations:
             say(_sentence(violation))
         if each.basis == CANDIDATES:
-            say("answers are drawn until one is right: queries with a single answer are left out, so rates are low")
+            say("answers are drawn until one is right: queries answered right at once are missing, so rates are low")
 
 
 def print_comparison(found: Comparison) -> None:

@@ -100,12 +100,18 @@ def _print_pass_rate(lineage: Row) -> None:
 
 
 def _print_tags_and_votes(lineage: Row) -> None:
-    tags = [[tag["model"], tag["difficulty"], tag["domain"], tag["verifiable"]] for tag in lineage["tags"]]
-    print_table(["model", "difficulty", "domain", "verifiable"], tags, title="tags")
+    tags = [
+        [tag["model"], tag["difficulty"], tag["domain"], tag["verifiable"], _labels(tag)] for tag in lineage["tags"]
+    ]
+    print_table(["model", "difficulty", "domain", "verifiable", "labels"], tags, title="tags")
     votes = [[vote["turn"], vote["model"], vote["mode"], vote["reason"]] for vote in lineage["votes"]]
     print_table(["turn", "model", "mode", "reason"], votes, title="votes")
     choices = [[t["turn"], t["mode"], t["origin"], t["margin"], t["judge_analysis"]] for t in lineage["turns"]]
     print_table(["turn", "mode", "origin", "margin", "judge analysis"], choices, title="modes")
+
+
+def _labels(tag: Row) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in tag["labels"].items())
 
 
 def _print_candidates(lineage: Row) -> None:

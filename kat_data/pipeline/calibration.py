@@ -18,7 +18,8 @@ from kat_data.registry.pass_rates import WAY, Row
 FEWEST_ANSWERS = 2
 _FEWEST_FOR_INTERVAL = 5
 MEDIAN = "median"
-CANDIDATES = "the run's own answers"
+FIRST = "the run's first answers"
+CANDIDATES = "the run's own answers, where there are several"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,8 @@ class Calibration:
 def calibrate(connection: Connection, run: int) -> list[Calibration]:
     """Return a calibration for each policy's revision that measured the run's queries, then for the run's own answers.
 
+    The first answer of each query gives the level's pass rate without bias; several answers rank queries finer, but
+    those that were answered right at once are missing.
     Raises `UserError` where the run has no tags, or nothing was measured of its queries.
     """
     runs.get_run(connection, run)
@@ -87,6 +90,8 @@ def _bases(connection: Connection, run: int) -> dict[str, dict[int, float]]:
     for row in pass_rates.measured_of_run(connection, run):
         if row["rate"] is not None:
             bases[way(row)][row["query_id"]] = row["rate"]
+    for row in pass_rates.first_answers(connection, run):
+        bases[FIRST][row["query_id"]] = row["rate"]
     for row in pass_rates.verified_candidates(connection, run, fewest=FEWEST_ANSWERS):
         bases[CANDIDATES][row["query_id"]] = row["correct"] / (row["correct"] + row["incorrect"])
     return bases

@@ -81,6 +81,21 @@ def verified_candidates(connection: Connection, run: int, *, fewest: int) -> lis
     return [dict(row._mapping) for row in rows]
 
 
+def first_answers(connection: Connection, run: int) -> list[Row]:
+    """Return whether the first answer to each query of a run was correct, where a verifier decided on it.
+
+    The first answer is drawn whatever comes of it, so its mean is the pass rate's also where drawing stops at success.
+    """
+    rows = connection.execute(
+        text("""
+            SELECT DISTINCT ON (query_id) query_id, (outcome = 'correct')::int::double precision AS rate FROM verdicts
+            WHERE run_id = :run AND position = 0 AND reward IS NOT NULL ORDER BY query_id, turn DESC, number DESC
+        """),
+        {"run": run},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
 def tagged_difficulties(connection: Connection, run: int) -> list[Row]:
     """Return what each tagger of a run said of each query, in the taggers' order, with the median of them all."""
     rows = connection.execute(

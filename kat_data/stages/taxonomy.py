@@ -90,6 +90,11 @@ class Taxonomy(_Part):
         )
 
 
+def shipped_text() -> str:
+    """Return the shipped taxonomy's file, to copy from."""
+    return _shipped_bytes().decode()
+
+
 @cache
 def shipped_taxonomy() -> Taxonomy:
     """Read the taxonomy that comes with the package."""

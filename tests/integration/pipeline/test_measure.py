@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kat_data.errors import RecipeError, UserError
-from kat_data.pipeline.calibration import CANDIDATES, calibrate
+from kat_data.pipeline.calibration import CANDIDATES, FIRST, calibrate
 from kat_data.pipeline.recipe import parse_recipe
 from kat_data.pipeline.rescore import compare_revisions
 from kat_data.registry import pass_rates, queries
@@ -151,7 +151,12 @@ async def test_tags_are_calibrated_against_the_policy_and_the_runs_own_answers(
     assert set(policy.correlations) == {"one", "median"}
     assert policy.correlations["median"].rho < -0.6
     assert policy.correlations["one"] == policy.correlations["median"]
-    assert [each.basis for each in own] == [CANDIDATES] * len(own)
+    assert [each.basis for each in own] == [FIRST, CANDIDATES]
+    first, several = own
+    assert first.queries == 19
+    assert first.correlations["median"].rho < -0.4
+    assert 0 < several.queries < 19
+    assert several.bins[-1].mean < 1
 
 
 async def test_a_run_without_tags_or_measurements_cannot_be_calibrated(
