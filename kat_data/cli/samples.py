@@ -8,7 +8,7 @@ from kat_data.cli.output import json_option, print_json, print_table, printable,
 from kat_data.cli.registry import transaction
 from kat_data.domain.codec import from_python
 from kat_data.domain.sample import Sample
-from kat_data.domain.template import render_messages
+from kat_data.domain.template import render_messages, render_prompt_completion
 from kat_data.registry import queries
 
 Row = dict[str, Any]
@@ -44,12 +44,20 @@ def show_(ident: str, as_json: bool) -> None:
     """
     with transaction() as connection:
         lineage = queries.sample_lineage(connection, ident)
-    messages = render_messages(from_python(Sample, lineage["sample"]["sample"])) if lineage["sample"] else None
+    messages = _messages(from_python(Sample, lineage["sample"]["sample"])) if lineage["sample"] else None
     if as_json:
         calls = [rounded(call) for call in lineage["calls"]]
         print_json({**rounded(lineage), "calls": calls, "messages": messages})
     else:
         _print_lineage(lineage, messages)
+
+
+def _messages(sample: Sample) -> list[Row]:
+    """The exact training text: stage 2's, or stage 1's where no judge was asked."""
+    if all(turn.judge_analysis for turn in sample.turns):
+        return render_messages(sample)
+    prompt, completion = render_prompt_completion(sample)
+    return [*prompt, *completion]
 
 
 def _print_lineage(lineage: Row, messages: list[Row] | None) -> None:
