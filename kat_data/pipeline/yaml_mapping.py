@@ -33,5 +33,6 @@ def read_mapping(text: str, origin: str, *, kind: str = "recipe") -> dict[str, A
         problem = str(getattr(error, "problem", error)).partition("\n")[0]
         raise RecipeError(f"{origin}{where}: not YAML: {problem}") from None
     if not isinstance(plain, dict):
-        raise RecipeError(f"{origin}: a {kind} is a mapping of keys; see `kat recipes schema`")
+        shown = "schema" if kind == "recipe" else kind
+        raise RecipeError(f"{origin}: a {kind} is a mapping of keys; see `kat recipes {shown}`")
     return plain

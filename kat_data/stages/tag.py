@@ -9,6 +9,7 @@ from statistics import median
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
+from pydantic.config import JsonDict
 
 from kat_data.domain.category import Category
 from kat_data.domain.draft import Draft
@@ -26,6 +27,13 @@ PLAIN = "tag.v1"
 _EXAMPLES = ("arithmetic", "language and writing", "programming", "physics")
 
 
+def _or_path(schema: JsonDict) -> None:
+    """Allow a path, too: a recipe's file may name the taxonomy's instead of holding it."""
+    options = schema["anyOf"]
+    assert isinstance(options, list)
+    options.insert(0, {"type": "string"})
+
+
 class TagQuery(Stage):
     """Ask every tagger side by side; keep the median difficulty, its spread, and the majority's domain and labels."""
 
@@ -38,7 +46,9 @@ class TagQuery(Stage):
         "tag.v2", description="The prompt: tag.v2 describes domains and difficulty, tag.v1 is short and names them."
     )
     taxonomy: Taxonomy | None = Field(
-        None, description="A YAML file that extends the shipped taxonomy, or its content; with `alone`, replaces it."
+        None,
+        description="A YAML file that extends the shipped taxonomy, or its content; with `alone`, replaces it.",
+        json_schema_extra=_or_path,
     )
     domains: tuple[str, ...] = Field(
         (), description="The domains that a query can be filed under, by name; all of the taxonomy's where it is empty."
