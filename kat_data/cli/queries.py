@@ -6,11 +6,14 @@ from typing import Any
 
 import click
 
+from kat_data.cli.calibration import print_comparison
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry, transaction
 from kat_data.errors import InputError
+from kat_data.pipeline.rescore import compare_revisions
 from kat_data.registry import queries as stored
 from kat_data.registry.imports import ImportReport, import_queries
+from kat_data.registry.pass_rates import list_measurements
 from kat_data.registry.session import Registry
 from kat_data.sources.fields import parse_mapping
 from kat_data.sources.misfit import misfit
@@ -18,6 +21,10 @@ from kat_data.sources.presets import PRESETS, find_preset, fingerprint, read_que
 from kat_data.sources.tool_preset import read_answers, read_tools
 
 _WORDS = {True: "yes", False: "no"}
+MEASURED = (
+    "policy", "revision", "mode", "temperature", "queries", "rollouts", "mean", "never", "always", "undecided",
+    "tokens", "measured_at",
+)  # fmt: skip
 TOTALS = ("rows", "imported", "duplicates", "identical", "conflicts", "bad")
 
 
@@ -102,6 +109,26 @@ def list_(as_json: bool) -> None:
     else:
         columns = ("source", "licence", "category", "queries", "verifiable")
         print_table(columns, [[row[name] for name in columns] for row in rows])
+
+
+@queries.command("pass-rates")
+@click.option("--policy", help="Only measurements with this policy, by the name that its endpoint knows.")
+@click.option("--compare", nargs=2, metavar="OLD NEW", help="Re-score difficulty between two revisions.")
+@json_option
+def pass_rates(policy: str | None, compare: tuple[str, str] | None, as_json: bool) -> None:
+    """List the pass rates measured with each revision of each policy, or compare two revisions."""
+    with transaction() as connection:
+        if compare:
+            comparisons = compare_revisions(connection, *compare, policy)
+        else:
+            rows = list_measurements(connection, policy)
+    if as_json:
+        print_json(comparisons if compare else rows)
+    elif compare:
+        for found in comparisons:
+            print_comparison(found)
+    else:
+        print_table(MEASURED, [[row[name] for name in MEASURED] for row in rows])
 
 
 def _require_words(**options: str) -> None:

@@ -45,3 +45,11 @@ def validate(recipe: str, as_json: bool) -> None:
 def schema() -> None:
     """Print the JSON Schema of recipes, for editors."""
     print_json(recipe_schema())
+
+
+@recipes.command()
+def taxonomy() -> None:
+    """Print the YAML file of domains, difficulty levels and labels that a taxonomy of yours extends."""
+    from kat_data.stages.taxonomy import shipped_text
+
+    click.echo(shipped_text(), nl=False)

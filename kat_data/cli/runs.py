@@ -4,11 +4,13 @@ from typing import Any
 
 import click
 
+from kat_data.cli.calibration import print_calibrations
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry, transaction
 from kat_data.cli.report import print_report, report
 from kat_data.cli.run import finish_run
 from kat_data.domain.states import ItemState, RunState
+from kat_data.pipeline.calibration import calibrate
 from kat_data.registry import runs as stored
 
 
@@ -41,6 +43,19 @@ def show(run: int, as_json: bool) -> None:
         print_json(found)
     else:
         print_report(found)
+
+
+@runs.command()
+@click.argument("run", type=int)
+@json_option
+def calibration(run: int, as_json: bool) -> None:
+    """Compare a run's tagged difficulty with pass rates measured on its queries, in this run or any other."""
+    with transaction() as connection:
+        found = calibrate(connection, run)
+    if as_json:
+        print_json({"run": run, "calibrations": found})
+    else:
+        print_calibrations(run, found)
 
 
 @runs.command()

@@ -59,13 +59,15 @@ def _print_lineage(lineage: Row, messages: list[Row] | None) -> None:
         ["query", query["hash"]],
         ["from", f"{query['source']}, line {query['line']}, licence {query['licence']}"],
         ["category", query["category"]],
-        ["reference", query["reference"]],
+        ["reference", _reference(lineage)],
         ["state", f"{item['state']} at {item['stage']}{reason}"],
         ["sample", lineage["sample"] and lineage["sample"]["hash"].hex()],
         ["cost", f"{usd(lineage['usd'])} in {len(lineage['calls'])} calls"],
         ["snapshots", ", ".join(f"{s['name']}@{s['version']}" for s in lineage["snapshots"])],
     ]
     print_table(["what", "value"], facts)
+    _print_soft_label(lineage)
+    _print_pass_rate(lineage)
     _print_tags_and_votes(lineage)
     _print_candidates(lineage)
     call_rows = [
@@ -77,13 +79,39 @@ def _print_lineage(lineage: Row, messages: list[Row] | None) -> None:
         print_message(message)
 
 
+def _reference(lineage: Row) -> str | None:
+    soft = next((label["reference"] for label in lineage["soft_labels"]), None)
+    return f"{soft} (soft: the labellers' majority)" if soft is not None else lineage["query"]["reference"]
+
+
+def _print_soft_label(lineage: Row) -> None:
+    for label in lineage["soft_labels"]:
+        shares = f"{label['confidence']:.2f} of the answers agree, {label['weighted']:.2f} by model"
+        rows = [[a["model"], a["rank"], a["answer"] or a["fault"]] for a in lineage["soft_label_answers"]]
+        print_table(["labeller", "class", "answer"], rows, title=f"soft label: {shares}")
+
+
+def _print_pass_rate(lineage: Row) -> None:
+    for rate in lineage["pass_rates"]:
+        counts = f"{rate['correct']} of {rate['k']} correct, {rate['undecided']} undecided"
+        rows = [[r["position"], r["mode"], _outcome(r), r["tokens"]] for r in lineage["rollouts"]]
+        title = f"pass rate of {rate['policy']}@{rate['revision']}: {counts}"
+        print_table(["nr", "mode", "verdict", "tokens"], rows, title=title)
+
+
 def _print_tags_and_votes(lineage: Row) -> None:
-    tags = [[tag["model"], tag["difficulty"], tag["domain"], tag["verifiable"]] for tag in lineage["tags"]]
-    print_table(["model", "difficulty", "domain", "verifiable"], tags, title="tags")
+    tags = [
+        [tag["model"], tag["difficulty"], tag["domain"], tag["verifiable"], _labels(tag)] for tag in lineage["tags"]
+    ]
+    print_table(["model", "difficulty", "domain", "verifiable", "labels"], tags, title="tags")
     votes = [[vote["turn"], vote["model"], vote["mode"], vote["reason"]] for vote in lineage["votes"]]
     print_table(["turn", "model", "mode", "reason"], votes, title="votes")
     choices = [[t["turn"], t["mode"], t["origin"], t["margin"], t["judge_analysis"]] for t in lineage["turns"]]
     print_table(["turn", "mode", "origin", "margin", "judge analysis"], choices, title="modes")
+
+
+def _labels(tag: Row) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in tag["labels"].items())
 
 
 def _print_candidates(lineage: Row) -> None:

@@ -7,8 +7,10 @@ from typing import Any
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.history import Step, as_text, is_recorded, steps
 from kat_data.domain.mode import ModeChoice, Vote
+from kat_data.domain.pass_rate import PassRate
 from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
 from kat_data.domain.sample import Sample, Turn
+from kat_data.domain.soft_label import SoftLabel, with_soft_label
 from kat_data.domain.stratum import Labels
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.tool_call import ToolCall
@@ -33,12 +35,15 @@ class Draft:
     candidate's position), the judge analysis and `results` belong to the turn under work, whose index is `len(turns)`.
     `results` are what the accepted answer's calls gave, one for each, or none as long as nothing was made of them.
     `equipment` are tools that the recipe adds to a query that has none.
+    Where there is a soft label, `query` is the run's own copy, with the label as its reference.
     """
 
     query: Query
     responses: int = 1
     tags: tuple[Tag, ...] = ()
     summary: TagSummary | None = None
+    soft_label: SoftLabel | None = None
+    pass_rate: PassRate | None = None
     turns: tuple[Turn, ...] = ()
     lineages: tuple[str, ...] = ()
     votes: tuple[Vote, ...] = ()
@@ -139,6 +144,7 @@ class Draft:
             mode=self.choice.mode.value if self.choice else None,
             domain=self.summary.domain if self.summary else None,
             difficulty=self.summary.difficulty if self.summary else None,
+            pass_rate=self.pass_rate.rate if self.pass_rate else None,
         )
 
     @property
@@ -153,6 +159,10 @@ class Draft:
     def candidate(self, position: int | None) -> Candidate | None:
         """Return the candidate at `position`, none where there is none."""
         return next((c for c in self.candidates if c.position == position), None)
+
+    def labelled(self, label: SoftLabel) -> "Draft":
+        """Return the draft with a soft label, which is from here on its query's reference if it has one."""
+        return replace(self, soft_label=label, query=with_soft_label(self.query, label))
 
     def finish_turn(self) -> "Draft":
         """Return the draft with the turn under work moved to `turns` and the next one blank.
@@ -179,6 +189,8 @@ class Draft:
             equipment=self.equipment,
             tags=self.tags,
             summary=self.summary,
+            soft_label=self.soft_label,
+            pass_rate=self.pass_rate,
             turns=(*self.turns, turn),
             lineages=(*self.lineages, self._turn_lineage()),
         )
@@ -207,8 +219,12 @@ class Draft:
 
     @property
     def lineage(self) -> bytes:
-        """The 32-byte hash over the query, its tags and every finished turn: equal lineage = the same history."""
-        return content_hash((self.query.hash.hex(), self.tags, self.lineages))
+        """The 32-byte hash over the query, its labels, its pass rate and every finished turn.
+
+        Equal lineage = the same history.
+        """
+        measured = [fact for fact in (self.soft_label, self.pass_rate) if fact is not None]
+        return content_hash((self.query.hash.hex(), self.tags, self.lineages, *measured))
 
     def sample(self) -> Sample:
         """Return the sample once every turn is finished."""

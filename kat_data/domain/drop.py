@@ -37,6 +37,8 @@ class DropReason(StrEnum):
     NO_VERIFIER = "no_verifier", "The query has no verifier that could reward an answer."
     NOT_NEEDED = "not_needed", "The mixture needs no more of these queries."
     UNTAGGED = "untagged", "No tagging model gave a usable difficulty and domain."
+    UNLABELLED = "unlabelled", "No labelling model gave an answer that could be read."
+    NO_MAJORITY = "no_majority", "The labelling models' answers agree too little for a soft label."
     NO_VOTE = "no_vote", "No voting model gave a usable vote."
     NO_CANDIDATE = "no_candidate", "No model gave an answer that could be read."
     NOTHING_ACCEPTED = "nothing_accepted", "No stage of the recipe accepted an answer in this mode."
@@ -52,6 +54,9 @@ class DropReason(StrEnum):
         "The task's own tests do not hold for its reference, or hold for a program that does nothing.",
     )
     NOT_RENDERABLE = "not_renderable", "The answer or its thinking holds a tag of the training template."
+    TOO_EASY = "too_easy", "The policy answers the query right more often than the recipe keeps."
+    TOO_HARD = "too_hard", "The policy answers the query right less often than the recipe keeps."
+    UNMEASURED = "unmeasured", "Too few of the policy's answers could be decided for a pass rate."
     NO_JUDGE_ANALYSIS = "no_judge_analysis", "No model wrote a usable judge analysis."
 
 

@@ -69,12 +69,19 @@ class VerifierSpec:
     options: dict[str, Any] = field(default_factory=dict)
 
 
+class ReferenceOrigin(StrEnum):
+    """Who says that the reference is right: the query's source, or the majority of models (a soft label, §4.1.2)."""
+
+    SOURCE = "source"
+    SOFT = "soft"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """One task: messages, tools in OpenAI's fields, and what is known of the right answer.
 
     A conversation's assistant messages are the source's own; a run answers every user turn anew.
-    `source` and `licence` are kept as given.
+    `source` and `licence` are kept as given. Only a run's own copy of a query ever has a soft reference.
     """
 
     messages: tuple[Message, ...]
@@ -84,6 +91,7 @@ class Query:
     tools: tuple[dict[str, Any], ...] = ()
     reference: str | None = None
     verifier: VerifierSpec | None = None
+    reference_origin: ReferenceOrigin = ReferenceOrigin.SOURCE
 
     @property
     def hash(self) -> bytes:

@@ -1,6 +1,6 @@
 """What a verifier says of a candidate."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -55,3 +55,14 @@ class Verdict:
         if self.status in OPINIONS:
             return None
         return {Outcome.CORRECT: 1.0, Outcome.INCORRECT: 0.0}.get(self.outcome)
+
+
+def as_opinion(verdict: Verdict) -> Verdict:
+    """Return a verdict that rests on what models say, as an opinion: the outcome stays, the reward goes.
+
+    What the verifier itself said stays in the evidence, as `status`.
+    """
+    status = {Outcome.CORRECT: Status.ENDORSED, Outcome.INCORRECT: Status.OBJECTED}.get(verdict.outcome)
+    if status is None:
+        return verdict
+    return replace(verdict, status=status, evidence={**verdict.evidence, "status": verdict.status.value, "soft": True})

@@ -113,6 +113,7 @@ async def _work(
                 models=build_models(recipe, gateway),
                 verify=verifiers,
                 admit=verifiers.admit,
+                group=verifiers.group,
                 compare=ModelJudge().compare,
                 index=look(registry, run, recipe.stages),
                 seed=recipe.seed,

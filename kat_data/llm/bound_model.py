@@ -1,7 +1,7 @@
 """Role members: a model bound to its endpoint, sampling and price, which asks again after a bad reply."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -61,13 +61,17 @@ class BoundModel:
                 inquiry.bear(fault)
                 continue
             try:
-                return Structured(value=read_structure(schema, reply.text), calls=inquiry.calls)
+                value = read_structure(schema, reply.text)
+                return Structured(value=value, calls=inquiry.calls, usage=reply.usage)
             except ValueError as error:
                 if len(conversation) > len(messages):
                     raise ReplyMalformed(
                         f"{self.name} does not follow the schema: {error}", calls=inquiry.calls
                     ) from error
                 conversation += _repair(reply, schema, str(error))
+
+    def once(self) -> "BoundModel":
+        return replace(self, attempts=1)
 
 
 class _Inquiry:

@@ -1,12 +1,12 @@
 """What stages see of models: role members with their sampling, asked for text or for a structure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from kat_data.domain.call import Reply
+from kat_data.domain.call import Reply, Sampling, Usage
 from kat_data.domain.query import Message
 
 Structure = TypeVar("Structure", bound=BaseModel)
@@ -22,10 +22,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structured(Generic[Structure]):
-    """A reply that follows the schema, as a record."""
+    """A reply that follows the schema, as a record; `usage` is of the call that brought it."""
 
     value: Structure
     calls: tuple[str, ...]
+    usage: Usage = field(default_factory=Usage)
 
 
 class Model(Protocol):
@@ -37,6 +38,14 @@ class Model(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def revision(self) -> str:
+        """The checkpoint of a model that changes under one name; empty where the recipe gives none."""
+        ...
+
+    @property
+    def sampling(self) -> Sampling: ...
 
     @property
     def native_tools(self) -> bool:
@@ -55,3 +64,7 @@ class Model(Protocol):
     async def ask(
         self, messages: Sequence[Message], schema: type[Structure], *, sample: int = 0
     ) -> Structured[Structure]: ...
+
+    def once(self) -> "Model":
+        """Return the same model, which does not ask again after a bad reply: for measuring, where it counts."""
+        ...

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from kat_data.clock import Clock
 from kat_data.domain.category import Category
 from kat_data.domain.codec import from_python
-from kat_data.domain.query import VerifierKind, VerifierSpec
+from kat_data.domain.query import ReferenceOrigin, VerifierKind, VerifierSpec
 from kat_data.domain.sample import Sample
 from kat_data.domain.states import RunState
 from kat_data.errors import UserError
@@ -116,7 +116,9 @@ def _rows(inputs: Iterable[dict[str, Any]], ids: list[int]) -> Iterator[Row]:
             domain=found["domain"] or "",
             difficulty=found["difficulty"],
             reference=found["reference"],
+            reference_origin=ReferenceOrigin(found["reference_origin"]),
             verifier=from_python(VerifierSpec, found["verifier"]) if found["verifier"] else None,
+            pass_rate=found["pass_rate"],
         )
 
 

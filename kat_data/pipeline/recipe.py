@@ -40,6 +40,7 @@ from kat_data.pipeline.recipe_parts import (
     QuerySpec,
     Roles,
 )
+from kat_data.pipeline.taxonomy_file import with_taxonomies
 from kat_data.pipeline.yaml_mapping import read_mapping
 from kat_data.recipes import FOLDER
 from kat_data.stages.catalogue import STAGES
@@ -103,14 +104,16 @@ class Recipe(Part):
         return self.model_dump(mode="json")
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the samples: the resolved recipe without budget and places, and the prompts' hashes."""
+        """Return what decides the samples: the resolved recipe without budget and places, and the hashes of prompts
+        and of other shipped files."""
         plain = self.resolved()
         for key in ("budget", "endpoints", "attempts", "description", "snapshot"):
             del plain[key]
         for model in plain["models"].values():
             del model["endpoint"], model["price"]
         names = sorted({name for stage in self.stages for name in stage.prompts})
-        return plain | {"prompts": {name: load_prompt(name).sha256 for name in names}}
+        files = {name: digest for stage in self.stages for name, digest in stage.files().items()}
+        return plain | {"prompts": {name: load_prompt(name).sha256 for name in names}, "files": files}
 
 
 def load_recipe(name: str | Path) -> Recipe:
@@ -119,7 +122,7 @@ def load_recipe(name: str | Path) -> Recipe:
     Raises `RecipeError` with a line for every mistake that says where and what.
     """
     text, origin = _read(str(name))
-    return parse_recipe(read_mapping(text, origin), origin)
+    return parse_recipe(with_taxonomies(read_mapping(text, origin), Path(name).parent), origin)
 
 
 def parse_recipe(plain: Mapping[str, Any], origin: str) -> Recipe:

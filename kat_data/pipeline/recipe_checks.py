@@ -11,11 +11,13 @@ from pydantic_core import PydanticCustomError
 
 from kat_data.domain.category import Category
 from kat_data.pipeline.recipe_parts import ModelSpec, OutputSpec, QuerySpec, Roles
+from kat_data.stages.pass_rate import MeasurePassRate
 from kat_data.stages.select import Select
 from kat_data.stages.stage import Stage
 
 ROLES = (
     "taggers",
+    "labellers",
     "voters",
     "responder",
     "reasoner",
@@ -24,7 +26,9 @@ ROLES = (
     "critic",
     "judge",
     "panel",
+    "policy",
 )
+POLICY = "policy"
 # What a snapshot cannot do without: where accepted answers, or their judge analyses, come from.
 _LAST_STAGE = {
     "stage1": ("verify", "add it"),
@@ -59,6 +63,13 @@ def role_problems(roles: Roles, earlier: Mapping[str, Any]) -> Iterator[str]:
         for member in members:
             if "models" in earlier and member.model not in earlier["models"]:
                 yield f"role `{role}`: unknown model `{member.model}`{nearest(member.model, earlier['models'])}"
+            elif role == POLICY and "models" in earlier and not earlier["models"][member.model].revision:
+                yield (
+                    f"role `{role}`: model `{member.model}` has no revision: set models.{member.model}.revision to its "
+                    "checkpoint's hash, or pass rates would go stale in silence"
+                )
+        if role == POLICY and len(members) > 1:
+            yield f"role `{role}` holds one model: measure another checkpoint in a run of its own"
 
 
 def stage_problems(stages: Sequence[Stage], earlier: Mapping[str, Any]) -> Iterator[str]:
@@ -80,6 +91,7 @@ def stage_problems(stages: Sequence[Stage], earlier: Mapping[str, Any]) -> Itera
     for stage in stages:
         if isinstance(stage, Select):
             yield from _select_problems(stage, names)
+    yield from _rollout_problems(stages, earlier.get("roles", {}))
     if "snapshot" in earlier and "queries" in earlier:
         yield from _snapshot_problems(stages, earlier["snapshot"], earlier["queries"])
 
@@ -98,6 +110,12 @@ def _select_problems(select: Select, names: Sequence[str]) -> Iterator[str]:
             for name in group
             if name in names[place:]
         )
+
+
+def _rollout_problems(stages: Sequence[Stage], roles: Roles) -> Iterator[str]:
+    several = any(isinstance(stage, MeasurePassRate) and stage.k > 1 for stage in stages)
+    if several and any(member.temperature == 0 for member in roles.get(POLICY, ())):
+        yield f"role `{POLICY}`: at temperature 0 every rollout is the same: set one above 0, as in training"
 
 
 def _snapshot_problems(stages: Sequence[Stage], snapshot: OutputSpec, queries: QuerySpec) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from kat_data.domain.call import Sampling
 from kat_data.domain.query import Message
 from kat_data.errors import BadReply
 from kat_data.llm.model import Answer, Model, Structure, Structured
@@ -18,6 +19,14 @@ class TracedModel:
     @property
     def name(self) -> str:
         return self._model.name
+
+    @property
+    def revision(self) -> str:
+        return self._model.revision
+
+    @property
+    def sampling(self) -> Sampling:
+        return self._model.sampling
 
     @property
     def native_tools(self) -> bool:
@@ -48,6 +57,9 @@ class TracedModel:
             raise
         self._note(structured.calls)
         return structured
+
+    def once(self) -> "TracedModel":
+        return TracedModel(self._model.once(), self._trace)
 
     def _note(self, calls: Iterable[str]) -> None:
         self._trace.extend(call for call in calls if call not in self._trace)

@@ -20,8 +20,11 @@ class _Loader(yaml.SafeLoader):
         return mapping
 
 
-def read_mapping(text: str, origin: str) -> dict[str, Any]:
-    """Return the one mapping that `text` holds; raises `RecipeError` with the line at which it is none."""
+def read_mapping(text: str, origin: str, *, kind: str = "recipe") -> dict[str, Any]:
+    """Return the one mapping that `text` holds; raises `RecipeError` with the line at which it is none.
+
+    `kind` says what is being read, for the error's text.
+    """
     try:
         plain = _Loader(text).get_single_data()
     except yaml.YAMLError as error:
@@ -30,5 +33,6 @@ def read_mapping(text: str, origin: str) -> dict[str, Any]:
         problem = str(getattr(error, "problem", error)).partition("\n")[0]
         raise RecipeError(f"{origin}{where}: not YAML: {problem}") from None
     if not isinstance(plain, dict):
-        raise RecipeError(f"{origin}: a recipe is a mapping of keys; see `kat recipes schema`")
+        shown = "schema" if kind == "recipe" else kind
+        raise RecipeError(f"{origin}: a {kind} is a mapping of keys; see `kat recipes {shown}`")
     return plain

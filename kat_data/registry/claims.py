@@ -67,8 +67,13 @@ MOVE = f"""
 
 OUTPUT_COLUMNS = {
     "stage_attempts": "run_id, query_id, turn, stage, worker_id, started_at, seconds, outcome, error, calls",
-    "tags": "run_id, query_id, position, model, difficulty, domain, verifiable, call",
-    "tag_summaries": "run_id, query_id, difficulty, spread, domain, verifiable",
+    "tags": "run_id, query_id, position, model, difficulty, domain, verifiable, call, labels",
+    "tag_summaries": "run_id, query_id, difficulty, spread, domain, verifiable, labels",
+    "soft_labels": "run_id, query_id, reference, verifier, confidence, weighted",
+    "soft_label_answers": "run_id, query_id, position, model, answer, rank, call, fault",
+    "pass_rates": "run_id, query_id, policy, revision, mode, prompted, temperature, top_p, max_tokens, soft, "
+    "k, correct, incorrect, undecided, tokens",
+    "rollouts": "run_id, query_id, position, mode, outcome, status, tokens, call, evidence",
     "turns": "run_id, query_id, turn, mode, origin, margin, accepted, judge_analysis, results",
     "further": "run_id, query_id, turn, position, judge_analysis",
     "votes": "run_id, query_id, turn, position, model, mode, reason, call",

@@ -13,8 +13,10 @@ from kat_data.domain.codec import from_python
 from kat_data.domain.draft import Draft, Further
 from kat_data.domain.mode import Mode, ModeChoice, Vote
 from kat_data.domain.pair import Pair, pair_of
+from kat_data.domain.pass_rate import PassRate, Rollout
 from kat_data.domain.query import Query
 from kat_data.domain.sample import Sample
+from kat_data.domain.soft_label import LabelAnswer, SoftLabel
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.verdict import Verdict
 from kat_data.hashing import content_hash
@@ -22,7 +24,19 @@ from kat_data.hashing import content_hash
 Row = dict[str, Any]
 Item = tuple[int, int]  # run id, query id
 
-FACT_TABLES = ("tags", "tag_summaries", "turns", "votes", "candidates", "verdicts", "further")
+FACT_TABLES = (
+    "tags",
+    "tag_summaries",
+    "soft_labels",
+    "soft_label_answers",
+    "pass_rates",
+    "rollouts",
+    "turns",
+    "votes",
+    "candidates",
+    "verdicts",
+    "further",
+)
 
 LOAD_QUERIES = """
     SELECT queries.id, queries.hash, messages, tools, reference, verifier, category, sources.name AS source,
@@ -41,6 +55,8 @@ def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
         rows["tags"].append({**key, "position": position, **_record(tag), "call": _bytea(tag.call)})
     if after.summary is not None and before.summary is None:
         rows["tag_summaries"].append({**key, **_record(after.summary)})
+    _label_facts(key, before, after, rows)
+    _pass_rate_facts(key, before, after, rows)
     for position, vote in enumerate(after.votes[len(before.votes) :], len(before.votes)):
         rows["votes"].append({**turn_key, "position": position, **_record(vote), "call": _bytea(vote.call)})
     if _turn_state(after) != _turn_state(before):
@@ -73,6 +89,29 @@ def sample_rows(item: Item, accepted: Draft) -> tuple[Row, ...]:
     )
 
 
+def _label_facts(key: Row, before: Draft, after: Draft, rows: dict[str, list[Row]]) -> None:
+    label = after.soft_label
+    if label is None or before.soft_label is not None:
+        return
+    rows["soft_labels"].append({**key, **_record(label, but="answers")})
+    rows["soft_label_answers"] += [
+        {**key, "position": position, **_record(answer), "call": _bytea(answer.call)}
+        for position, answer in enumerate(label.answers)
+    ]
+
+
+def _pass_rate_facts(key: Row, before: Draft, after: Draft, rows: dict[str, list[Row]]) -> None:
+    rate = after.pass_rate
+    if rate is None or before.pass_rate is not None:
+        return
+    counts = {name: getattr(rate, name) for name in ("k", "correct", "incorrect", "undecided", "tokens")}
+    rows["pass_rates"].append({**key, **_record(rate, but="rollouts"), **counts})
+    rows["rollouts"] += [
+        {**key, "position": position, **_record(rollout), "call": _bytea(rollout.call)}
+        for position, rollout in enumerate(rate.rollouts)
+    ]
+
+
 def _candidate_facts(turn_key: Row, before: Draft, after: Draft, rows: dict[str, list[Row]]) -> None:
     known = {candidate.position: candidate for candidate in before.candidates}
     for candidate in after.candidates:
@@ -99,8 +138,8 @@ def _turn_state(draft: Draft) -> Row:
     }
 
 
-def _record(record: Any) -> Row:
-    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+def _record(record: Any, *, but: str = "") -> Row:
+    return {name: getattr(record, name) for name in record.__dataclass_fields__ if name != but}
 
 
 def _bytea(call: str) -> str:
@@ -146,10 +185,27 @@ def _draft(query: Query, turn: int, facts: Mapping[str, list[Row]]) -> Draft:
         query=query,
         tags=tuple(from_python(Tag, _fields(Tag, row, call=row["call"].hex())) for row in _in_order(facts["tags"])),
         summary=from_python(TagSummary, _fields(TagSummary, summary[0])) if summary else None,
+        pass_rate=_pass_rate(facts),
     )
+    if label := _soft_label(facts):
+        draft = draft.labelled(label)
     for finished in range(turn):
         draft = _with_turn(draft, finished, facts).finish_turn()
     return _with_turn(draft, turn, facts)
+
+
+def _soft_label(facts: Mapping[str, list[Row]]) -> SoftLabel | None:
+    if not (rows := facts["soft_labels"]):
+        return None
+    answers = [_fields(LabelAnswer, row, call=row["call"].hex()) for row in _in_order(facts["soft_label_answers"])]
+    return from_python(SoftLabel, _fields(SoftLabel, rows[0], answers=answers))
+
+
+def _pass_rate(facts: Mapping[str, list[Row]]) -> PassRate | None:
+    if not (rows := facts["pass_rates"]):
+        return None
+    rollouts = [_fields(Rollout, row, call=row["call"].hex()) for row in _in_order(facts["rollouts"])]
+    return from_python(PassRate, _fields(PassRate, rows[0], rollouts=rollouts))
 
 
 def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft:

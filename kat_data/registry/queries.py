@@ -125,10 +125,15 @@ def snapshot_inputs(connection: Connection, run: int) -> Iterator[Row]:
     rows = connection.execution_options(stream_results=True, yield_per=1000).execute(
         text("""
             SELECT samples.id, samples.hash, samples.sample, samples.lineage, samples.mode, queries.hash AS query_hash,
-                queries.category, queries.reference, queries.verifier, sources.name AS source, sources.licence,
-                difficulty, domain
+                queries.category, coalesce(soft_labels.reference, queries.reference) AS reference,
+                coalesce(soft_labels.verifier, queries.verifier) AS verifier,
+                CASE WHEN soft_labels.reference IS NULL THEN 'source' ELSE 'soft' END AS reference_origin,
+                soft_labels.confidence, correct::double precision / nullif(correct + incorrect, 0) AS pass_rate,
+                sources.name AS source, sources.licence, difficulty, domain
             FROM samples JOIN queries ON queries.id = samples.query_id JOIN sources ON sources.id = queries.source_id
             LEFT JOIN tag_summaries USING (run_id, query_id)
+            LEFT JOIN soft_labels USING (run_id, query_id)
+            LEFT JOIN pass_rates USING (run_id, query_id)
             WHERE run_id = :run
         """),
         {"run": run},
@@ -174,6 +179,10 @@ def sample_lineage(connection: Connection, ident: str) -> Row:
 FACT_ORDER = {
     "tags": "position",
     "tag_summaries": "query_id",
+    "soft_labels": "query_id",
+    "soft_label_answers": "position",
+    "pass_rates": "query_id",
+    "rollouts": "position",
     "turns": "turn",
     "votes": "turn, position",
     "candidates": "turn, position",

@@ -7,6 +7,8 @@ sources ─< queries ─< query_conflicts
 runs ─< work_items                the queue: one row per (run, query)
         ├─< stage_attempts        append-only history, with the ledger keys of each attempt
         ├─< tags, tag_summaries   once per query
+        ├─< soft_labels, soft_label_answers
+        ├─< pass_rates, rollouts  of one policy revision
         └─< turns ─< votes, candidates ─< verdicts, further
 runs ─< samples ─< snapshot_rows >─ snapshots
 calls                             the ledger, shared by all runs
@@ -278,6 +280,7 @@ tags = Table(
     _need("domain", Text),
     _need("verifiable", Boolean),
     _need("call", LargeBinary),
+    _need("labels", JSON, "'{}'"),
     _item_key(),
 )
 
@@ -289,6 +292,67 @@ tag_summaries = Table(
     _need("spread", SmallInteger),
     _need("domain", Text),
     _need("verifiable", Boolean),
+    _need("labels", JSON, "'{}'"),
+    _item_key(),
+)
+
+soft_labels = Table(
+    "soft_labels",
+    metadata,
+    *_item_columns(turn=False),
+    Column("reference", Text),  # none where the labellers agree too little
+    _need("verifier", JSON),
+    _need("confidence", Double),
+    _need("weighted", Double),
+    _item_key(),
+)
+
+soft_label_answers = Table(
+    "soft_label_answers",
+    metadata,
+    *_item_columns(turn=False),
+    Column("position", SmallInteger, primary_key=True),
+    _need("model", Text),
+    _need("answer", Text),
+    Column("rank", SmallInteger),
+    _need("call", LargeBinary),
+    Column("fault", Text),
+    _item_key(),
+)
+
+pass_rates = Table(
+    "pass_rates",
+    metadata,
+    *_item_columns(turn=False),
+    _need("policy", Text),
+    _need("revision", Text),
+    _need("mode", Text),  # as asked for: think_on, think_off, auto
+    _need("prompted", Boolean),
+    _need("temperature", Double),
+    _need("top_p", Double),
+    _need("max_tokens", Integer),
+    _need("soft", Boolean),  # measured against a soft label
+    _need("k", SmallInteger),
+    _need("correct", SmallInteger),
+    _need("incorrect", SmallInteger),
+    _need("undecided", SmallInteger),
+    _need("tokens", BigInteger),
+    _stamp("measured_at"),
+    _item_key(),
+    Index(None, "query_id"),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    *_item_columns(turn=False),
+    Column("position", SmallInteger, primary_key=True),
+    Column("mode", Text),
+    _need("outcome", Text),
+    _need("status", Text),
+    _need("tokens", Integer),
+    _need("call", LargeBinary),
+    _need("evidence", JSON),
     _item_key(),
 )
 

@@ -9,7 +9,7 @@ import orjson
 
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
-from kat_data.domain.query import VerifierSpec
+from kat_data.domain.query import ReferenceOrigin, VerifierSpec
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.template import render_messages, render_prompt, render_prompt_completion
 from kat_data.domain.tool_call import ToolCall
@@ -36,7 +36,8 @@ class TrainingStage(StrEnum):
 class Row:
     """An accepted sample on its way into a snapshot, with what is known of its query.
 
-    `query` and `lineage` are content hashes, hex; `reference`, `verifier` and `pass_rate` are stored in stage 3 alone.
+    `query` and `lineage` are content hashes, hex; `reference`, `verifier` and `pass_rate` are stored in stage 3 alone,
+    with `reference_origin`, as a soft reference is what models agreed on and nobody's knowledge.
     """
 
     sample: Sample
@@ -48,6 +49,7 @@ class Row:
     domain: str = ""
     difficulty: float | None = None
     reference: str | None = None
+    reference_origin: ReferenceOrigin = ReferenceOrigin.SOURCE
     verifier: VerifierSpec | None = None
     pass_rate: float | None = None
 
@@ -134,5 +136,6 @@ def _verifier(row: Row) -> Record | None:
     return {
         "kind": row.verifier.kind.value,
         "reference": row.reference,
+        "reference_origin": row.reference_origin.value,
         "options": canonical_json(row.verifier.options).decode(),
     }

@@ -21,7 +21,7 @@ _TURN = pa.struct(
     [(name, pa.string()) for name in ("user", "judge_analysis", "mode", "thinking", "answer")]
     + [("tool_calls", pa.list_(_FUNCTION)), ("results", pa.list_(pa.string()))]
 )
-_VERIFIER = pa.struct([(name, pa.string()) for name in ("kind", "reference", "options")])
+_VERIFIER = pa.struct([(name, pa.string()) for name in ("kind", "reference", "reference_origin", "options")])
 
 _LABELS = [
     ("id", pa.string()),

@@ -5,11 +5,13 @@ from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.normalise import Normalise
 from kat_data.stages.observe import Observe
 from kat_data.stages.pair import MakePair
+from kat_data.stages.pass_rate import MeasurePassRate
 from kat_data.stages.reason_on import ReasonOn
 from kat_data.stages.route_mode import RouteMode
 from kat_data.stages.sample_off import SampleOff
 from kat_data.stages.sample_on import SampleOn
 from kat_data.stages.select import Select
+from kat_data.stages.soft_label import LabelSoftly
 from kat_data.stages.stage import Stage
 from kat_data.stages.tag import TagQuery
 from kat_data.stages.verify import VerifyGate
@@ -21,6 +23,7 @@ STAGES: dict[str, type[Stage]] = {
         Normalise,
         Decontaminate,
         TagQuery,
+        LabelSoftly,
         VoteMode,
         RouteMode,
         Select,
@@ -31,5 +34,6 @@ STAGES: dict[str, type[Stage]] = {
         JudgeMode,
         Observe,
         MakePair,
+        MeasurePassRate,
     )
 }

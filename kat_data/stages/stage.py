@@ -12,9 +12,11 @@ from kat_data.domain.category import Category
 from kat_data.domain.contamination import Contamination
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
+from kat_data.domain.equivalence import Equivalence
 from kat_data.domain.held import Held
 from kat_data.domain.query import Query
 from kat_data.domain.verdict import Verdict
+from kat_data.errors import RecipeError
 from kat_data.llm.model import Model
 
 
@@ -39,6 +41,12 @@ class Compare(Protocol):
     async def __call__(self, *, task: str, reference: str, answer: str, judges: Sequence[Model]) -> Verdict: ...
 
 
+class Group(Protocol):
+    """Sort replies to one query into classes of equal answers, by the query's verifier, off the event loop."""
+
+    async def __call__(self, query: Query, answers: Sequence[str]) -> Equivalence: ...
+
+
 class Index(Protocol):
     """What is known of a query from a look at the whole registry."""
 
@@ -52,6 +60,11 @@ async def admit_all(query: Query) -> str | None:
     return None
 
 
+async def group_none(query: Query, answers: Sequence[str]) -> Equivalence:
+    """Refuse: nobody at hand can tell which answers are equal."""
+    raise RecipeError("no verifier is at hand that groups equal answers: soft labels need one")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """Everything a stage may use beside its draft: models by role, verifiers, the registry's index, the run's seed."""
@@ -62,6 +75,7 @@ class Tools:
     index: Index
     seed: int
     admit: Admit = admit_all
+    group: Group = group_none
 
 
 class Stage(BaseModel, ABC):
@@ -87,6 +101,10 @@ class Stage(BaseModel, ABC):
     def needed_roles(self) -> tuple[str, ...]:
         """Return the roles that the stage calls with these options."""
         return self.roles
+
+    def files(self) -> dict[str, str]:
+        """Return the shipped data files that decide what the stage does, by name with their hashes: part of the run."""
+        return {}
 
     def applies(self, draft: Draft) -> bool:
         """Whether the draft needs this stage at all; refined by stages that serve one mode."""

@@ -2,19 +2,22 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from kat_data.domain.candidate import Candidate
-from kat_data.domain.query import Query, VerifierKind
-from kat_data.domain.verdict import Verdict
+from kat_data.domain.equivalence import Equivalence
+from kat_data.domain.query import Query, ReferenceOrigin, VerifierKind
+from kat_data.domain.verdict import Verdict, as_opinion
 from kat_data.sandbox.base import Sandbox
+from kat_data.verifiers.choice.grouping import group_choices
 from kat_data.verifiers.choice.verifier import ChoiceVerifier
 from kat_data.verifiers.classifier import ClassifierVerifier
 from kat_data.verifiers.code.verifier import CodeVerifier
 from kat_data.verifiers.format.verifier import FormatVerifier
 from kat_data.verifiers.keyword import KeywordVerifier
+from kat_data.verifiers.math.equivalence import group_answers
 from kat_data.verifiers.math.pool import MathPool
 from kat_data.verifiers.math.verifier import MathVerifier
 from kat_data.verifiers.tool_call.verifier import ToolCallVerifier
@@ -44,8 +47,14 @@ class Verifiers:
         return self._verifier(kind).name
 
     def verify(self, query: Query, candidate: Candidate) -> Verdict | None:
-        """Return the verdict, or none where the query has no verifier; may block for seconds, or raise as they do."""
-        return self._verifier(query.verifier.kind).verify(query, candidate) if query.verifier else None
+        """Return the verdict, or none where the query has no verifier; may block for seconds, or raise as they do.
+
+        Against a soft reference, which models agreed on, it is an opinion: an outcome without a reward.
+        """
+        if query.verifier is None:
+            return None
+        verdict = self._verifier(query.verifier.kind).verify(query, candidate)
+        return as_opinion(verdict) if query.reference_origin is ReferenceOrigin.SOFT else verdict
 
     async def __call__(self, query: Query, candidate: Candidate) -> Verdict | None:
         """Do as `verify`, in a thread of its own pool, so that the event loop goes on."""
@@ -56,6 +65,18 @@ class Verifiers:
         if query.verifier is None or query.verifier.kind is not VerifierKind.CODE:
             return None
         return await self._in_thread(lambda: self._code().admit(query))
+
+    async def group(self, query: Query, answers: Sequence[str]) -> Equivalence:
+        """Return the classes of equal answers to a query whose verifier is `math` or `choice`."""
+        return await self._in_thread(self._group, query, answers)
+
+    def _group(self, query: Query, answers: Sequence[str]) -> Equivalence:
+        spec = query.verifier
+        if spec is not None and spec.kind is VerifierKind.MATH:
+            return group_answers(answers, self._pool)
+        if spec is not None and spec.kind is VerifierKind.CHOICE:
+            return group_choices(answers, [str(choice) for choice in spec.options.get("choices", [])])
+        raise ValueError("answers are grouped by the verifiers math and choice alone")
 
     async def _in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:
         if self._threads is None:  # on the loop alone, so no lock, which opening a sandbox may hold for long

@@ -26,13 +26,14 @@ _FORMS = {VerifierKind.MATH: "math", VerifierKind.CHOICE: "choice", VerifierKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """One reply read as an answer, all texts normalised; `calls` are ledger keys, hex."""
+    """One reply read as an answer, all texts normalised; `calls` are ledger keys, hex, `tokens` of the completion."""
 
     model: str
     answer: str
     calls: tuple[str, ...]
     thinking: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
+    tokens: int = 0
 
 
 async def answer_turn(draft: Draft, model: Model, mode: Mode, *, position: int, sample: int) -> Candidate:
@@ -116,6 +117,7 @@ async def ask_calls(
         calls=reply.calls,
         thinking=normalise(reply.value.thinking),
         tool_calls=tuple(ToolCall(name=call.name, arguments=call.arguments) for call in reply.value.calls),
+        tokens=reply.usage.completion_tokens,
     )
 
 
@@ -152,4 +154,5 @@ def _written(model: Model, reply: Answer, thinking: str, answer: str) -> Written
         calls=reply.calls,
         thinking=normalise(thinking),
         tool_calls=reply.reply.tool_calls,
+        tokens=reply.reply.usage.completion_tokens,
     )

@@ -42,6 +42,39 @@ class TagReply(ReplyRecord):
     verifiable: bool
 
 
+class LabelledTagReply(TagReply):
+    """The same with further labels; `tag_reply` narrows the domain and the labels to the taxonomy's."""
+
+    labels: dict[str, Any]
+
+
+Values = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@lru_cache(maxsize=64)
+def tag_reply(domains: tuple[str, ...], labels: Values) -> type[TagReply]:
+    """Return the reply record for these domains and these labels with their values.
+
+    Its schema allows nothing else; reading takes any text, as not every endpoint holds models to a schema.
+    """
+    domain: Any = Annotated[str, WithJsonSchema(_one_of(domains))]
+    if not labels:
+        return create_model("NarrowTagReply", __base__=TagReply, domain=(domain, ...))
+    properties = {name: _one_of(values) for name, values in labels}
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+    given: Any = Annotated[dict[str, Any], WithJsonSchema(schema)]
+    return create_model("NarrowTagReply", __base__=LabelledTagReply, domain=(domain, ...), labels=(given, ...))
+
+
+def _one_of(values: tuple[str, ...]) -> dict[str, Any]:
+    return {"type": "string", "enum": list(values)}
+
+
 class VoteReply(ReplyRecord):
     """One model's opinion on the mode of a turn."""
 

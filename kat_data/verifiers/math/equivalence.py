@@ -7,6 +7,7 @@ equal fall together without computer algebra, which then sees each class once.
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from kat_data.domain.equivalence import Equivalence
 from kat_data.domain.verdict import Status
 from kat_data.verifiers.math.answer import Answer, make_answer
 from kat_data.verifiers.math.extract import extract
@@ -17,22 +18,7 @@ from kat_data.verifiers.math.text import normalise
 from kat_data.verifiers.math.value import exact
 from kat_data.verifiers.math.verifier import compute, decide
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Equivalence:
-    """Classes of equal answers as positions in the sequence, largest first, ties in order of appearance.
-
-    `excluded` holds (position, status) of the answers that state no value: unparsable, over_limit or timeout.
-    """
-
-    classes: tuple[tuple[int, ...], ...]
-    excluded: tuple[tuple[int, Status], ...] = ()
-
-    @property
-    def confidence(self) -> float:
-        """The share of the largest class in all answers, excluded ones included; 0 without answers."""
-        total = sum(map(len, self.classes)) + len(self.excluded)
-        return len(self.classes[0]) / total if self.classes else 0.0
+_UNMARKED = frozenset({"number", "segment"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,7 +33,7 @@ def group_answers(answers: Sequence[str], pool: MathPool) -> Equivalence:
     An answer joins the first class whose representative it equals, whichever of the two is the reference. A
     representative without a unit gives way to a member with one, so `5 cm` and `5 mm` never meet through `5`.
     """
-    taken = [make_answer(extract(normalise(reply)).text) for reply in answers]
+    taken = [_final(reply) for reply in answers]
     alike: dict[Hashable, list[int]] = {}
     for position, answer in enumerate(taken):
         alike.setdefault(_key(answer), []).append(position)
@@ -59,8 +45,24 @@ def group_answers(answers: Sequence[str], pool: MathPool) -> Equivalence:
             excluded += [(position, status) for position in positions]
         else:
             _place(answer, positions, classes, pool)
-    ordered = sorted((tuple(sorted(each.positions)) for each in classes), key=lambda each: (-len(each), each))
-    return Equivalence(classes=tuple(ordered), excluded=tuple(sorted(excluded)))
+    ordered = sorted(classes, key=lambda each: (-len(each.positions), min(each.positions)))
+    return Equivalence(
+        classes=tuple(tuple(sorted(each.positions)) for each in ordered),
+        answers=tuple(_as_reference(each.answer.text) for each in ordered),
+        excluded=tuple(sorted(excluded)),
+    )
+
+
+def _final(reply: str) -> Answer:
+    """The reply's final answer; the last sentence of a reply that marks none is prose (`No idea at all.`), and none."""
+    found = extract(normalise(reply))
+    answer = make_answer(found.text)
+    return make_answer("") if found.found in _UNMARKED and answer.words is not None else answer
+
+
+def _as_reference(text: str) -> str:
+    """The answer as a reference states it: in a box where it could be read as something else when it stands alone."""
+    return text if extract(normalise(text)).text == text else rf"\boxed{{{text}}}"
 
 
 def _key(answer: Answer) -> Hashable:

@@ -10,7 +10,9 @@ from kat_data.domain.candidate import Round
 from kat_data.domain.category import Category
 from kat_data.domain.draft import Draft
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
+from kat_data.domain.pass_rate import PassRate, Rollout, RolloutMode
 from kat_data.domain.query import VerifierKind, VerifierSpec
+from kat_data.domain.soft_label import LabelAnswer, SoftLabel
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.tool_call import ToolCall
 from kat_data.domain.verdict import Outcome, Status, Verdict
@@ -142,6 +144,61 @@ def a_trajectory() -> list[Draft]:
 
 
 HISTORIES = [single_turn, rounds_and_tool_calls, voted_without_a_choice, two_turns, a_trajectory]
+
+
+def labelled_and_measured() -> list[Draft]:
+    """Tags with further labels, a soft label that becomes the reference, a pass rate against it, a finished turn."""
+    query = a_query("How many?", "Some.", "And how many more?", reference=None)
+    tag = Tag(model="m", difficulty=3, domain="d", verifiable=True, call=call(1), labels={"task": "proof"})
+    summary = TagSummary(difficulty=3.0, spread=0, domain="d", verifiable=True, labels={"task": "proof"})
+    tagged = replace(Draft(query=query), tags=(tag,), summary=summary)
+    answers = (
+        LabelAnswer(model="one", answer="42", rank=0, call=call(2)),
+        LabelAnswer(model="two", answer="", rank=None, call="", fault="reply_cut"),
+    )
+    spec = VerifierSpec(kind=VerifierKind.CHOICE, options={"choices": ["42", "四十二"]})
+    label = SoftLabel(reference="A", verifier=spec, confidence=0.5, weighted=2 / 3, answers=answers)
+    labelled = tagged.labelled(label)
+    rollouts = (
+        Rollout(mode=Mode.ON, outcome=Outcome.CORRECT, status="endorsed", tokens=9, call=call(3), evidence={"a": [1]}),
+        Rollout(mode=None, outcome=Outcome.UNDECIDED, status="reply_cut", tokens=0, call=""),
+    )
+    rate = PassRate(
+        policy="p",
+        revision="step-1",
+        mode=RolloutMode.AUTO,
+        prompted=True,
+        temperature=0.7,
+        top_p=0.95,
+        max_tokens=64,
+        soft=True,
+        rollouts=rollouts,
+    )
+    measured = replace(labelled, pass_rate=rate)
+    chosen = replace(
+        measured,
+        choice=ModeChoice(mode=Mode.OFF, origin=ModeOrigin.ROUTE),
+        candidates=(a_candidate("2"),),
+        accepted=0,
+    )
+    return [Draft(query=query), tagged, labelled, measured, chosen, chosen.finish_turn()]
+
+
+def without_a_majority() -> list[Draft]:
+    """A label that was drawn in vain leaves the query without a reference."""
+    blank = Draft(query=a_query(reference=None))
+    spec = VerifierSpec(kind=VerifierKind.MATH)
+    return [blank, blank.labelled(SoftLabel(reference=None, verifier=spec, confidence=0.0, weighted=0.0, answers=()))]
+
+
+HISTORIES = [
+    single_turn,
+    rounds_and_tool_calls,
+    voted_without_a_choice,
+    two_turns,
+    labelled_and_measured,
+    without_a_majority,
+]
 
 
 async def stored(registry: Registry, run: int, query: int, turn: int) -> Draft:

@@ -3,7 +3,7 @@
 import dataclasses
 import importlib
 import pkgutil
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,7 +23,14 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
     max_leaves=3,
 )
-st.register_type_strategy(dict, st.dictionaries(st.text(max_size=4), json_values, max_size=2))
+
+
+def dictionaries(kind: Any) -> st.SearchStrategy[dict[str, Any]]:
+    values = st.text(max_size=4) if get_args(kind)[1:] == (str,) else json_values
+    return st.dictionaries(st.text(max_size=4), values, max_size=2)
+
+
+st.register_type_strategy(dict, dictionaries)
 st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 st.register_type_strategy(int, st.integers(-(2**53), 2**53))
 

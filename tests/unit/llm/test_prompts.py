@@ -13,6 +13,9 @@ from kat_data.testing import a_conversation
 VALUES = {
     "texts": ["What is 6 * 7?"],
     "domains": ["law", "medicine"],
+    "subjects": [("law", "rights and courts", 0), ("tax law", "", 1)],
+    "anchors": {1: "easy", 9: "hard"},
+    "labels": {"language": {"about": "the language", "values": ["English", "other"]}},
     "examples": ["law", "law", "medicine", "medicine"],
     "conversation": a_conversation("Hi", "Hello", "What is 6 * 7?", system="Be brief."),
     "brief": True,

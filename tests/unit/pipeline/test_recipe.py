@@ -17,7 +17,7 @@ PLAIN: dict[str, Any] = {
     "seed": 3,
     "queries": {"categories": ["math"], "limit": 10},
     "endpoints": {"local": {"url": "http://127.0.0.1:8000/v1"}},
-    "models": {"chat": {"endpoint": "local", "model": "a-model", "price": {"prompt": 1.0, "completion": 2.0}}},
+    "models": {"chat": {"endpoint": "local", "model": "a-model", "revision": "1", "price": {"prompt": 1.0}}},
     "roles": {
         "voters": [{"model": "chat"}, {"model": "chat", "temperature": 0.7}],
         "responder": [{"model": "chat"}],
@@ -109,6 +109,54 @@ def test_all_mistakes_are_listed_at_once_and_unknown_keys_first() -> None:
         "5 problems in small.yaml:",
         *(f"  {problem}" for problem in caught.value.problems),
     ]
+
+
+def test_a_taxonomy_is_read_beside_the_recipe_and_its_content_is_the_runs(tmp_path: Path) -> None:
+    plain = PLAIN | {
+        "stages": [{"tag": {"taxonomy": "parts/mine.yaml"}}, *PLAIN["stages"]],
+        "roles": PLAIN["roles"] | {"taggers": [{"model": "chat"}]},
+    }
+    (tmp_path / "parts").mkdir()
+    recipe, taxonomy = tmp_path / "small.yaml", tmp_path / "parts" / "mine.yaml"
+    recipe.write_text(yaml.safe_dump(plain))
+    taxonomy.write_text("domains: {law: {about: the law}}")
+    first = load_recipe(recipe)
+    assert parse_recipe(first.resolved(), "stored").identity() == first.identity()
+    taxonomy.write_text("domains: {law: {about: courts}}")
+    second = load_recipe(recipe)
+    assert second.identity() != first.identity()
+    assert "mine.yaml" not in str(second.identity())
+    moved = tmp_path / "moved.yaml"
+    moved.write_text(taxonomy.read_text())
+    recipe.write_text(recipe.read_text().replace("parts/mine.yaml", "moved.yaml"))
+    assert load_recipe(recipe).identity() == second.identity()
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (None, "cannot read taxonomy {path}: No such file or directory"),
+        ("domains: {law: {}, law: {}}", "{path} line 1: not YAML: key `law` stands twice, first in line 1"),
+        ("[law]", "{path}: a taxonomy is a mapping of keys; see `kat recipes taxonomy`"),
+        ("domians: {}", "unknown key `taxonomy.domians`: did you mean `domains`?"),
+        (
+            "domains: {mathematics: {subjects: {physics: {}}}}",
+            "stage `tag`: the name `physics` stands twice among domains and subjects: every name is unique",
+        ),
+    ],
+)
+def test_a_taxonomy_that_cannot_be_used_is_one_line(tmp_path: Path, content: str | None, line: str) -> None:
+    path = tmp_path / "mine.yaml"
+    recipe = tmp_path / "small.yaml"
+    stages = [{"tag": {"taxonomy": "mine.yaml"}}, *PLAIN["stages"]]
+    roles = PLAIN["roles"] | {"taggers": [{"model": "chat"}]}
+    recipe.write_text(yaml.safe_dump(PLAIN | {"stages": stages, "roles": roles}))
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(recipe)
+    assert line.format(path=path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 WHOLE = ["vote_mode", "sample_off", "sample_on", "verify", "judge_mode"]

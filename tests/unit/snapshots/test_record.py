@@ -34,6 +34,6 @@ def test_stage_1_ends_with_the_trigger_and_has_no_judge(rows: list[Row]) -> None
 def test_stage_3_holds_no_answer(rows: list[Row]) -> None:
     record = to_record(rows[0], TrainingStage.STAGE3)
     assert [message["role"] for message in record["prompt"]] == ["system", "user"]
-    assert record["verifier"] == {"kind": "math", "reference": "2", "options": "{}"}
+    assert record["verifier"] == {"kind": "math", "reference": "2", "reference_origin": "source", "options": "{}"}
     assert record["pass_rate"] == 0.25
     assert "A small sum." not in orjson.dumps(record).decode()

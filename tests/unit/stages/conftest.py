@@ -14,7 +14,7 @@ from kat_data.domain.query import Query
 from kat_data.domain.verdict import Outcome, Verdict
 from kat_data.llm.bound_model import BoundModel
 from kat_data.pipeline.look import RegistryLook
-from kat_data.stages.stage import Tools
+from kat_data.stages.stage import Group, Tools, group_none
 from kat_data.testing import a_draft, a_model, a_reply, a_verdict
 from kat_data.verifiers.model_judge import ModelJudge
 
@@ -52,7 +52,7 @@ class Player:
         return [request.messages[-1].content for asked, request in self.requests if asked == kind]
 
     def model(self, name: str = "scripted", **fields: Any) -> BoundModel:
-        return a_model(self, name=name, attempts=1, **fields)
+        return a_model(self, name=name, **({"attempts": 1} | fields))
 
 
 def _kind(request: CallRequest) -> str:
@@ -76,7 +76,11 @@ def tools() -> Callable[..., Tools]:
     """Build a stage's tools from models by role, and from the verdict that each answer is to get."""
 
     def build(
-        verdicts: dict[str, Verdict | Outcome | None] | None = None, seed: int = 7, hits: Any = None, **roles: Any
+        verdicts: dict[str, Verdict | Outcome | None] | None = None,
+        seed: int = 7,
+        hits: Any = None,
+        group: Group = group_none,
+        **roles: Any,
     ) -> Tools:
         async def verify(query: Query, candidate: Candidate) -> Verdict | None:
             assert verdicts is not None, "no verifier is expected to be asked"
@@ -85,7 +89,7 @@ def tools() -> Callable[..., Tools]:
 
         look = RegistryLook(hits or {})
         models = {role: tuple(m) if isinstance(m, list) else (m,) for role, m in roles.items()}
-        return Tools(models=models, verify=verify, compare=ModelJudge().compare, index=look, seed=seed)
+        return Tools(models=models, verify=verify, compare=ModelJudge().compare, index=look, seed=seed, group=group)
 
     return build
 

@@ -11,6 +11,7 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "normalise",
         "decontaminate",
         "tag",
+        "soft_label",
         "vote_mode",
         "route_mode",
         "select",
@@ -20,10 +21,11 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "verify",
         "judge_mode",
         "observe",
+        "pass_rate",
         "pair",
     ]
     once = [name for name, stage in STAGES.items() if not stage.per_turn]
-    assert once == ["normalise", "decontaminate", "tag", "select", "pair"]
+    assert once == ["normalise", "decontaminate", "tag", "soft_label", "select", "pass_rate", "pair"]
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)

@@ -1,9 +1,13 @@
 import pytest
+from pydantic import ValidationError
 
+from kat_data.domain.category import Category
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.tag import TagSummary
 from kat_data.errors import EndpointRefused, RecipeError
-from kat_data.stages.tag import DOMAINS, TagQuery, nearest_domain
+from kat_data.pipeline.recipe import load_recipe
+from kat_data.stages.tag import TagQuery, nearest_domain
+from kat_data.stages.taxonomy import Taxonomy, shipped_taxonomy
 from kat_data.testing import a_draft, a_query
 
 
@@ -83,7 +87,7 @@ async def test_taggers_see_every_turn_and_the_recipes_domains_and_never_the_refe
     text = "\n".join(message.content for message in request.messages)
     assert "First?" in text
     assert "Second?" in text
-    assert "law, medicine" in text
+    assert "- law\n- medicine\n- other: none of these\n" in text
     assert "algebra" not in text
     assert "REFERENCE" not in text
 
@@ -100,7 +104,10 @@ def test_a_tagged_draft_is_not_tagged_again():
         ("Number  Theory", "number theory"),
         ("algorithm", "algorithms"),
         ("probability", "probability and statistics"),
-        ("medicine", "biology and medicine"),
+        ("medicine", "medicine and health"),
+        ("mathematics > geometry", "geometry"),
+        ("mathematics / Number theroy", "number theory"),
+        ("mathematics", "mathematics"),
         ("word of mouth", "other"),
         ("and", "other"),
         ("", "other"),
@@ -108,4 +115,100 @@ def test_a_tagged_draft_is_not_tagged_again():
     ],
 )
 def test_free_text_is_folded_onto_the_nearest_domain(text, domain):
-    assert nearest_domain(text, DOMAINS) == domain
+    assert nearest_domain(text, shipped_taxonomy().names()) == domain
+
+
+async def asked(tools, player, draft, **options):
+    """The one request that the stage sends."""
+    script = player(tag=[label(3)])
+    await TagQuery(**options).run(draft, tools(taggers=script.model()))
+    [(_, request)] = script.requests
+    return request
+
+
+async def test_the_schema_names_the_domains_and_the_prompt_describes_them(tools, player):
+    request = await asked(tools, player, a_draft())
+    schema = request.schema["properties"]["domain"]
+    assert schema == {"type": "string", "enum": list(shipped_taxonomy().names())}
+    assert "\n  - number theory: divisibility, primes" in request.messages[0].content
+    assert "labels" not in request.schema["properties"]
+
+
+@pytest.mark.parametrize(("category", "seen", "unseen"), [
+    (Category.MATH, "9 = olympiad level", "contests"),
+    (Category.CODE, "9 = last tasks of programming contests", "olympiad"),
+])  # fmt: skip
+async def test_difficulty_is_anchored_for_the_querys_category(tools, player, category, seen, unseen):
+    text = (await asked(tools, player, a_draft(a_query(category=category)))).messages[0].content
+    assert seen in text
+    assert unseen not in text
+    assert [line[:4] for line in text.splitlines() if line[1:4] == " = "] == [f"{n} = " for n in (1, 3, 5, 7, 9)]
+
+
+async def test_the_plain_prompt_asks_as_the_demo_was_recorded(tools, player):
+    stage = next(stage for stage in load_recipe("demo").stages if stage.name == "tag")
+    request = await asked(tools, player, a_draft(), **stage.model_dump())
+    assert request.schema["properties"]["domain"] == {"type": "string", "maxLength": 40}
+    assert "domain, one of: arithmetic, algebra, geometry," in request.messages[0].content
+    assert "everyday life, tool use, other.\n" in request.messages[0].content
+
+
+async def test_further_labels_are_asked_for_folded_and_summed_up_by_majority(tools, player):
+    said = [{"language": "english", "task": "prof"}, {"language": "Chinese"}, {"language": "klingon", "task": "proof"}]
+    draft = await tagged(tools, player, *(label(3) | {"labels": each} for each in said), labels=("language", "task"))
+    assert [tag.labels for tag in draft.tags] == [
+        {"language": "English", "task": "proof"},
+        {"language": "Chinese"},
+        {"task": "proof"},
+    ]
+    assert draft.summary.labels == {"language": "English", "task": "proof"}
+
+
+async def test_labels_stand_in_prompt_and_schema(tools, player):
+    script = player(tag=[label(3) | {"labels": {"language": "English"}}])
+    await TagQuery(labels=("language",)).run(a_draft(), tools(taggers=script.model()))
+    [(_, request)] = script.requests
+    assert request.schema["properties"]["labels"]["properties"] == {
+        "language": {"type": "string", "enum": ["English", "Chinese", "other"]}
+    }
+    assert "- language, in which language the user writes: English, Chinese, other" in request.messages[0].content
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"labels": ["mood"]}, "the taxonomy has no label `mood` (it has: language, task, constraints)"),
+        ({"labels": ["task"], "prompt": "tag.v1"}, "labels need the prompt tag.v2"),
+        ({"prompt": "tag.v3"}, "Input should be 'tag.v1' or 'tag.v2'"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options, problem):
+    with pytest.raises(ValidationError) as caught:
+        TagQuery(**options)
+    assert problem in str(caught.value)
+
+
+async def test_of_equally_frequent_domains_one_at_home_in_the_category_wins(tools, player):
+    names = ("algebra", "physics")
+    maths = await tagged(tools, player, *(label(3, name) for name in names), query=a_query(category=Category.MATH))
+    science = await tagged(tools, player, *(label(3, name) for name in names), query=a_query(category=Category.SCIENCE))
+    assert (maths.summary.domain, science.summary.domain) == ("algebra", "physics")
+
+
+async def test_a_users_taxonomy_adds_domains_that_taggers_can_choose(tools, player):
+    own = {"domains": {"mathematics": {"subjects": {"knot theory": {"about": "knots and links"}}}}}
+    draft = await tagged(tools, player, label(7, "knot theory"), taxonomy=own)
+    assert draft.summary.domain == "knot theory"
+    text = (await asked(tools, player, a_draft(), taxonomy=own)).messages[0].content
+    assert "\n  - knot theory: knots and links\n- logic and puzzles" in text
+
+
+def test_what_decides_tags_is_named_by_its_content():
+    own = Taxonomy.model_validate({"domains": {"law": {"about": "a"}, "art": {"about": "b"}}})
+    turned = Taxonomy.model_validate({"domains": {"art": {"about": "b"}, "law": {"about": "a"}}})
+    alone = own.model_copy(update={"alone": True})
+    assert list(TagQuery().files()) == ["taxonomy.v1.yaml"]
+    assert list(TagQuery(taxonomy=own).files()) == ["taxonomy.v1.yaml", "taxonomy"]
+    assert list(TagQuery(taxonomy=alone).files()) == ["taxonomy"]
+    assert TagQuery(taxonomy=own).files() != TagQuery(taxonomy=turned).files()
+    assert TagQuery(prompt="tag.v1", domains=("law",)).files() == {}

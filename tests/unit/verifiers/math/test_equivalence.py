@@ -2,9 +2,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from kat_data.domain.equivalence import Equivalence
 from kat_data.domain.verdict import Status
-from kat_data.verifiers.math.equivalence import Equivalence, group_answers
+from kat_data.verifiers.math.equivalence import group_answers
 from kat_data.verifiers.math.pool import MathPool
+from kat_data.verifiers.math.verifier import grade
 
 
 class CountingPool(MathPool):
@@ -39,21 +41,42 @@ def test_equal_answers_fall_into_one_class_and_the_largest_comes_first(
 
 
 def test_answers_without_a_value_are_excluded_with_the_reason(pool: MathPool) -> None:
-    answers = ["3", "", "9^{9^{9^{9}}}", r"\frac{}{", "3 or 4?", "__import__('os')", "3"]
+    answers = ["3", "", "9^{9^{9^{9}}}", r"\frac{}{", "3 or 4?", "__import__('os')", "3", "No idea at all."]
     assert group_answers(answers, pool) == Equivalence(
         classes=((0, 6),),
+        answers=("3",),
         excluded=(
             (1, Status.UNPARSABLE),
             (2, Status.OVER_LIMIT),
             (3, Status.UNPARSABLE),
             (4, Status.UNPARSABLE),
             (5, Status.UNPARSABLE),
+            (7, Status.UNPARSABLE),
         ),
     )
 
 
 def test_different_units_never_meet_through_an_absent_one(pool: MathPool) -> None:
     assert group_answers(["5", r"5\text{ cm}", r"5\text{ mm}"], pool).classes == ((0, 1), (2,))
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        ["The answer is 4.", "8/2"],
+        [r"so \boxed{\text{Monday}}", "monday"],
+        [r"\boxed{x = 3}", "3"],
+        [r"\boxed{(1, 2)}", "(1,2)"],
+        [r"5\text{ cm}", "5"],
+        [r"\boxed{1 < x \le 2}", "(1,2]"],
+        [r"\boxed{\frac{\sqrt{3}}{2}}", r"\sqrt{3}/2"],
+        [r"\boxed{1, 2 \text{ and } 3}", r"\{1,2,3\}"],
+    ],
+)
+def test_the_answer_of_a_class_is_a_reference_that_its_members_meet(replies: list[str], pool: MathPool) -> None:
+    found = group_answers(replies, pool)
+    assert found.classes == ((0, 1),)
+    assert [grade(found.answers[0], reply, pool).status for reply in replies] == [Status.CORRECT] * 2
 
 
 def test_confidence_is_the_share_of_the_largest_class_in_all_answers(pool: MathPool) -> None:
