@@ -1,11 +1,16 @@
 """Drafts: what a run knows of one query so far; stages take one and return a fuller one."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from kat_data.domain.candidate import Candidate
-from kat_data.domain.mode import ModeChoice, Vote
+from kat_data.domain.directive import directive
+from kat_data.domain.intent import Intent
+from kat_data.domain.measurement import ModeMeasurement
+from kat_data.domain.mode import Mode, ModeChoice, Vote
 from kat_data.domain.query import Message, Query, Role
 from kat_data.domain.sample import Sample, Turn
+from kat_data.domain.score import Score
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.hashing import content_hash
 
@@ -14,25 +19,43 @@ from kat_data.hashing import content_hash
 class Draft:
     """A query on its way to a sample.
 
-    `turns` are finished, each with the hash of its history in `lineages`; votes, choice, candidates, `accepted` (a
-    candidate's position) and the judge analysis belong to the turn under work, whose index is `len(turns)`.
+    `turns` are finished, each with the hash of its history in `lineages`; votes, choice, measurement, candidates,
+    `accepted` (a candidate's position), scores and the judge analysis belong to the turn under work, whose index is
+    `len(turns)`. An `intent` stands in what models are sent and samples hold, and never in the query.
     """
 
     query: Query
     tags: tuple[Tag, ...] = ()
     summary: TagSummary | None = None
+    intent: Intent | None = None
     turns: tuple[Turn, ...] = ()
     lineages: tuple[str, ...] = ()
     votes: tuple[Vote, ...] = ()
     choice: ModeChoice | None = None
+    measurement: ModeMeasurement | None = None
     candidates: tuple[Candidate, ...] = ()
     accepted: int | None = None
+    scores: tuple[Score, ...] = ()
     judge_analysis: str | None = None
 
     @property
     def user_text(self) -> str:
         """The user's message that the turn under work answers."""
-        return self.query.user_turns[len(self.turns)]
+        turn = len(self.turns)
+        text = self.query.user_turns[turn]
+        return self.intent.in_user(text, turn) if self.intent else text
+
+    @property
+    def system(self) -> str | None:
+        """The system text that models are sent, if there is one."""
+        return self.intent.in_system(self.query.system) if self.intent else self.query.system
+
+    @property
+    def wish(self) -> Mode | None:
+        """The mode that the user asks for at the turn under work, none where there is no such wish."""
+        if self.intent and self.intent.governs(len(self.turns)):
+            return self.intent.mode
+        return directive(self.user_text)
 
     @property
     def is_last_turn(self) -> bool:
@@ -49,7 +72,7 @@ class Draft:
 
         System, finished turns (answers only), the user's message.
         """
-        messages = [Message(role=Role.SYSTEM, content=self.query.system)] if self.query.system else []
+        messages = [Message(role=Role.SYSTEM, content=self.system)] if self.system else []
         for turn in self.turns:
             messages.append(Message(role=Role.USER, content=turn.user))
             messages.append(Message(role=Role.ASSISTANT, content=turn.answer))
@@ -82,6 +105,7 @@ class Draft:
             query=self.query,
             tags=self.tags,
             summary=self.summary,
+            intent=self.intent,
             turns=(*self.turns, turn),
             lineages=(*self.lineages, self._turn_lineage()),
         )
@@ -89,21 +113,24 @@ class Draft:
     def _turn_lineage(self) -> str:
         """Hash what led to the turn.
 
-        Votes, choice, candidates with their calls and outcomes, acceptance, judge analysis.
+        Votes, choice, candidates with their calls and outcomes, acceptance, judge analysis; and what only some recipes
+        ask for, where it is there.
         """
         candidates = [
             (c.position, c.calls, c.fault, [(v.verifier, v.outcome, v.status) for v in c.verdicts])
             for c in self.candidates
         ]
-        return content_hash((self.votes, self.choice, candidates, self.accepted, self.judge_analysis)).hex()
+        extras = [fact for fact in (self.measurement, self.scores) if fact]
+        return content_hash((self.votes, self.choice, candidates, self.accepted, self.judge_analysis, *extras)).hex()
 
     @property
     def lineage(self) -> bytes:
-        """The 32-byte hash over the query, its tags and every finished turn: equal lineage = the same history."""
-        return content_hash((self.query.hash.hex(), self.tags, self.lineages))
+        """The 32-byte hash over the query, tags, intent and every finished turn: equal lineage = the same history."""
+        facts: list[Any] = [self.query.hash.hex(), self.tags, self.lineages]
+        return content_hash([*facts, self.intent] if self.intent else facts)
 
     def sample(self) -> Sample:
         """Return the sample once every turn is finished."""
         if len(self.turns) != len(self.query.user_turns):
             raise ValueError("turns are missing")
-        return Sample(system=self.query.system, tools=self.query.tools, turns=self.turns)
+        return Sample(system=self.system, tools=self.query.tools, turns=self.turns)

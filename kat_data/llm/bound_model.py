@@ -47,7 +47,7 @@ class BoundModel:
             reply = await inquiry.ask(tuple(messages))
             fault = _fault(reply)
             if fault is None:
-                return Answer(reply=reply, calls=inquiry.calls)
+                return Answer(reply=reply, calls=inquiry.calls, tokens=inquiry.tokens)
             inquiry.bear(fault)
 
     async def ask(
@@ -61,11 +61,12 @@ class BoundModel:
                 inquiry.bear(fault)
                 continue
             try:
-                return Structured(value=read_structure(schema, reply.text), calls=inquiry.calls)
+                value = read_structure(schema, reply.text)
+                return Structured(value=value, calls=inquiry.calls, tokens=inquiry.tokens)
             except ValueError as error:
                 if len(conversation) > len(messages):
                     raise ReplyMalformed(
-                        f"{self.name} does not follow the schema: {error}", calls=inquiry.calls
+                        f"{self.name} does not follow the schema: {error}", calls=inquiry.calls, tokens=inquiry.tokens
                     ) from error
                 conversation += _repair(reply, schema, str(error))
 
@@ -87,6 +88,7 @@ class _Inquiry:
         self._schema = schema
         self._bad = 0
         self._keys: list[str] = []
+        self.tokens = 0
 
     @property
     def calls(self) -> tuple[str, ...]:
@@ -107,16 +109,18 @@ class _Inquiry:
         try:
             reply = await model.gateway.call(model.endpoint, request, price=model.price)
         except BadReply as error:
-            error.calls = self.calls
+            error.calls, error.tokens = self.calls, self.tokens
             raise
         self._keys.append(request.key.hex())
+        self.tokens += reply.usage.completion_tokens
         return reply
 
     def bear(self, fault: type[BadReply]) -> None:
         """Count a bad reply; raises it once the attempts are used up."""
         self._bad += 1
         if self._bad >= self._model.attempts:
-            raise fault(f"{self._model.name}: {_SENTENCES[fault]}, in each of {self._bad} attempts", calls=self.calls)
+            message = f"{self._model.name}: {_SENTENCES[fault]}, in each of {self._bad} attempts"
+            raise fault(message, calls=self.calls, tokens=self.tokens)
 
 
 _SENTENCES: dict[type[BadReply], str] = {

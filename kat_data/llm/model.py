@@ -14,25 +14,30 @@ Structure = TypeVar("Structure", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A usable reply; `calls` are the ledger keys, hex, of every call made for it, bad ones included."""
+    """A usable reply; `calls` are the ledger keys, hex, of every call made for it, bad ones included.
+
+    `tokens` are the completion tokens of all of them.
+    """
 
     reply: Reply
     calls: tuple[str, ...]
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structured(Generic[Structure]):
-    """A reply that follows the schema, as a record."""
+    """A reply that follows the schema, as a record; calls and tokens as an `Answer` has them."""
 
     value: Structure
     calls: tuple[str, ...]
+    tokens: int = 0
 
 
 class Model(Protocol):
     """One member of a role: a model with its sampling, whose calls go through the gateway.
 
     Both methods raise `ReplyCut`, `ReplyEmpty` or `ReplyMalformed` after the recipe's attempts; the exception's
-    `calls` holds the ledger keys.
+    `calls` holds the ledger keys and `tokens` what was written in vain.
     """
 
     @property

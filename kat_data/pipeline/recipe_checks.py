@@ -23,6 +23,8 @@ ROLES = (
     "critic",
     "judge",
     "panel",
+    "rewarder",
+    "paraphraser",
 )
 # What a snapshot cannot do without: where accepted answers, or their judge analyses, come from.
 _LAST_STAGE = {
@@ -42,10 +44,15 @@ def model_problems(models: Mapping[str, ModelSpec], earlier: Mapping[str, Any]) 
 
 
 def role_problems(roles: Roles, earlier: Mapping[str, Any]) -> Iterator[str]:
-    """Every role is known, and its members name models."""
+    """Every role is known, also as `role.category`, and its members name models."""
     for role, members in roles.items():
-        if role not in ROLES:
-            yield f"unknown role `{role}`{nearest(role, ROLES)}"
+        base, _, category = role.partition(".")
+        if base not in ROLES:
+            yield f"unknown role `{role}`{nearest(base, ROLES)}"
+        elif category and category not in set(Category):
+            yield f"role `{role}`: unknown category `{category}`{nearest(category, Category)}"
+        elif category and not roles.get(base):
+            yield f"role `{role}`: add `{base}`, too, for the other categories"
         for member in members:
             if "models" in earlier and member.model not in earlier["models"]:
                 yield f"role `{role}`: unknown model `{member.model}`{nearest(member.model, earlier['models'])}"
@@ -57,13 +64,17 @@ def stage_problems(stages: Sequence[Stage], earlier: Mapping[str, Any]) -> Itera
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         yield f"stage `{name}` stands twice"
     for stage in stages:
-        behind = names[names.index(stage.name) + 1 :]
+        place = names.index(stage.name)
+        before, behind = names[:place], names[place + 1 :]
         for group in stage.follows:
             if not set(group) & set(names):
                 yield f"stage `{stage.name}` needs the stage {_either(group)} before it"
             for name in group:
                 if name in behind:
                     yield f"stage `{stage.name}` stands before `{name}`: put it behind"
+        for name in stage.precedes:
+            if name in before:
+                yield f"stage `{stage.name}` stands behind `{name}`: put it before"
         for role in stage.needed_roles():
             if "roles" in earlier and not earlier["roles"].get(role):
                 yield f"stage `{stage.name}` needs the role `{role}`: add it under `roles`"

@@ -11,15 +11,20 @@ from psycopg.rows import dict_row
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.codec import from_python
 from kat_data.domain.draft import Draft
+from kat_data.domain.intent import Intent
+from kat_data.domain.measurement import ModeMeasurement, Trials
 from kat_data.domain.mode import ModeChoice, Vote
 from kat_data.domain.query import Query
+from kat_data.domain.score import Score
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.verdict import Verdict
 
 Row = dict[str, Any]
 Item = tuple[int, int]  # run id, query id
 
-FACT_TABLES = ("tags", "tag_summaries", "turns", "votes", "candidates", "verdicts")
+FACT_TABLES = (
+    "tags", "tag_summaries", "intents", "turns", "votes", "mode_measurements", "candidates", "verdicts", "scores",
+)  # fmt: skip
 
 LOAD_QUERIES = """
     SELECT queries.id, queries.hash, messages, tools, reference, verifier, category, sources.name AS source,
@@ -38,12 +43,28 @@ def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
         rows["tags"].append({**key, "position": position, **_record(tag), "call": _bytea(tag.call)})
     if after.summary is not None and before.summary is None:
         rows["tag_summaries"].append({**key, **_record(after.summary)})
+    if after.intent is not None and before.intent is None:
+        call = after.intent.call and _bytea(after.intent.call)
+        rows["intents"].append({**key, **_record(after.intent), "call": call})
     for position, vote in enumerate(after.votes[len(before.votes) :], len(before.votes)):
         rows["votes"].append({**turn_key, "position": position, **_record(vote), "call": _bytea(vote.call)})
     if _turn_state(after) != _turn_state(before):
         rows["turns"].append({**turn_key, **_turn_state(after)})
+    if after.measurement is not None and before.measurement is None:
+        rows["mode_measurements"].append({**turn_key, **_measurement_row(after.measurement)})
     _candidate_facts(turn_key, before, after, rows)
+    for position, score in enumerate(after.scores[len(before.scores) :], len(before.scores)):
+        rows["scores"].append({**turn_key, "position": position, **_record(score), "call": _bytea(score.call)})
     return rows
+
+
+def _measurement_row(found: ModeMeasurement) -> Row:
+    counts = {
+        f"{mode}_{name}": value
+        for mode, trials in (("off", found.off), ("on", found.on))
+        for name, value in _record(trials).items()
+    }
+    return {"chosen": found.chosen, "chosen_by": found.chosen_by, "preferred": found.preferred, **counts}
 
 
 def _candidate_facts(turn_key: Row, before: Draft, after: Draft, rows: dict[str, list[Row]]) -> None:
@@ -113,11 +134,12 @@ def _by_query(rows: Sequence[Row]) -> dict[int, list[Row]]:
 
 
 def _draft(query: Query, turn: int, facts: Mapping[str, list[Row]]) -> Draft:
-    summary = facts["tag_summaries"]
+    summary, intents = facts["tag_summaries"], facts["intents"]
     draft = Draft(
         query=query,
         tags=tuple(from_python(Tag, _fields(Tag, row, call=row["call"].hex())) for row in _in_order(facts["tags"])),
         summary=from_python(TagSummary, _fields(TagSummary, summary[0])) if summary else None,
+        intent=_intent(intents[0]) if intents else None,
     )
     for finished in range(turn):
         draft = _with_turn(draft, finished, facts).finish_turn()
@@ -125,18 +147,30 @@ def _draft(query: Query, turn: int, facts: Mapping[str, list[Row]]) -> Draft:
 
 
 def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft:
-    states, votes, candidates, verdicts = (
-        [row for row in facts[table] if row["turn"] == turn] for table in ("turns", "votes", "candidates", "verdicts")
+    states, votes, measurements, candidates, verdicts, scores = (
+        [row for row in facts[table] if row["turn"] == turn]
+        for table in ("turns", "votes", "mode_measurements", "candidates", "verdicts", "scores")
     )
     state = states[0] if states else dict.fromkeys(("mode", "accepted", "judge_analysis"))
     return replace(
         draft,
         votes=tuple(from_python(Vote, _fields(Vote, row, call=row["call"].hex())) for row in _in_order(votes)),
         choice=from_python(ModeChoice, _fields(ModeChoice, state)) if state["mode"] else None,
+        measurement=_measurement(measurements[0]) if measurements else None,
         candidates=tuple(_candidate(row, verdicts) for row in _in_order(candidates)),
         accepted=state["accepted"],
+        scores=tuple(from_python(Score, _fields(Score, row, call=row["call"].hex())) for row in _in_order(scores)),
         judge_analysis=state["judge_analysis"],
     )
+
+
+def _intent(row: Row) -> Intent:
+    return from_python(Intent, _fields(Intent, row, call=row["call"].hex() if row["call"] else None))
+
+
+def _measurement(row: Row) -> ModeMeasurement:
+    trials = {mode: {name: row[f"{mode}_{name}"] for name in Trials.__dataclass_fields__} for mode in ("off", "on")}
+    return from_python(ModeMeasurement, _fields(ModeMeasurement, row, **trials))
 
 
 def _in_order(rows: Sequence[Row]) -> list[Row]:

@@ -174,10 +174,13 @@ def sample_lineage(connection: Connection, ident: str) -> Row:
 FACT_ORDER = {
     "tags": "position",
     "tag_summaries": "query_id",
+    "intents": "turn",
     "turns": "turn",
     "votes": "turn, position",
+    "mode_measurements": "turn",
     "candidates": "turn, position",
     "verdicts": "turn, position, number",
+    "scores": "turn, position",
     "stage_attempts": "id",
 }
 

@@ -2,6 +2,7 @@
 
 from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.judge_mode import JudgeMode
+from kat_data.stages.measure_mode import MeasureMode
 from kat_data.stages.normalise import Normalise
 from kat_data.stages.reason_on import ReasonOn
 from kat_data.stages.route_mode import RouteMode
@@ -20,6 +21,7 @@ STAGES: dict[str, type[Stage]] = {
         TagQuery,
         VoteMode,
         RouteMode,
+        MeasureMode,
         SampleOff,
         ReasonOn,
         SampleOn,

@@ -79,6 +79,7 @@ class Stage(BaseModel, ABC):
     prompts: ClassVar[tuple[str, ...]] = ()
     per_turn: ClassVar[bool] = True
     follows: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    precedes: ClassVar[tuple[str, ...]] = ()
 
     only: tuple[Category, ...] = ()
 

@@ -72,7 +72,7 @@ class Chain:
         except BadReply as error:
             self._calls += error.calls
             candidate = unreadable(error, model=self._cast.thinker.name, mode=Mode.ON, position=0)
-            return replace(candidate, calls=tuple(self._calls), rounds=tuple(self._rounds))
+            return replace(candidate, calls=tuple(self._calls), rounds=tuple(self._rounds), tokens=None)
         candidate = replace(self._candidate(answer), thinking=thinking, verdicts=(verdict,))
         return replace(candidate, calls=tuple(self._calls), rounds=tuple(self._rounds))
 

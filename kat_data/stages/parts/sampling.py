@@ -1,7 +1,8 @@
 """Rejection sampling (§3.2, §4.1.1): draw answers one after another until one is accepted, and keep them all."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -10,14 +11,15 @@ from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
 from kat_data.domain.mode import Mode
 from kat_data.domain.verdict import Outcome, Status
+from kat_data.llm.model import Model
 from kat_data.stages.parts.answering import PROMPTS, answer_turn, shown
 from kat_data.stages.parts.asking import all_settled, members
 from kat_data.stages.parts.assessing import by_panel, by_verifier, judged, misfit
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Stage, Tools, Verify
 
 
 class RejectionSampling(Stage):
-    """Draw up to `k` answers in one mode, stopping at the first that will do.
+    """Draw up to `k` answers in one mode, stopping at the first that will do unless all are to be kept.
 
     The query's verifier judges each, or else the panel. Several writers take turns. Drawing one at a time costs least;
     `concurrent` draws buy time with money.
@@ -30,6 +32,9 @@ class RejectionSampling(Stage):
 
     k: int = Field(4, ge=1, description="The most answers that are drawn for one turn.")
     concurrent: int = Field(1, ge=1, description="How many answers are drawn side by side before they are looked at.")
+    keep: Literal["first", "all"] = Field(
+        "first", description="Stop at the first answer that will do, or draw all `k` for a later stage to choose from."
+    )
     agreement: float = Field(
         0.5, ge=0.5, lt=1, description="The panel decides where more than this share of it agrees."
     )
@@ -40,26 +45,32 @@ class RejectionSampling(Stage):
 
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
         candidates: tuple[Candidate, ...] = ()
-        while len(candidates) < self.k and not any(_settles(candidate) for candidate in candidates):
+        while len(candidates) < self.k and not any(self._settles(candidate) for candidate in candidates):
             batch = range(len(candidates), min(len(candidates) + self.concurrent, self.k))
             candidates += await all_settled(self._draw(draft, tools, position) for position in batch)
         return replace(draft, candidates=candidates)
 
     async def _draw(self, draft: Draft, tools: Tools, position: int) -> Candidate:
-        writers = members(tools, self.writers)
-        sample, turn = divmod(position, len(writers))
-        candidate = await answer_turn(draft, writers[turn], self.mode, position=position, sample=sample)
-        return candidate if candidate.fault else await self._judge(draft, tools, candidate)
-
-    async def _judge(self, draft: Draft, tools: Tools, candidate: Candidate) -> Candidate:
-        if draft.verifiable:
-            return judged(candidate, await by_verifier(draft, candidate, tools.verify))
+        candidate = await draw_answer(draft, members(tools, self.writers), self.mode, tools.verify, position)
+        if candidate.fault or draft.verifiable:
+            return candidate
         panel = members(tools, "panel")
         return judged(candidate, await by_panel(draft.conversation, shown(candidate), panel, agreement=self.agreement))
 
+    def _settles(self, candidate: Candidate) -> bool:
+        """Whether more draws are in vain: this one will do, or no verifier is at hand for any."""
+        if candidate.outcome is Outcome.CORRECT:
+            return self.keep == "first" and misfit(candidate) is None
+        return any(verdict.status is Status.NOT_VERIFIED for verdict in candidate.verdicts)
 
-def _settles(candidate: Candidate) -> bool:
-    """Whether more draws are in vain: this one will do, or no verifier is at hand for any."""
-    if candidate.outcome is Outcome.CORRECT:
-        return misfit(candidate) is None
-    return any(verdict.status is Status.NOT_VERIFIED for verdict in candidate.verdicts)
+
+async def draw_answer(draft: Draft, writers: Sequence[Model], mode: Mode, verify: Verify, position: int) -> Candidate:
+    """Return the answer at `position`, with the verdict of the turn's verifier where it has one.
+
+    Several writers take turns. The same position is the same call, whichever stage draws it.
+    """
+    sample, turn = divmod(position, len(writers))
+    candidate = await answer_turn(draft, writers[turn], mode, position=position, sample=sample)
+    if candidate.fault or not draft.verifiable:
+        return candidate
+    return judged(candidate, await by_verifier(draft, candidate, verify))

@@ -9,8 +9,11 @@ from kat_data.clock import SystemClock
 from kat_data.domain.candidate import Round, ToolCall
 from kat_data.domain.category import Category
 from kat_data.domain.draft import Draft
+from kat_data.domain.intent import Intent, Place
+from kat_data.domain.measurement import ModeMeasurement, Trials
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
 from kat_data.domain.query import VerifierKind, VerifierSpec
+from kat_data.domain.score import Score
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.registry.drafts import load_drafts, new_facts
@@ -122,7 +125,49 @@ def two_turns() -> list[Draft]:
     return [Draft(query=query), tagged, first, first.finish_turn(), second]
 
 
-HISTORIES = [single_turn, rounds_and_tool_calls, voted_without_a_choice, two_turns]
+def intent_measurement_and_scores() -> list[Draft]:
+    """What only some recipes ask for: an added directive, both modes measured, answers scored."""
+    blank = Draft(query=a_query("One?", "One.", "What is 6 * 7?", system="Be brief."))
+    intent = Intent(turn=0, mode=Mode.OFF, place=Place.SYSTEM, text="不必思考。", wording="不用想。", call=call(9))
+    wished = replace(blank, intent=intent)
+    choice = ModeChoice(mode=Mode.OFF, origin=ModeOrigin.DIRECTIVE)
+    first = replace(wished, choice=choice, candidates=(a_candidate("1", calls=(call(1),), tokens=7),), accepted=0)
+    chosen = replace(first.finish_turn(), choice=ModeChoice(mode=Mode.ON, origin=ModeOrigin.MEASUREMENT))
+    measured = replace(
+        chosen,
+        measurement=ModeMeasurement(
+            chosen=Mode.OFF,
+            chosen_by=ModeOrigin.ROUTE,
+            off=Trials(n=4, correct=1, undecided=1, tokens=99),
+            on=Trials(n=4, correct=4, undecided=0, tokens=4_000),
+            preferred=Mode.ON,
+        ),
+    )
+    scores = tuple(
+        Score(candidate=i % 2, rewarder="judge", dimension="style", value=i / 4, reason=f"理由 {i}", call=call(40 + i))
+        for i in range(4)
+    )
+    drawn = tuple(a_candidate("42", position=i, thinking="6 * 7", calls=(call(i),)) for i in range(2))
+    sampled = replace(measured, candidates=drawn, accepted=0)
+    return [
+        blank,
+        wished,
+        first,
+        first.finish_turn(),
+        chosen,
+        measured,
+        sampled,
+        replace(sampled, scores=scores, accepted=1),
+    ]
+
+
+HISTORIES = [
+    single_turn,
+    rounds_and_tool_calls,
+    voted_without_a_choice,
+    two_turns,
+    intent_measurement_and_scores,
+]
 
 
 async def stored(registry: Registry, run: int, query: int, turn: int) -> Draft:

@@ -62,6 +62,9 @@ PLACES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("stages", 0), "tag", "stage `tag` needs the role `taggers`: add it under `roles`"),
     (("roles", "voters"), [], "stage `vote_mode` needs the role `voters`: add it under `roles`"),
     (("roles", "voter"), [{"model": "chat"}], "unknown role `voter`: did you mean `voters`?"),
+    (("roles", "responder.general"), [{"model": "chta"}], "role `responder.general`: unknown model `chta`"),
+    (("roles", "responder.generl"), [{"model": "chat"}], "unknown category `generl`: did you mean `general`?"),
+    (("roles", "judge.code"), [{"model": "chat"}], "role `judge.code`: add `judge`, too, for the other categories"),
     (("roles", "voters", 0, "model"), "chta", "role `voters`: unknown model `chta`: did you mean `chat`?"),
     (("models", "chat", "endpoint"), "loacl", "model `chat`: unknown endpoint `loacl`: did you mean `local`?"),
     (("endpoints", "local"), {}, "endpoints.local: give either `url` or `recording`"),
@@ -247,7 +250,9 @@ def test_the_schema_names_every_stage_role_and_key() -> None:
     schema = recipe_schema()
     assert schema["additionalProperties"] is False
     assert set(schema["properties"]) == set(Recipe.model_fields)
-    assert schema["properties"]["roles"]["propertyNames"] == {"enum": list(ROLES)}
+    names = schema["properties"]["roles"]["propertyNames"]["enum"]
+    assert set(ROLES) < set(names)
+    assert "responder.general" in names
     options = schema["properties"]["stages"]["items"]["anyOf"]
     assert [option["const"] for option in options if "const" in option] == list(STAGES)
     for name in STAGES:

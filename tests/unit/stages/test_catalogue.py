@@ -10,15 +10,18 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "normalise",
         "decontaminate",
         "tag",
+        "add_intent",
         "vote_mode",
         "route_mode",
+        "measure_mode",
         "sample_off",
         "reason_on",
         "sample_on",
         "verify",
+        "prefer",
         "judge_mode",
     ]
-    assert [stage.per_turn for stage in STAGES.values()] == [False, False, False, *[True] * 7]
+    assert [stage.per_turn for stage in STAGES.values()] == [False] * 4 + [True] * 9
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
