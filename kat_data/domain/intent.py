@@ -61,6 +61,6 @@ class Intent:
 
 
 def _joined(first: str, second: str) -> str:
-    """Chinese sentences follow each other without a space."""
-    gap = "" if _FULL_WIDTH.match(first[-1:]) or _FULL_WIDTH.match(second[:1]) else " "
+    """After a Chinese full stop no space follows."""
+    gap = "" if _FULL_WIDTH.match(first[-1:]) else " "
     return f"{first}{gap}{second}"

@@ -1,5 +1,6 @@
 """Every stage by the name that recipes use, in the order of the pipeline."""
 
+from kat_data.stages.add_intent import AddIntent
 from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.measure_mode import MeasureMode
@@ -19,6 +20,7 @@ STAGES: dict[str, type[Stage]] = {
         Normalise,
         Decontaminate,
         TagQuery,
+        AddIntent,
         VoteMode,
         RouteMode,
         MeasureMode,

@@ -70,6 +70,12 @@ class JudgeReply(ReplyRecord):
     analysis: Short
 
 
+class ParaphraseReply(ReplyRecord):
+    """A directive in other words."""
+
+    text: Brief
+
+
 class ToolsReply(ReplyRecord):
     """An explanation to the user, then the calls; `tools_reply` narrows `calls` to the tools at hand."""
 

@@ -27,6 +27,7 @@ KIND_BY_FIELD = {
     "same": "compare",
     "analysis": "judge",
     "calls": "calls",
+    "text": "paraphrase",
 }
 
 
