@@ -40,6 +40,8 @@ class DropReason(StrEnum):
         "The task's own tests do not hold for its reference, or hold for a program that does nothing.",
     )
     NOT_RENDERABLE = "not_renderable", "The answer or its thinking holds a tag of the training template."
+    NO_SCORE = "no_score", "No rewarder gave usable scores."
+    LOW_SCORE = "low_score", "The best accepted answer scores less than the recipe asks for."
     NO_JUDGE_ANALYSIS = "no_judge_analysis", "No model wrote a usable judge analysis."
 
 

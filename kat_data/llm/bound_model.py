@@ -7,14 +7,16 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from kat_data.domain.call import CallRequest, FinishReason, Price, Reply, Sampling
+from kat_data.domain.call import Api, CallRequest, FinishReason, Price, Reply, Sampling
 from kat_data.domain.query import Message, Role
 from kat_data.errors import BadReply, ReplyCut, ReplyEmpty, ReplyMalformed
 from kat_data.llm.gateway import Gateway
-from kat_data.llm.model import Answer, Structure, Structured
+from kat_data.llm.model import Answer, Rewards, Structure, Structured
+from kat_data.llm.reward_wire import unit_rewards
 from kat_data.llm.structure import read_structure, schema_of
 
 _FREE = Price()
+_NO_SAMPLING = Sampling(max_tokens=0)  # reward models draw nothing
 _REPAIR = (
     "That is not a valid answer: {problem}. Answer again with nothing but one JSON object that follows this schema: "
     "{schema}"
@@ -26,7 +28,8 @@ class BoundModel:
     """One member of a role, as stages see it (`model.Model`).
 
     `attempts` bounds the calls for one answer: a cut or empty reply is asked for again under the next attempt, and a
-    structured reply that cannot be read gets one repair beside them.
+    structured reply that cannot be read gets one repair beside them. A model of another `api` than chat scores answers;
+    `heads` name its numbers.
     """
 
     gateway: Gateway
@@ -38,6 +41,12 @@ class BoundModel:
     native_tools: bool = False
     native_reasoning: bool = False
     attempts: int = 2
+    api: Api = Api.CHAT
+    heads: tuple[str, ...] = ()
+
+    @property
+    def gives_rewards(self) -> bool:
+        return self.api is not Api.CHAT
 
     async def chat(
         self, messages: Sequence[Message], *, sample: int = 0, tools: tuple[dict[str, Any], ...] = ()
@@ -70,6 +79,17 @@ class BoundModel:
                     ) from error
                 conversation += _repair(reply, schema, str(error))
 
+    async def reward(self, messages: Sequence[Message]) -> Rewards:
+        inquiry = _Inquiry(self, 0)
+        values = unit_rewards(await inquiry.ask(tuple(messages)), self.api)
+        heads = self.heads or (("reward",) if len(values) == 1 else tuple(f"reward_{n}" for n in range(len(values))))
+        if len(heads) != len(values):
+            raise ReplyMalformed(
+                f"{self.name} gives {len(values)} rewards, and the recipe names {len(heads)} heads",
+                calls=inquiry.calls,
+            )
+        return Rewards(values=dict(zip(heads, values, strict=True)), calls=inquiry.calls)
+
 
 class _Inquiry:
     """The calls for one answer: each is one attempt further than the last."""
@@ -100,11 +120,12 @@ class _Inquiry:
             model=model.name,
             revision=model.revision,
             messages=messages,
-            sampling=model.sampling,
+            sampling=_NO_SAMPLING if model.gives_rewards else model.sampling,
             tools=self._tools,
             schema=self._schema,
             sample=self._sample,
             attempt=len(self._keys),
+            api=model.api,
         )
         try:
             reply = await model.gateway.call(model.endpoint, request, price=model.price)

@@ -1,6 +1,6 @@
 """What stages see of models: role members with their sampling, asked for text or for a structure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -33,10 +33,18 @@ class Structured(Generic[Structure]):
     tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewards:
+    """What a reward model gives an answer: from 0, the worst, to 1, by the names of its heads."""
+
+    values: Mapping[str, float]
+    calls: tuple[str, ...]
+
+
 class Model(Protocol):
     """One member of a role: a model with its sampling, whose calls go through the gateway.
 
-    Both methods raise `ReplyCut`, `ReplyEmpty` or `ReplyMalformed` after the recipe's attempts; the exception's
+    All methods raise `ReplyCut`, `ReplyEmpty` or `ReplyMalformed` after the recipe's attempts; the exception's
     `calls` holds the ledger keys and `tokens` what was written in vain.
     """
 
@@ -53,6 +61,11 @@ class Model(Protocol):
         """Whether the model thinks by itself; else stages ask for the thinking in the prompt."""
         ...
 
+    @property
+    def gives_rewards(self) -> bool:
+        """Whether it is a reward model, which knows `reward` alone; others know `chat` and `ask` alone."""
+        ...
+
     async def chat(
         self, messages: Sequence[Message], *, sample: int = 0, tools: tuple[dict[str, Any], ...] = ()
     ) -> Answer: ...
@@ -60,3 +73,7 @@ class Model(Protocol):
     async def ask(
         self, messages: Sequence[Message], schema: type[Structure], *, sample: int = 0
     ) -> Structured[Structure]: ...
+
+    async def reward(self, messages: Sequence[Message]) -> Rewards:
+        """Score the last message, an answer to those before."""
+        ...

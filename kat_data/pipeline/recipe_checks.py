@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic_core import PydanticCustomError
 
+from kat_data.domain.call import Api
 from kat_data.domain.category import Category
 from kat_data.pipeline.recipe_parts import ModelSpec, OutputSpec, QuerySpec, Roles
 from kat_data.stages.stage import Stage
@@ -53,9 +54,12 @@ def role_problems(roles: Roles, earlier: Mapping[str, Any]) -> Iterator[str]:
             yield f"role `{role}`: unknown category `{category}`{nearest(category, Category)}"
         elif category and not roles.get(base):
             yield f"role `{role}`: add `{base}`, too, for the other categories"
-        for member in members:
-            if "models" in earlier and member.model not in earlier["models"]:
+        for member in members if "models" in earlier else ():
+            model = earlier["models"].get(member.model)
+            if model is None:
                 yield f"role `{role}`: unknown model `{member.model}`{nearest(member.model, earlier['models'])}"
+            elif model.api is not Api.CHAT and base != "rewarder":
+                yield f"role `{role}`: model `{member.model}` is a reward model: only `rewarder` can have it"
 
 
 def stage_problems(stages: Sequence[Stage], earlier: Mapping[str, Any]) -> Iterator[str]:

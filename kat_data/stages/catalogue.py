@@ -5,6 +5,7 @@ from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.measure_mode import MeasureMode
 from kat_data.stages.normalise import Normalise
+from kat_data.stages.prefer import Prefer
 from kat_data.stages.reason_on import ReasonOn
 from kat_data.stages.route_mode import RouteMode
 from kat_data.stages.sample_off import SampleOff
@@ -28,6 +29,7 @@ STAGES: dict[str, type[Stage]] = {
         ReasonOn,
         SampleOn,
         VerifyGate,
+        Prefer,
         JudgeMode,
     )
 }
