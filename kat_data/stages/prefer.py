@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -60,7 +60,7 @@ class Prefer(Stage):
         min_length=1,
         description="What judges score: weights of shipped dimensions, or a rubric and a weight of your own.",
     )
-    reward_weights: dict[str, float] = Field(
+    reward_weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="Weights of what reward models score, by head; 1 where not given."
     )
     orders: int = Field(

@@ -6,6 +6,7 @@ from kat_data.domain.candidate import Candidate
 from kat_data.domain.query import Message, Role
 from kat_data.domain.score import Score
 from kat_data.errors import BadReply
+from kat_data.hashing import content_hash
 from kat_data.llm.model import Model, Rewards
 from kat_data.llm.prompts.prompt import load_prompt
 from kat_data.stages.parts.answering import shown
@@ -31,17 +32,17 @@ async def by_judges(
         return ()
     schema = scores_reply(tuple(rubrics), len(candidates))
     ways = [tuple(candidates), tuple(reversed(candidates))][: min(orders, len(candidates))]
-    prompt = load_prompt("prefer.v1")
-    asked = [
-        ask_all(
-            judges,
-            prompt.messages(conversation=conversation, dimensions=rubrics, answers=[shown(c) for c in way]),
-            schema,
-        )
-        for way in ways
-    ]
+    asked = [ask_all(judges, _side_by_side(conversation, way, rubrics), schema) for way in ways]
     found = zip(ways, await all_settled(asked), strict=True)
     return tuple(score for way, opinions in found for opinion in opinions for score in _written(opinion, way, rubrics))
+
+
+def _side_by_side(
+    conversation: Sequence[Message], way: Sequence[Candidate], rubrics: Mapping[str, str]
+) -> tuple[Message, ...]:
+    answers = [shown(candidate) for candidate in way]
+    mark = content_hash(answers).hex()[:12]  # no answer can know it, and so close itself or open another
+    return load_prompt("prefer.v1").messages(conversation=conversation, dimensions=rubrics, answers=answers, mark=mark)
 
 
 def _written(opinion: Opinion[ScoresReply], way: Sequence[Candidate], rubrics: Mapping[str, str]) -> tuple[Score, ...]:
