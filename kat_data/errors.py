@@ -102,14 +102,16 @@ class RunInterrupted(RunStopped):
 class BadReply(KatError):
     """A model answered with something that cannot be used; the reply is kept in the ledger.
 
-    `calls` are the ledger keys, hex, of every call made for the answer; `code` is what `Candidate.fault` stores.
+    `calls` are the ledger keys, hex, of every call made for the answer, `tokens` their completion tokens; `code` is
+    what `Candidate.fault` stores.
     """
 
     code: ClassVar[str] = "bad_reply"
 
-    def __init__(self, message: str, *, calls: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, *, calls: tuple[str, ...] = (), tokens: int = 0) -> None:
         super().__init__(message)
         self.calls = calls
+        self.tokens = tokens
 
 
 class ReplyCut(BadReply):

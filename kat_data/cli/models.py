@@ -56,7 +56,7 @@ async def _check_all(recipe: Recipe) -> list[Check]:
             found.append(recorded)
             continue
         key = endpoint_key(spec.endpoint, endpoint)
-        found.append(await check_model(spec.endpoint, endpoint.url, spec.model, api_key=key))
+        found.append(await check_model(spec.endpoint, endpoint.url, spec.model, api_key=key, api=spec.api))
     return found
 
 

@@ -5,18 +5,21 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from kat_data.cli.mode_report import print_modes
 from kat_data.cli.output import print_table, rounded, say, usd
 from kat_data.domain.drop import DropReason
 from kat_data.domain.states import ItemState, RunState
 from kat_data.pipeline.mixture import Filling, fillings, select_of
 from kat_data.registry import queries, runs
+from kat_data.registry.mode_evidence import mode_evidence
 
 _SENTENCES = {reason.value: reason.sentence for reason in DropReason}
 
 
 def report(connection: Connection, run: int) -> dict[str, Any]:
-    """Return a run's state, funnel, composition, models and cost as plain values."""
+    """Return a run's state, funnel, composition, mode evidence where there is any, models and cost as plain values."""
     row = runs.get_run(connection, run)
+    modes = mode_evidence(connection, run)
     funnel = sorted(runs.funnel(connection, run), key=lambda f: (f.state, -f.items, f.stage))
     return {
         "run": row.id,
@@ -28,6 +31,7 @@ def report(connection: Connection, run: int) -> dict[str, Any]:
         "funnel": [asdict(f) for f in funnel],
         "mixture": [asdict(filling) for filling in _fillings(connection, row)],
         "composition": queries.composition(connection, run),
+        **({"modes": modes} if modes else {}),
         "models": [rounded(model) for model in queries.models_of(connection, run)],
         "cost": rounded(asdict(queries.run_cost(connection, run))),
     }
@@ -51,6 +55,8 @@ def print_report(found: dict[str, Any]) -> None:
         [*rows, total],
         title="composition: the queries that came in, and those that were accepted in each mode",
     )
+    if "modes" in found:
+        print_modes(found["modes"])
     _print_cost(found)
     dead = sum(entry["items"] for entry in found["funnel"] if entry["state"] == "dead")
     if dead:

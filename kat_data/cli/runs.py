@@ -1,10 +1,11 @@
-"""`kat runs`: list, show, resume and cancel."""
+"""`kat runs`: list, show, compare modes, resume and cancel."""
 
 from typing import Any
 
 import click
 
 from kat_data.cli.calibration import print_calibrations
+from kat_data.cli.mode_report import print_modes
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry, transaction
 from kat_data.cli.report import print_report, report
@@ -12,6 +13,7 @@ from kat_data.cli.run import finish_run
 from kat_data.domain.states import ItemState, RunState
 from kat_data.pipeline.calibration import calibrate
 from kat_data.registry import runs as stored
+from kat_data.registry.mode_evidence import mode_evidence
 
 
 @click.group()
@@ -56,6 +58,22 @@ def calibration(run: int, as_json: bool) -> None:
         print_json({"run": run, "calibrations": found})
     else:
         print_calibrations(run, found)
+
+
+@runs.command()
+@click.argument("run", type=int)
+@json_option
+def modes(run: int, as_json: bool) -> None:
+    """Compare the modes that a run chose with what its stage measure_mode found."""
+    with transaction() as connection:
+        stored.get_run(connection, run)
+        rows = mode_evidence(connection, run)
+    if as_json:
+        print_json({"run": run, "modes": rows})
+    elif rows:
+        print_modes(rows)
+    else:
+        say(f"run {run} measured no turn: its recipe needs the stage measure_mode, and queries with a verifier")
 
 
 @runs.command()

@@ -108,6 +108,9 @@ def _print_tags_and_votes(lineage: Row) -> None:
     print_table(["turn", "model", "mode", "reason"], votes, title="votes")
     choices = [[t["turn"], t["mode"], t["origin"], t["margin"], t["judge_analysis"]] for t in lineage["turns"]]
     print_table(["turn", "mode", "origin", "margin", "judge analysis"], choices, title="modes")
+    _print_where(lineage["intents"], ("turn", "mode", "place", "text", "wording"), "intents that the run added")
+    measured = ("chosen", "chosen_by", "preferred", "off_correct", "off_n", "off_tokens", "on_correct", "on_n")
+    _print_where(lineage["mode_measurements"], ("turn", *measured, "on_tokens"), "modes as measured")
 
 
 def _labels(tag: Row) -> str:
@@ -123,6 +126,15 @@ def _print_candidates(lineage: Row) -> None:
         answer = " ".join(candidate["answer"].split())[:90]
         rows.append([*_place(candidate), candidate["model"], candidate["fault"] or verdicts, rounds, answer])
     print_table(["turn", "nr", "model", "verdict", "rounds", "answer"], rows, title="candidates")
+    _print_where(lineage["scores"], ("turn", "candidate", "rewarder", "dimension", "value", "reason"), "scores")
+
+
+def _print_where(rows: list[Row], columns: tuple[str, ...], title: str) -> None:
+    """Print what only some recipes ask for, where it is there."""
+    if rows:
+        print_table(
+            [name.replace("_", " ") for name in columns], [[r[name] for name in columns] for r in rows], title=title
+        )
 
 
 def print_message(message: Row) -> None:

@@ -22,6 +22,15 @@ class Sampling:
     seed: int | None = None
 
 
+class Api(StrEnum):
+    """How a model is asked: chats are answered in text, the others take an answer and give numbers for it."""
+
+    CHAT = "chat"
+    CLASSIFY = "classify"
+    SCORE = "score"
+    POOLING = "pooling"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallRequest:
     """One request to one model: everything that decides the reply, and nothing of where the model is served.
@@ -38,6 +47,7 @@ class CallRequest:
     schema: dict[str, Any] | None = None
     sample: int = 0
     attempt: int = 0
+    api: Api = Api.CHAT
     _key: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -46,6 +56,8 @@ class CallRequest:
         if self._key is None:
             # Every call is asked for its key several times, and hashing costs more than all else done for it.
             content = {field.name: getattr(self, field.name) for field in fields(self) if field.compare}
+            if self.api is Api.CHAT:  # chats keep the keys that they had when there was nothing else
+                del content["api"]
             object.__setattr__(self, "_key", content_hash(content))
         return self._key  # type: ignore[return-value]
 

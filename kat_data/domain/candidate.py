@@ -28,7 +28,8 @@ class Candidate:
 
     `fault` tells why a reply could not be read as an answer (`reply_cut`, `reply_empty`, `reply_malformed`); such a
     candidate has no verdict and is kept because it was paid for. `verdicts` are in the order in which they were
-    given; the last definite one holds.
+    given; the last definite one holds. `tokens` are the completion tokens, reasoning included, of every call for the
+    answer of one model; none where several wrote it together.
     """
 
     position: int
@@ -41,6 +42,7 @@ class Candidate:
     rounds: tuple[Round, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     fault: str | None = None
+    tokens: int | None = None
 
     @property
     def outcome(self) -> Outcome:

@@ -5,11 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kat_data.domain.candidate import Candidate
+from kat_data.domain.directive import directive
 from kat_data.domain.history import Step, as_text, is_recorded, steps
-from kat_data.domain.mode import ModeChoice, Vote
+from kat_data.domain.intent import Intent
+from kat_data.domain.measurement import ModeMeasurement
+from kat_data.domain.mode import Mode, ModeChoice, Vote
 from kat_data.domain.pass_rate import PassRate
 from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
 from kat_data.domain.sample import Sample, Turn
+from kat_data.domain.score import Score
 from kat_data.domain.soft_label import SoftLabel, with_soft_label
 from kat_data.domain.stratum import Labels
 from kat_data.domain.tag import Tag, TagSummary
@@ -29,13 +33,13 @@ class Further:
 class Draft:
     """A query on its way to a sample.
 
-    `responses` is how many samples it is to bring: beyond the first they differ in the last turn (`further`). A
-    `paired` one is accepted as a query–verifier pair, without an answer.
-    `turns` are finished, each with the hash of its history in `lineages`; votes, choice, candidates, `accepted` (a
-    candidate's position), the judge analysis and `results` belong to the turn under work, whose index is `len(turns)`.
-    `results` are what the accepted answer's calls gave, one for each, or none as long as nothing was made of them.
-    `equipment` are tools that the recipe adds to a query that has none.
-    Where there is a soft label, `query` is the run's own copy, with the label as its reference.
+    `turns` are finished, each with the hash of its history in `lineages`; votes, choice, measurement, candidates,
+    `accepted` (a candidate's position), scores, the judge analysis and `results` belong to the turn under work, whose
+    index is `len(turns)`. `results` are what the accepted answer's calls gave, one for each, or none as long as nothing
+    was made of them. An `intent` stands in what models are sent and samples hold, and never in the query; `equipment`
+    are tools that the recipe adds to a query that has none. Where there is a soft label, `query` is the run's own copy,
+    with the label as its reference. `responses` is how many samples the query is to bring: beyond the first they differ
+    in the last turn (`further`). A `paired` one is accepted as a query–verifier pair, without an answer.
     """
 
     query: Query
@@ -44,12 +48,15 @@ class Draft:
     summary: TagSummary | None = None
     soft_label: SoftLabel | None = None
     pass_rate: PassRate | None = None
+    intent: Intent | None = None
     turns: tuple[Turn, ...] = ()
     lineages: tuple[str, ...] = ()
     votes: tuple[Vote, ...] = ()
     choice: ModeChoice | None = None
+    measurement: ModeMeasurement | None = None
     candidates: tuple[Candidate, ...] = ()
     accepted: int | None = None
+    scores: tuple[Score, ...] = ()
     judge_analysis: str | None = None
     further: tuple[Further, ...] = ()
     paired: bool = False
@@ -69,7 +76,8 @@ class Draft:
     @property
     def user_text(self) -> str:
         """The user's last message: what the turn under work answers, or what led to the results that it answers."""
-        return self.query.user_turns[self._user]
+        text = self.query.user_turns[self._user]
+        return self.intent.in_user(text, self._user) if self.intent else text
 
     @property
     def _user(self) -> int:
@@ -79,6 +87,18 @@ class Draft:
     @property
     def _is_last_user(self) -> bool:
         return self._user + 1 == len(self.query.user_turns)
+
+    @property
+    def system(self) -> str | None:
+        """The system text that models are sent, if there is one."""
+        return self.intent.in_system(self.query.system) if self.intent else self.query.system
+
+    @property
+    def wish(self) -> Mode | None:
+        """The mode that the user asks for at the turn under work, none where there is no such wish."""
+        if self.intent and self.intent.governs(self._user):
+            return self.intent.mode
+        return directive(self.user_text)
 
     @property
     def is_last_turn(self) -> bool:
@@ -124,7 +144,7 @@ class Draft:
 
         System, finished turns (answers, calls and results, never thinking), the user's message.
         """
-        messages = [Message(role=Role.SYSTEM, content=self.query.system)] if self.query.system else []
+        messages = [Message(role=Role.SYSTEM, content=self.system)] if self.system else []
         for turn in self.turns:
             messages += _seen(turn)
         if not self.answers_results:
@@ -191,6 +211,7 @@ class Draft:
             summary=self.summary,
             soft_label=self.soft_label,
             pass_rate=self.pass_rate,
+            intent=self.intent,
             turns=(*self.turns, turn),
             lineages=(*self.lineages, self._turn_lineage()),
         )
@@ -208,29 +229,30 @@ class Draft:
     def _turn_lineage(self) -> str:
         """Hash what led to the turn.
 
-        Votes, choice, candidates with their calls and outcomes, acceptance, judge analysis, results.
+        Votes, choice, candidates with their calls and outcomes, acceptance, judge analysis; and what only some recipes
+        ask for, where it is there.
         """
         candidates = [
             (c.position, c.calls, c.fault, [(v.verifier, v.outcome, v.status) for v in c.verdicts])
             for c in self.candidates
         ]
-        known = (self.votes, self.choice, candidates, self.accepted, self.judge_analysis)
-        return content_hash((*known, self.results) if self.results else known).hex()
+        extras = [fact for fact in (self.measurement, self.scores, self.results) if fact]
+        return content_hash((self.votes, self.choice, candidates, self.accepted, self.judge_analysis, *extras)).hex()
 
     @property
     def lineage(self) -> bytes:
-        """The 32-byte hash over the query, its labels, its pass rate and every finished turn.
+        """The 32-byte hash over the query, what is known of it, and every finished turn.
 
         Equal lineage = the same history.
         """
-        measured = [fact for fact in (self.soft_label, self.pass_rate) if fact is not None]
-        return content_hash((self.query.hash.hex(), self.tags, self.lineages, *measured))
+        extras = [fact for fact in (self.soft_label, self.pass_rate, self.intent) if fact is not None]
+        return content_hash((self.query.hash.hex(), self.tags, self.lineages, *extras))
 
     def sample(self) -> Sample:
         """Return the sample once every turn is finished."""
         if self.answers_results or self._user != len(self.query.user_turns):
             raise ValueError("turns are missing")
-        return Sample(system=self.query.system, tools=self.tools, turns=self.turns)
+        return Sample(system=self.system, tools=self.tools, turns=self.turns)
 
 
 def _seen(turn: Turn) -> Iterator[Message]:

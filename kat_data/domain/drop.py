@@ -57,6 +57,8 @@ class DropReason(StrEnum):
     TOO_EASY = "too_easy", "The policy answers the query right more often than the recipe keeps."
     TOO_HARD = "too_hard", "The policy answers the query right less often than the recipe keeps."
     UNMEASURED = "unmeasured", "Too few of the policy's answers could be decided for a pass rate."
+    NO_SCORE = "no_score", "No rewarder gave usable scores."
+    LOW_SCORE = "low_score", "The best accepted answer scores less than the recipe asks for."
     NO_JUDGE_ANALYSIS = "no_judge_analysis", "No model wrote a usable judge analysis."
 
 

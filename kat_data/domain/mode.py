@@ -35,6 +35,7 @@ class ModeOrigin(StrEnum):
     RANDOM = "random"
     DIRECTIVE = "directive"
     ROUTE = "route"
+    MEASUREMENT = "measurement"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,14 +7,16 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from kat_data.domain.call import CallRequest, FinishReason, Price, Reply, Sampling
+from kat_data.domain.call import Api, CallRequest, FinishReason, Price, Reply, Sampling
 from kat_data.domain.query import Message, Role
 from kat_data.errors import BadReply, ReplyCut, ReplyEmpty, ReplyMalformed
 from kat_data.llm.gateway import Gateway
-from kat_data.llm.model import Answer, Structure, Structured
+from kat_data.llm.model import Answer, Rewards, Structure, Structured
+from kat_data.llm.reward_wire import unit_rewards
 from kat_data.llm.structure import read_structure, schema_of
 
 _FREE = Price()
+_NO_SAMPLING = Sampling(max_tokens=0)  # reward models draw nothing
 _REPAIR = (
     "That is not a valid answer: {problem}. Answer again with nothing but one JSON object that follows this schema: "
     "{schema}"
@@ -26,7 +28,8 @@ class BoundModel:
     """One member of a role, as stages see it (`model.Model`).
 
     `attempts` bounds the calls for one answer: a cut or empty reply is asked for again under the next attempt, and a
-    structured reply that cannot be read gets one repair beside them.
+    structured reply that cannot be read gets one repair beside them. A model of another `api` than chat scores answers;
+    `heads` name its numbers.
     """
 
     gateway: Gateway
@@ -38,6 +41,12 @@ class BoundModel:
     native_tools: bool = False
     native_reasoning: bool = False
     attempts: int = 2
+    api: Api = Api.CHAT
+    heads: tuple[str, ...] = ()
+
+    @property
+    def gives_rewards(self) -> bool:
+        return self.api is not Api.CHAT
 
     async def chat(
         self, messages: Sequence[Message], *, sample: int = 0, tools: tuple[dict[str, Any], ...] = ()
@@ -47,7 +56,7 @@ class BoundModel:
             reply = await inquiry.ask(tuple(messages))
             fault = _fault(reply)
             if fault is None:
-                return Answer(reply=reply, calls=inquiry.calls)
+                return Answer(reply=reply, calls=inquiry.calls, tokens=inquiry.tokens)
             inquiry.bear(fault)
 
     async def ask(
@@ -62,16 +71,27 @@ class BoundModel:
                 continue
             try:
                 value = read_structure(schema, reply.text)
-                return Structured(value=value, calls=inquiry.calls, usage=reply.usage)
+                return Structured(value=value, calls=inquiry.calls, tokens=inquiry.tokens)
             except ValueError as error:
                 if len(conversation) > len(messages):
                     raise ReplyMalformed(
-                        f"{self.name} does not follow the schema: {error}", calls=inquiry.calls
+                        f"{self.name} does not follow the schema: {error}", calls=inquiry.calls, tokens=inquiry.tokens
                     ) from error
                 conversation += _repair(reply, schema, str(error))
 
     def once(self) -> "BoundModel":
         return replace(self, attempts=1)
+
+    async def reward(self, messages: Sequence[Message]) -> Rewards:
+        inquiry = _Inquiry(self, 0)
+        values = unit_rewards(await inquiry.ask(tuple(messages)), self.api)
+        heads = self.heads or (("reward",) if len(values) == 1 else tuple(f"reward_{n}" for n in range(len(values))))
+        if len(heads) != len(values):
+            raise ReplyMalformed(
+                f"{self.name} gives {len(values)} rewards, and the recipe names {len(heads)} heads",
+                calls=inquiry.calls,
+            )
+        return Rewards(values=dict(zip(heads, values, strict=True)), calls=inquiry.calls)
 
 
 class _Inquiry:
@@ -91,6 +111,7 @@ class _Inquiry:
         self._schema = schema
         self._bad = 0
         self._keys: list[str] = []
+        self.tokens = 0
 
     @property
     def calls(self) -> tuple[str, ...]:
@@ -102,25 +123,28 @@ class _Inquiry:
             model=model.name,
             revision=model.revision,
             messages=messages,
-            sampling=model.sampling,
+            sampling=_NO_SAMPLING if model.gives_rewards else model.sampling,
             tools=self._tools,
             schema=self._schema,
             sample=self._sample,
             attempt=len(self._keys),
+            api=model.api,
         )
         try:
             reply = await model.gateway.call(model.endpoint, request, price=model.price)
         except BadReply as error:
-            error.calls = self.calls
+            error.calls, error.tokens = self.calls, self.tokens
             raise
         self._keys.append(request.key.hex())
+        self.tokens += reply.usage.completion_tokens
         return reply
 
     def bear(self, fault: type[BadReply]) -> None:
         """Count a bad reply; raises it once the attempts are used up."""
         self._bad += 1
         if self._bad >= self._model.attempts:
-            raise fault(f"{self._model.name}: {_SENTENCES[fault]}, in each of {self._bad} attempts", calls=self.calls)
+            message = f"{self._model.name}: {_SENTENCES[fault]}, in each of {self._bad} attempts"
+            raise fault(message, calls=self.calls, tokens=self.tokens)
 
 
 _SENTENCES: dict[type[BadReply], str] = {

@@ -10,6 +10,10 @@ from typing import Any
 import aiohttp
 import orjson
 
+from kat_data.domain.call import Api, CallRequest, Sampling
+from kat_data.domain.query import Message, Role
+from kat_data.llm.reward_wire import read_rewards, reward_body
+
 _SCHEMA = {
     "type": "object",
     "properties": {"sum": {"type": "integer"}},
@@ -38,12 +42,19 @@ class Check:
     problem: str = ""
 
 
-async def check_model(endpoint: str, url: str, model: str, *, api_key: str | None, patience: float = 60.0) -> Check:
-    """Ask the endpoint for a few tokens of `model`, in three small calls; never raises for what the endpoint does."""
+async def check_model(
+    endpoint: str, url: str, model: str, *, api_key: str | None, patience: float = 60.0, api: Api = Api.CHAT
+) -> Check:
+    """Ask the endpoint for a few tokens of `model`, in three small calls; never raises for what the endpoint does.
+
+    A model of another `api` than chat is asked to score one answer.
+    """
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     limit = aiohttp.ClientTimeout(total=patience)
     async with aiohttp.ClientSession(headers=headers, timeout=limit) as session:
         base = url.rstrip("/")
+        if api is not Api.CHAT:
+            return await _check_rewards(session, endpoint, base, model, api)
         start = time.monotonic()
         status, answer = await _post(session, base, {**_question(model), "logprobs": True})
         seconds = time.monotonic() - start
@@ -76,6 +87,38 @@ async def check_model(endpoint: str, url: str, model: str, *, api_key: str | Non
 def _question(model: str) -> dict[str, Any]:
     message = {"role": "user", "content": "Answer with the sum of 2 and 3 as JSON."}
     return {"model": model, "messages": [message], "max_tokens": 32, "temperature": 0}
+
+
+async def _check_rewards(session: aiohttp.ClientSession, endpoint: str, base: str, model: str, api: Api) -> Check:
+    question = Message(role=Role.USER, content="What is 2 + 3?"), Message(role=Role.ASSISTANT, content="5")
+    request = CallRequest(model=model, messages=question, sampling=Sampling(max_tokens=0), api=api)
+    start = time.monotonic()
+    status, problem = await _score(session, f"{base.removesuffix('/v1')}/{api}", request)
+    return Check(
+        endpoint=endpoint,
+        model=model,
+        reachable=status != 0,
+        usable=not problem,
+        seconds=None if problem else round(time.monotonic() - start, 3),
+        listed=await _model_card(session, base, model) is not None if status else None,
+        problem=problem,
+    )
+
+
+async def _score(session: aiohttp.ClientSession, target: str, request: CallRequest) -> tuple[int, str]:
+    """Return the status, 0 where there was none, and what is wrong with the answer."""
+    headers = {"Content-Type": "application/json"}
+    try:
+        async with session.post(target, data=reward_body(request), headers=headers) as response:
+            body = await response.read()
+            if response.status != 200:
+                return response.status, _problem(target, response.status, body[:200].decode("utf-8", "replace"))
+            read_rewards(orjson.loads(body), request)
+            return 200, ""
+    except (TimeoutError, aiohttp.ClientError) as error:
+        return 0, _problem(target, 0, getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    except ValueError as error:
+        return 200, f"{target}: {error}"
 
 
 async def _follows_schema(session: aiohttp.ClientSession, base: str, model: str) -> bool:

@@ -12,11 +12,12 @@ import orjson
 from yarl import URL
 
 from kat_data.clock import Clock, SystemClock
-from kat_data.domain.call import CallRequest, Reply
+from kat_data.domain.call import Api, CallRequest, Reply
 from kat_data.errors import EndpointRefused, RecipeError, RequestRejected
 from kat_data.llm.client import Transient
 from kat_data.llm.openai_stream import gather
 from kat_data.llm.openai_wire import read_reply, request_body
+from kat_data.llm.reward_wire import read_rewards, reward_body
 
 _CONNECT_SECONDS = 10.0
 # uvicorn drops idle connections after five seconds; a request that meets a dropped one might be paid twice.
@@ -31,7 +32,7 @@ _REJECTED = frozenset({400, 413, 422})
 
 
 class OpenAIClient:
-    """Sends each request once to POST {url}/chat/completions.
+    """Sends each request once to POST {url}/chat/completions, or to the path of the API that it names.
 
     The key never leaves the request's header: no error text holds it. `key_variable` names where it came from, for the
     line that a refused user reads; `RecipeError` refuses a key that no header can hold. Replies longer than
@@ -51,7 +52,7 @@ class OpenAIClient:
         clock: Clock | None = None,
     ) -> None:
         self._name = name
-        self._target = _target(name, url)
+        self._targets = _targets(name, url)
         check_key(name, api_key, key_variable)
         self._clock = clock or SystemClock()
         self._api_key = api_key
@@ -62,12 +63,14 @@ class OpenAIClient:
 
     async def complete(self, request: CallRequest) -> Reply:
         stream = request.sampling.max_tokens > self._stream_above
-        body = request_body(request, stream=stream)
+        chats = request.api is Api.CHAT
+        body = request_body(request, stream=stream) if chats else reward_body(request)
         try:
-            async with await self._sent(body) as response:
+            async with await self._sent(self._targets[request.api], body) as response:
                 if response.status != 200:
                     raise self._refusal(response, await response.read())
-                return read_reply(await _document(response), request)
+                document = await _document(response)
+                return read_reply(document, request) if chats else read_rewards(document, request)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._broken(error) from error
         except ValueError as error:
@@ -78,9 +81,9 @@ class OpenAIClient:
             await self._session.close()
             self._session = None
 
-    async def _sent(self, body: bytes) -> aiohttp.ClientResponse:
+    async def _sent(self, target: URL, body: bytes) -> aiohttp.ClientResponse:
         try:
-            return await self._opened().post(self._target, data=body, allow_redirects=False)
+            return await self._opened().post(target, data=body, allow_redirects=False)
         except ValueError as error:  # aiohttp's for a URL or a header that it cannot write: nothing has left
             says = self._clean(str(error))
             raise EndpointRefused(f"{self._where} cannot be asked ({says}): correct its URL or key") from error
@@ -156,7 +159,7 @@ class OpenAIClient:
 
     @property
     def _where(self) -> str:
-        return f"endpoint {self._name} ({self._target.origin()})"
+        return f"endpoint {self._name} ({self._targets[Api.CHAT].origin()})"
 
     @property
     def _key_advice(self) -> str:
@@ -165,11 +168,13 @@ class OpenAIClient:
         return f"set {self._key_variable} to a valid key"
 
 
-def _target(name: str, url: str) -> URL:
+def _targets(name: str, url: str) -> dict[Api, URL]:
     with suppress(ValueError):
-        target = URL(url.rstrip("/") + "/chat/completions")
-        if target.scheme in {"http", "https"} and target.host:
-            return target
+        base = url.rstrip("/")
+        root = base.removesuffix("/v1")  # servers have what is not OpenAI's beside /v1
+        chat = URL(f"{base}/chat/completions")
+        if chat.scheme in {"http", "https"} and chat.host:
+            return {Api.CHAT: chat} | {api: URL(f"{root}/{api}") for api in Api if api is not Api.CHAT}
     raise RecipeError(f"endpoint {name} has no usable URL ({url!r}): write one such as http://127.0.0.1:8000/v1")
 
 

@@ -30,7 +30,7 @@ def request_body(request: CallRequest, *, stream: bool = False) -> bytes:
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": _messages(request.messages),
+        "messages": wire_messages(request.messages),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
@@ -95,7 +95,7 @@ def split_thinking(text: str) -> tuple[str, str]:
     return thinking.strip(), rest.lstrip()
 
 
-def _messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
+def wire_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Messages in OpenAI's fields; the ids of calls are made from their places, and results refer to them."""
     made: list[dict[str, Any]] = []
     waiting: deque[dict[str, Any]] = deque()

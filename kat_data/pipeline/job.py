@@ -14,6 +14,7 @@ from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.held import Held
 from kat_data.domain.states import ItemState
 from kat_data.errors import KatError, LeaseLost, RecipeError, RunStopped
+from kat_data.pipeline.casting import cast_for
 from kat_data.pipeline.mixture import Round
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.tracing import TracedModel
@@ -120,9 +121,8 @@ class RunJob:
 
     async def _try(self, stage: Stage, claim: Claim) -> Done:
         trace: list[str] = []
-        models = {
-            role: tuple(TracedModel(model, trace) for model in members) for role, members in self._tools.models.items()
-        }
+        cast = cast_for(self._tools.models, claim.draft.query.category)
+        models = {role: tuple(TracedModel(model, trace) for model in members) for role, members in cast.items()}
         started_at, start = self._clock.now(), self._clock.monotonic()
         result: Draft | Dropped | Held | Exception
         error = None

@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from kat_data.domain.category import Category
 from kat_data.errors import RecipeError
 from kat_data.llm.prompts.prompt import load_prompt
 from kat_data.pipeline.recipe_checks import (
@@ -188,7 +189,9 @@ def recipe_schema() -> dict[str, Any]:
             },
         ]
     schema["properties"]["stages"] = {"type": "array", "minItems": 1, "items": {"anyOf": options}}
-    schema["properties"]["roles"]["propertyNames"] = {"enum": list(ROLES)}
+    schema["properties"]["roles"]["propertyNames"] = {
+        "enum": [*ROLES, *(f"{role}.{category}" for role in ROLES for category in Category)]
+    }
     return schema
 
 

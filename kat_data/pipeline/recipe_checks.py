@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from pydantic_core import PydanticCustomError
 
+from kat_data.domain.call import Api
 from kat_data.domain.category import Category
-from kat_data.pipeline.recipe_parts import ModelSpec, OutputSpec, QuerySpec, Roles
+from kat_data.pipeline.recipe_parts import MemberSpec, ModelSpec, OutputSpec, QuerySpec, Roles
 from kat_data.stages.pass_rate import MeasurePassRate
 from kat_data.stages.select import Select
 from kat_data.stages.stage import Stage
@@ -27,6 +28,8 @@ ROLES = (
     "judge",
     "panel",
     "policy",
+    "rewarder",
+    "paraphraser",
 )
 POLICY = "policy"
 # What a snapshot cannot do without: where accepted answers, or their judge analyses, come from.
@@ -56,20 +59,32 @@ def model_problems(models: Mapping[str, ModelSpec], earlier: Mapping[str, Any]) 
 
 
 def role_problems(roles: Roles, earlier: Mapping[str, Any]) -> Iterator[str]:
-    """Every role is known, and its members name models."""
+    """Every role is known, also as `role.category`, and its members name models."""
     for role, members in roles.items():
-        if role not in ROLES:
-            yield f"unknown role `{role}`{nearest(role, ROLES)}"
-        for member in members:
-            if "models" in earlier and member.model not in earlier["models"]:
-                yield f"role `{role}`: unknown model `{member.model}`{nearest(member.model, earlier['models'])}"
-            elif role == POLICY and "models" in earlier and not earlier["models"][member.model].revision:
-                yield (
-                    f"role `{role}`: model `{member.model}` has no revision: set models.{member.model}.revision to its "
-                    "checkpoint's hash, or pass rates would go stale in silence"
-                )
-        if role == POLICY and len(members) > 1:
+        base, _, category = role.partition(".")
+        if base not in ROLES:
+            yield f"unknown role `{role}`{nearest(base, ROLES)}"
+        elif category and category not in set(Category):
+            yield f"role `{role}`: unknown category `{category}`{nearest(category, Category)}"
+        elif category and not roles.get(base):
+            yield f"role `{role}`: add `{base}`, too, for the other categories"
+        if base == POLICY and len(members) > 1:
             yield f"role `{role}` holds one model: measure another checkpoint in a run of its own"
+        for member in members if "models" in earlier else ():
+            yield from _member_problems(role, base, member, earlier["models"])
+
+
+def _member_problems(role: str, base: str, member: MemberSpec, models: Mapping[str, ModelSpec]) -> Iterator[str]:
+    model = models.get(member.model)
+    if model is None:
+        yield f"role `{role}`: unknown model `{member.model}`{nearest(member.model, models)}"
+    elif base == POLICY and not model.revision:
+        yield (
+            f"role `{role}`: model `{member.model}` has no revision: set models.{member.model}.revision to its "
+            "checkpoint's hash, or pass rates would go stale in silence"
+        )
+    elif model.api is not Api.CHAT and base != "rewarder":
+        yield f"role `{role}`: model `{member.model}` is a reward model: only `rewarder` can have it"
 
 
 def stage_problems(stages: Sequence[Stage], earlier: Mapping[str, Any]) -> Iterator[str]:
@@ -78,13 +93,17 @@ def stage_problems(stages: Sequence[Stage], earlier: Mapping[str, Any]) -> Itera
     for name in dict.fromkeys(name for name in names if names.count(name) > 1):
         yield f"stage `{name}` stands twice"
     for stage in stages:
-        behind = names[names.index(stage.name) + 1 :]
+        place = names.index(stage.name)
+        before, behind = names[:place], names[place + 1 :]
         for group in stage.follows:
             if not set(group) & set(names):
                 yield f"stage `{stage.name}` needs the stage {_either(group)} before it"
             for name in group:
                 if name in behind:
                     yield f"stage `{stage.name}` stands before `{name}`: put it behind"
+        for name in stage.precedes:
+            if name in before:
+                yield f"stage `{stage.name}` stands behind `{name}`: put it before"
         for role in stage.needed_roles():
             if "roles" in earlier and not earlier["roles"].get(role):
                 yield f"stage `{stage.name}` needs the role `{role}`: add it under `roles`"

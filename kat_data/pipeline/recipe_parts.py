@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from kat_data.domain.call import Api
 from kat_data.domain.category import Category
 
 
@@ -58,6 +59,10 @@ class ModelSpec(Part):
     price: PriceSpec = PriceSpec()
     native_tools: bool = Field(False, description="The endpoint takes `tools` and returns tool calls.")
     native_reasoning: bool = Field(False, description="The model thinks by itself and returns its reasoning.")
+    api: Api = Field(
+        Api.CHAT, description="How it is asked: `chat`, or `classify`, `score`, `pooling` for a reward model."
+    )
+    heads: tuple[str, ...] = Field((), description="Names of what a reward model scores, in its order.")
     send_seed: bool = Field(True, description="Send a seed with each call, for endpoints that take one.")
 
 

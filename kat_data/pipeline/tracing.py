@@ -6,7 +6,7 @@ from typing import Any
 from kat_data.domain.call import Sampling
 from kat_data.domain.query import Message
 from kat_data.errors import BadReply
-from kat_data.llm.model import Answer, Model, Structure, Structured
+from kat_data.llm.model import Answer, Model, Rewards, Structure, Structured
 
 
 class TracedModel:
@@ -36,6 +36,10 @@ class TracedModel:
     def native_reasoning(self) -> bool:
         return self._model.native_reasoning
 
+    @property
+    def gives_rewards(self) -> bool:
+        return self._model.gives_rewards
+
     async def chat(
         self, messages: Sequence[Message], *, sample: int = 0, tools: tuple[dict[str, Any], ...] = ()
     ) -> Answer:
@@ -60,6 +64,15 @@ class TracedModel:
 
     def once(self) -> "TracedModel":
         return TracedModel(self._model.once(), self._trace)
+
+    async def reward(self, messages: Sequence[Message]) -> Rewards:
+        try:
+            rewards = await self._model.reward(messages)
+        except BadReply as error:
+            self._note(error.calls)
+            raise
+        self._note(rewards.calls)
+        return rewards
 
     def _note(self, calls: Iterable[str]) -> None:
         self._trace.extend(call for call in calls if call not in self._trace)

@@ -105,4 +105,6 @@ def _member(recipe: Recipe, member: MemberSpec, gateway: Gateway) -> BoundModel:
         native_tools=model.native_tools,
         native_reasoning=model.native_reasoning,
         attempts=recipe.reply_attempts,
+        api=model.api,
+        heads=model.heads,
     )

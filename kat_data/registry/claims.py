@@ -76,8 +76,13 @@ OUTPUT_COLUMNS = {
     "rollouts": "run_id, query_id, position, mode, outcome, status, tokens, call, evidence",
     "turns": "run_id, query_id, turn, mode, origin, margin, accepted, judge_analysis, results",
     "further": "run_id, query_id, turn, position, judge_analysis",
+    "intents": "run_id, query_id, turn, mode, place, text, wording, call",
+    "mode_measurements": "run_id, query_id, turn, chosen, chosen_by, preferred, off_n, off_correct, off_undecided, "
+    "off_tokens, on_n, on_correct, on_undecided, on_tokens",
+    "scores": "run_id, query_id, turn, position, candidate, rewarder, dimension, value, reason, call",
     "votes": "run_id, query_id, turn, position, model, mode, reason, call",
-    "candidates": "run_id, query_id, turn, position, mode, model, thinking, answer, tool_calls, rounds, calls, fault",
+    "candidates": "run_id, query_id, turn, position, mode, model, thinking, answer, tool_calls, rounds, calls, fault, "
+    "tokens",
     "verdicts": "run_id, query_id, turn, position, number, verifier, outcome, status, reward, evidence",
     "samples": "hash, run_id, query_id, number, mode, sample, lineage",
 }

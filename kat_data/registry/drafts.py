@@ -11,11 +11,14 @@ from psycopg.rows import dict_row
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.codec import from_python
 from kat_data.domain.draft import Draft, Further
+from kat_data.domain.intent import Intent
+from kat_data.domain.measurement import ModeMeasurement, Trials
 from kat_data.domain.mode import Mode, ModeChoice, Vote
 from kat_data.domain.pair import Pair, pair_of
 from kat_data.domain.pass_rate import PassRate, Rollout
 from kat_data.domain.query import Query
 from kat_data.domain.sample import Sample
+from kat_data.domain.score import Score
 from kat_data.domain.soft_label import LabelAnswer, SoftLabel
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.verdict import Verdict
@@ -31,10 +34,13 @@ FACT_TABLES = (
     "soft_label_answers",
     "pass_rates",
     "rollouts",
+    "intents",
     "turns",
     "votes",
+    "mode_measurements",
     "candidates",
     "verdicts",
+    "scores",
     "further",
 )
 
@@ -57,11 +63,18 @@ def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
         rows["tag_summaries"].append({**key, **_record(after.summary)})
     _label_facts(key, before, after, rows)
     _pass_rate_facts(key, before, after, rows)
+    if after.intent is not None and before.intent is None:
+        call = after.intent.call and _bytea(after.intent.call)
+        rows["intents"].append({**key, **_record(after.intent), "call": call})
     for position, vote in enumerate(after.votes[len(before.votes) :], len(before.votes)):
         rows["votes"].append({**turn_key, "position": position, **_record(vote), "call": _bytea(vote.call)})
     if _turn_state(after) != _turn_state(before):
         rows["turns"].append({**turn_key, **_turn_state(after)})
+    if after.measurement is not None and before.measurement is None:
+        rows["mode_measurements"].append({**turn_key, **_measurement_row(after.measurement)})
     _candidate_facts(turn_key, before, after, rows)
+    for position, score in enumerate(after.scores[len(before.scores) :], len(before.scores)):
+        rows["scores"].append({**turn_key, "position": position, **_record(score), "call": _bytea(score.call)})
     for one in after.further:
         if one not in before.further:
             rows["further"].append({**turn_key, **_record(one)})
@@ -110,6 +123,15 @@ def _pass_rate_facts(key: Row, before: Draft, after: Draft, rows: dict[str, list
         {**key, "position": position, **_record(rollout), "call": _bytea(rollout.call)}
         for position, rollout in enumerate(rate.rollouts)
     ]
+
+
+def _measurement_row(found: ModeMeasurement) -> Row:
+    counts = {
+        f"{mode}_{name}": value
+        for mode, trials in (("off", found.off), ("on", found.on))
+        for name, value in _record(trials).items()
+    }
+    return {"chosen": found.chosen, "chosen_by": found.chosen_by, "preferred": found.preferred, **counts}
 
 
 def _candidate_facts(turn_key: Row, before: Draft, after: Draft, rows: dict[str, list[Row]]) -> None:
@@ -180,12 +202,13 @@ def _by_query(rows: Sequence[Row]) -> dict[int, list[Row]]:
 
 
 def _draft(query: Query, turn: int, facts: Mapping[str, list[Row]]) -> Draft:
-    summary = facts["tag_summaries"]
+    summary, intents = facts["tag_summaries"], facts["intents"]
     draft = Draft(
         query=query,
         tags=tuple(from_python(Tag, _fields(Tag, row, call=row["call"].hex())) for row in _in_order(facts["tags"])),
         summary=from_python(TagSummary, _fields(TagSummary, summary[0])) if summary else None,
         pass_rate=_pass_rate(facts),
+        intent=_intent(intents[0]) if intents else None,
     )
     if label := _soft_label(facts):
         draft = draft.labelled(label)
@@ -209,21 +232,32 @@ def _pass_rate(facts: Mapping[str, list[Row]]) -> PassRate | None:
 
 
 def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft:
-    states, votes, candidates, verdicts, further = (
+    states, votes, measurements, candidates, verdicts, scores, further = (
         [row for row in facts[table] if row["turn"] == turn]
-        for table in ("turns", "votes", "candidates", "verdicts", "further")
+        for table in ("turns", "votes", "mode_measurements", "candidates", "verdicts", "scores", "further")
     )
     state = states[0] if states else dict.fromkeys(("mode", "accepted", "judge_analysis", "results"))
     return replace(
         draft,
         votes=tuple(from_python(Vote, _fields(Vote, row, call=row["call"].hex())) for row in _in_order(votes)),
         choice=from_python(ModeChoice, _fields(ModeChoice, state)) if state["mode"] else None,
+        measurement=_measurement(measurements[0]) if measurements else None,
         candidates=tuple(_candidate(row, verdicts) for row in _in_order(candidates)),
         accepted=state["accepted"],
+        scores=tuple(from_python(Score, _fields(Score, row, call=row["call"].hex())) for row in _in_order(scores)),
         judge_analysis=state["judge_analysis"],
         further=tuple(from_python(Further, _fields(Further, row)) for row in _in_order(further)),
         results=None if state["results"] is None else tuple(state["results"]),
     )
+
+
+def _intent(row: Row) -> Intent:
+    return from_python(Intent, _fields(Intent, row, call=row["call"].hex() if row["call"] else None))
+
+
+def _measurement(row: Row) -> ModeMeasurement:
+    trials = {mode: {name: row[f"{mode}_{name}"] for name in Trials.__dataclass_fields__} for mode in ("off", "on")}
+    return from_python(ModeMeasurement, _fields(ModeMeasurement, row, **trials))
 
 
 def _in_order(rows: Sequence[Row]) -> list[Row]:

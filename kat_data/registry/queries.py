@@ -183,11 +183,14 @@ FACT_ORDER = {
     "soft_label_answers": "position",
     "pass_rates": "query_id",
     "rollouts": "position",
+    "intents": "turn",
     "turns": "turn",
     "votes": "turn, position",
+    "mode_measurements": "turn",
     "candidates": "turn, position",
     "verdicts": "turn, position, number",
     "further": "turn, position",
+    "scores": "turn, position",
     "stage_attempts": "id",
 }
 

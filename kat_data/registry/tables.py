@@ -9,7 +9,8 @@ runs ─< work_items                the queue: one row per (run, query)
         ├─< tags, tag_summaries   once per query
         ├─< soft_labels, soft_label_answers
         ├─< pass_rates, rollouts  of one policy revision
-        └─< turns ─< votes, candidates ─< verdicts, further
+        ├─< intents               directives that the run added to a query
+        └─< turns ─< votes, mode_measurements, candidates ─< verdicts, scores, further
 runs ─< samples ─< snapshot_rows >─ snapshots
 calls                             the ledger, shared by all runs
 """
@@ -390,6 +391,29 @@ votes = Table(
     _item_key(),
 )
 
+intents = Table(
+    "intents",
+    metadata,
+    *_item_columns(turn=True),
+    _need("mode", Text),
+    _need("place", Text),
+    _need("text", Text),
+    _need("wording", Text),
+    Column("call", LargeBinary),
+    _item_key(),
+)
+
+mode_measurements = Table(
+    "mode_measurements",
+    metadata,
+    *_item_columns(turn=True),
+    _need("chosen", Text),
+    _need("chosen_by", Text),
+    Column("preferred", Text),
+    *(_need(f"{mode}_{count}", Integer) for mode in ("off", "on") for count in ("n", "correct", "undecided", "tokens")),
+    _item_key(),
+)
+
 candidates = Table(
     "candidates",
     metadata,
@@ -403,6 +427,7 @@ candidates = Table(
     _need("rounds", JSON),
     _need("calls", ARRAY(LargeBinary)),
     Column("fault", Text),
+    Column("tokens", Integer),  # none where several models wrote it together
     _item_key(),
 )
 
@@ -417,6 +442,20 @@ verdicts = Table(
     _need("status", Text),
     Column("reward", Double),
     _need("evidence", JSON),
+    _item_key(),
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    *_item_columns(turn=True),
+    Column("position", SmallInteger, primary_key=True),
+    _need("candidate", SmallInteger),
+    _need("rewarder", Text),
+    _need("dimension", Text),
+    _need("value", Double),
+    _need("reason", Text),
+    _need("call", LargeBinary),
     _item_key(),
 )
 

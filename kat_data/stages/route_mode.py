@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from kat_data.domain.directive import directive
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin
@@ -28,7 +27,7 @@ class RouteMode(Stage):
         return super().applies(draft) and draft.choice is None
 
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
-        if wish := directive(draft.user_text):
+        if wish := draft.wish:
             return replace(draft, choice=ModeChoice(mode=wish, origin=ModeOrigin.DIRECTIVE))
         return replace(draft, choice=ModeChoice(mode=self._mode(draft), origin=ModeOrigin.ROUTE))
 

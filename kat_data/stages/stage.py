@@ -95,6 +95,7 @@ class Stage(BaseModel, ABC):
     per_turn: ClassVar[bool] = True
     observes: ClassVar[bool] = False
     follows: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    precedes: ClassVar[tuple[str, ...]] = ()
 
     only: tuple[Category, ...] = ()
 

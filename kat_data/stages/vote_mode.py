@@ -6,7 +6,6 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from kat_data.domain.directive import directive
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
@@ -36,7 +35,7 @@ class VoteMode(Stage):
         return super().applies(draft) and draft.choice is None
 
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
-        if wish := directive(draft.user_text):
+        if wish := draft.wish:
             return replace(draft, choice=ModeChoice(mode=wish, origin=ModeOrigin.DIRECTIVE))
         if mode := self._random(draft, tools.seed):
             return replace(draft, choice=ModeChoice(mode=mode, origin=ModeOrigin.RANDOM))

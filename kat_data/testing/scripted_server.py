@@ -14,6 +14,7 @@ import orjson
 from aiohttp import web
 
 from kat_data.domain.call import FinishReason, Reply
+from kat_data.hashing import fraction
 from kat_data.testing.obedient import obedient
 
 
@@ -30,6 +31,15 @@ class Fault:
 ServerScript = Callable[[dict[str, Any]], Reply | str | Fault]
 """Answers a request's decoded body with a reply, with the text of a finished one, or with a fault."""
 
+RewardScript = Callable[[dict[str, Any]], list[float]]
+"""Scores what a request's decoded body holds, one number a head."""
+
+
+def by_hash(body: dict[str, Any]) -> list[float]:
+    """Give the answer at the body's end a number from 0 to 1 that depends on its text alone."""
+    answer = body["text_2"] if "text_2" in body else body["messages"][-1]["content"]
+    return [fraction(0, answer)]
+
 
 @dataclass(slots=True, kw_only=True)
 class Statistics:
@@ -45,6 +55,7 @@ class Statistics:
 class ScriptedServer:
     """Serves POST /v1/chat/completions, GET /v1/models and GET /stats while it is entered.
 
+    Reward models are served as vLLM does, at POST /classify, /score and /pooling, with the numbers of `rewards`.
     `latency` is in seconds. With `api_key`, requests without it get 401. Faults queued by `fail` meet the next requests
     before the script is asked. `counts` has a number for every distinct body, by its SHA-256.
     """
@@ -53,6 +64,7 @@ class ScriptedServer:
         self,
         script: ServerScript = obedient,
         *,
+        rewards: RewardScript = by_hash,
         latency: float = 0.0,
         api_key: str | None = None,
         host: str = "127.0.0.1",
@@ -63,6 +75,7 @@ class ScriptedServer:
         self.bodies: list[dict[str, Any]] = []
         self.keep_bodies = True
         self._script = script
+        self._rewards = rewards
         self._latency = latency
         self._api_key = api_key
         self._host = host
@@ -83,6 +96,8 @@ class ScriptedServer:
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=2**26)
         app.router.add_post("/v1/chat/completions", self._complete)
+        for path in ("/classify", "/score", "/pooling"):
+            app.router.add_post(path, self._complete)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/stats", self._stats)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -103,15 +118,19 @@ class ScriptedServer:
         try:
             if self._api_key and request.headers.get("Authorization") != f"Bearer {self._api_key}":
                 return _error(401, "Incorrect API key provided", {})
-            body = orjson.loads(raw)
+            body: dict[str, Any] = orjson.loads(raw)
             if self.keep_bodies:
                 self.bodies.append(body)
             if self._latency:
                 await asyncio.sleep(self._latency)
-            answer = self._faults.popleft() if self._faults else self._script(body)
+            fault = self._faults.popleft() if self._faults else None
+            chats = request.path.endswith("/chat/completions")
+            answer = fault or (self._script if chats else self._rewards)(body)
             if isinstance(answer, Fault):
                 return await self._misbehave(request, answer)
             self.statistics.answered += 1
+            if isinstance(answer, list):
+                return _json(_scored(request.path, answer))
             return await _respond(request, body, answer)
         finally:
             self.statistics.in_flight -= 1
@@ -139,6 +158,17 @@ class ScriptedServer:
 
     async def _stats(self, request: web.Request) -> web.Response:
         return _json(asdict(self.statistics))
+
+
+def _scored(path: str, values: list[float]) -> dict[str, Any]:
+    """Return the numbers in the document of the path's API."""
+    entries: dict[str, dict[str, Any]] = {
+        "/classify": {"label": "LABEL_0", "probs": values, "num_classes": len(values)},
+        "/score": {"object": "score", "score": values[0]},
+        "/pooling": {"object": "pooling", "data": values},
+    }
+    usage = {"prompt_tokens": 12, "total_tokens": 12}
+    return {"object": "list", "data": [{"index": 0, **entries[path]}], "usage": usage}
 
 
 async def _respond(request: web.Request, body: dict[str, Any], answer: Reply | str) -> web.StreamResponse:

@@ -26,7 +26,7 @@ _FORMS = {VerifierKind.MATH: "math", VerifierKind.CHOICE: "choice", VerifierKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """One reply read as an answer, all texts normalised; `calls` are ledger keys, hex, `tokens` of the completion."""
+    """One reply read as an answer, all texts normalised; `calls` are ledger keys, hex, `tokens` what they wrote."""
 
     model: str
     answer: str
@@ -50,12 +50,21 @@ async def answer_turn(draft: Draft, model: Model, mode: Mode, *, position: int, 
         calls=written.calls,
         thinking=written.thinking if mode is Mode.ON else "",
         tool_calls=written.tool_calls,
+        tokens=written.tokens,
     )
 
 
 def unreadable(error: BadReply, *, model: str, mode: Mode, position: int) -> Candidate:
     """Return the candidate of a reply that cannot be used."""
-    return Candidate(position=position, mode=mode, model=model, answer="", calls=error.calls, fault=error.code)
+    return Candidate(
+        position=position,
+        mode=mode,
+        model=model,
+        answer="",
+        calls=error.calls,
+        fault=error.code,
+        tokens=error.tokens,
+    )
 
 
 def shown(answer: Written | Candidate) -> str:
@@ -81,7 +90,7 @@ def complete(written: Written, *, reasoned: bool) -> Written:
     """Return `written` if it has an answer, and thinking where it is `reasoned`; raises `ReplyMalformed` otherwise."""
     missing = "answer" if not written.answer else "thinking" if reasoned and not written.thinking else None
     if missing:
-        raise ReplyMalformed(f"{written.model} gave no {missing}", calls=written.calls)
+        raise ReplyMalformed(f"{written.model} gave no {missing}", calls=written.calls, tokens=written.tokens)
     return written
 
 
@@ -117,7 +126,7 @@ async def ask_calls(
         calls=reply.calls,
         thinking=normalise(reply.value.thinking),
         tool_calls=tuple(ToolCall(name=call.name, arguments=call.arguments) for call in reply.value.calls),
-        tokens=reply.usage.completion_tokens,
+        tokens=reply.tokens,
     )
 
 
@@ -154,5 +163,5 @@ def _written(model: Model, reply: Answer, thinking: str, answer: str) -> Written
         calls=reply.calls,
         thinking=normalise(thinking),
         tool_calls=reply.reply.tool_calls,
-        tokens=reply.reply.usage.completion_tokens,
+        tokens=reply.tokens,
     )

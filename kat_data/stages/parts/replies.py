@@ -104,6 +104,33 @@ class JudgeReply(ReplyRecord):
     analysis: Short
 
 
+class ParaphraseReply(ReplyRecord):
+    """A directive in other words."""
+
+    text: Brief
+
+
+class ScoredAnswer(ReplyRecord):
+    """One answer's scores; `scores_reply` adds a field for each dimension."""
+
+    reason: Brief
+
+
+class ScoresReply(ReplyRecord):
+    """A judge's scores of several answers, in the order in which it saw them."""
+
+    answers: tuple[Any, ...]
+
+
+@lru_cache(maxsize=256)
+def scores_reply(dimensions: tuple[str, ...], answers: int) -> type[ScoresReply]:
+    """Return the reply record for scores from 1 to 5 of that many answers in each dimension."""
+    score: Any = (int, Field(ge=1, le=5))
+    scored: Any = create_model("Scored", __base__=ScoredAnswer, **dict.fromkeys(dimensions, score))
+    listed: Any = Annotated[tuple[scored, ...], Field(min_length=answers, max_length=answers)]
+    return create_model("Scores", __base__=ScoresReply, answers=(listed, ...))
+
+
 class ToolsReply(ReplyRecord):
     """An explanation to the user, then the calls; `tools_reply` narrows `calls` to the tools at hand."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,14 +11,15 @@ from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
 from kat_data.domain.mode import Mode
 from kat_data.domain.verdict import Status
+from kat_data.llm.model import Model
 from kat_data.stages.parts.answering import PROMPTS, answer_turn, shown
 from kat_data.stages.parts.asking import all_settled, members
 from kat_data.stages.parts.assessing import acceptable, by_panel, by_verifier, judged, off_record
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Stage, Tools, Verify
 
 
 class RejectionSampling(Stage):
-    """Draw up to `k` answers in one mode for each wanted response, stopping when enough will do.
+    """Draw up to `k` answers in one mode for each wanted response, stopping when enough will do unless all are kept.
 
     The query's verifier judges each, or else the panel. Several writers take turns. Drawing one at a time costs least;
     `concurrent` draws buy time with money.
@@ -31,6 +32,9 @@ class RejectionSampling(Stage):
 
     k: int = Field(4, ge=1, description="The most answers that are drawn for one response to a turn.")
     concurrent: int = Field(1, ge=1, description="How many answers are drawn side by side before they are looked at.")
+    keep: Literal["first", "all"] = Field(
+        "first", description="Stop at the first answer that will do, or draw all `k` for a later stage to choose from."
+    )
     agreement: float = Field(
         0.5, ge=0.5, lt=1, description="The panel decides where more than this share of it agrees."
     )
@@ -42,28 +46,34 @@ class RejectionSampling(Stage):
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
         candidates: tuple[Candidate, ...] = ()
         limit = self.k * draft.wanted
-        while len(candidates) < limit and not _settled(candidates, draft.wanted):
+        while len(candidates) < limit and not self._settled(candidates, draft.wanted):
             batch = range(len(candidates), min(len(candidates) + self.concurrent, limit))
             candidates += await all_settled(self._draw(draft, tools, position) for position in batch)
         return replace(draft, candidates=candidates)
 
     async def _draw(self, draft: Draft, tools: Tools, position: int) -> Candidate:
-        writers = members(tools, self.writers)
-        sample, turn = divmod(position, len(writers))
-        candidate = await answer_turn(draft, writers[turn], self.mode, position=position, sample=sample)
-        return candidate if candidate.fault else await self._judge(draft, tools, candidate)
-
-    async def _judge(self, draft: Draft, tools: Tools, candidate: Candidate) -> Candidate:
-        if verdict := off_record(draft, candidate):
-            return judged(candidate, verdict)
-        if draft.decides(candidate):
-            return judged(candidate, await by_verifier(draft, candidate, tools.verify))
+        candidate = await draw_answer(draft, members(tools, self.writers), self.mode, tools.verify, position)
+        if candidate.fault or candidate.verdicts:
+            return candidate
         panel = members(tools, "panel")
         return judged(candidate, await by_panel(draft.transcript, shown(candidate), panel, agreement=self.agreement))
 
+    def _settled(self, candidates: Sequence[Candidate], wanted: int) -> bool:
+        """Whether more draws are in vain: enough of these will do, or no verifier is at hand for any."""
+        if self.keep == "first" and len(acceptable(candidates)) >= wanted:
+            return True
+        return any(verdict.status is Status.NOT_VERIFIED for candidate in candidates for verdict in candidate.verdicts)
 
-def _settled(candidates: Sequence[Candidate], wanted: int) -> bool:
-    """Whether more draws are in vain: enough of these will do, or no verifier is at hand for any."""
-    if len(acceptable(candidates)) >= wanted:
-        return True
-    return any(verdict.status is Status.NOT_VERIFIED for candidate in candidates for verdict in candidate.verdicts)
+
+async def draw_answer(draft: Draft, writers: Sequence[Model], mode: Mode, verify: Verify, position: int) -> Candidate:
+    """Return the answer at `position`, with the verdict of the turn's verifier where it has one.
+
+    Several writers take turns. The same position is the same call, whichever stage draws it.
+    """
+    sample, turn = divmod(position, len(writers))
+    candidate = await answer_turn(draft, writers[turn], mode, position=position, sample=sample)
+    if candidate.fault:
+        return candidate
+    if verdict := off_record(draft, candidate):
+        return judged(candidate, verdict)
+    return judged(candidate, await by_verifier(draft, candidate, verify)) if draft.decides(candidate) else candidate

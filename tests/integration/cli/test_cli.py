@@ -126,6 +126,35 @@ def test_runs_are_listed_shown_and_resumed(kat, finished, endpoint) -> None:
     assert f"run {run} is finished: it cannot become cancelled" in kat.error("runs", "cancel", run, code=2)
 
 
+def test_a_runs_modes_are_held_against_what_it_measured(kat, imported, finished, endpoint, write_recipe) -> None:
+    assert "measured no turn" in kat("runs", "modes", finished["run"]).err
+    assert kat.json("runs", "modes", finished["run"], "--json") == {"run": finished["run"], "modes": []}
+    assert "modes" not in finished
+    stages: list[Any] = [
+        "normalise",
+        {"add_intent": {"share": 0.5}},
+        "vote_mode",
+        {"measure_mode": {"share": 1, "k": 2}},
+    ]
+    stages += [{"sample_off": {"k": 2}}, {"sample_on": {"k": 2}}, "verify", {"prefer": {"only": [], "minimum": 0}}]
+    parts = {name: [{"model": "one", "max_tokens": 200}] for name in ("voters", "responder", "reasoner", "judge")}
+    roles = parts | {"panel": parts["judge"], "rewarder": parts["judge"]}
+    report = kat.json("run", write_recipe(endpoint.url, stages=[*stages, "judge_mode"], roles=roles), "--json")
+    found = kat.json("runs", "modes", report["run"], "--json")
+    assert found["modes"] == report["modes"]
+    *categories, every = found["modes"]
+    assert [row["category"] for row in categories] == ["math"]
+    assert 2 < every["turns"] < 12
+    assert every["answers"] == 4 * every["turns"]
+    assert every["agreed"] == every["confusion"]["on"]["on"] + every["confusion"]["off"]["off"]
+    tables = kat("runs", "show", report["run"]).out
+    assert "agrees with the measurement" in tables
+    assert kat("runs", "modes", report["run"]).out in tables
+    shown = [kat("samples", "show", sample["id"]).out for sample in kat.json("samples", "list", "--json")]
+    for title in ("intents that the run added", "modes as measured", "scores"):
+        assert any(title in text for text in shown)
+
+
 def test_a_cancelled_run_can_be_resumed(kat, open_run) -> None:
     run = open_run().id
     assert kat.json("runs", "cancel", run, "--json") == {"run": run, "state": "cancelled"}

@@ -9,9 +9,12 @@ from kat_data.clock import SystemClock
 from kat_data.domain.candidate import Round
 from kat_data.domain.category import Category
 from kat_data.domain.draft import Draft
+from kat_data.domain.intent import Intent, Place
+from kat_data.domain.measurement import ModeMeasurement, Trials
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
 from kat_data.domain.pass_rate import PassRate, Rollout, RolloutMode
 from kat_data.domain.query import VerifierKind, VerifierSpec
+from kat_data.domain.score import Score
 from kat_data.domain.soft_label import LabelAnswer, SoftLabel
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.tool_call import ToolCall
@@ -143,9 +146,6 @@ def a_trajectory() -> list[Draft]:
     return [Draft(query=query), accepted, observed, observed.finish_turn(), second]
 
 
-HISTORIES = [single_turn, rounds_and_tool_calls, voted_without_a_choice, two_turns, a_trajectory]
-
-
 def labelled_and_measured() -> list[Draft]:
     """Tags with further labels, a soft label that becomes the reference, a pass rate against it, a finished turn."""
     query = a_query("How many?", "Some.", "And how many more?", reference=None)
@@ -191,13 +191,51 @@ def without_a_majority() -> list[Draft]:
     return [blank, blank.labelled(SoftLabel(reference=None, verifier=spec, confidence=0.0, weighted=0.0, answers=()))]
 
 
+def intent_measurement_and_scores() -> list[Draft]:
+    """What only some recipes ask for: an added directive, both modes measured, answers scored."""
+    blank = Draft(query=a_query("One?", "One.", "What is 6 * 7?", system="Be brief."))
+    intent = Intent(turn=0, mode=Mode.OFF, place=Place.SYSTEM, text="不必思考。", wording="不用想。", call=call(9))
+    wished = replace(blank, intent=intent)
+    choice = ModeChoice(mode=Mode.OFF, origin=ModeOrigin.DIRECTIVE)
+    first = replace(wished, choice=choice, candidates=(a_candidate("1", calls=(call(1),), tokens=7),), accepted=0)
+    chosen = replace(first.finish_turn(), choice=ModeChoice(mode=Mode.ON, origin=ModeOrigin.MEASUREMENT))
+    measured = replace(
+        chosen,
+        measurement=ModeMeasurement(
+            chosen=Mode.OFF,
+            chosen_by=ModeOrigin.ROUTE,
+            off=Trials(n=4, correct=1, undecided=1, tokens=99),
+            on=Trials(n=4, correct=4, undecided=0, tokens=4_000),
+            preferred=Mode.ON,
+        ),
+    )
+    scores = tuple(
+        Score(candidate=i % 2, rewarder="judge", dimension="style", value=i / 4, reason=f"理由 {i}", call=call(40 + i))
+        for i in range(4)
+    )
+    drawn = tuple(a_candidate("42", position=i, thinking="6 * 7", calls=(call(i),)) for i in range(2))
+    sampled = replace(measured, candidates=drawn, accepted=0)
+    return [
+        blank,
+        wished,
+        first,
+        first.finish_turn(),
+        chosen,
+        measured,
+        sampled,
+        replace(sampled, scores=scores, accepted=1),
+    ]
+
+
 HISTORIES = [
     single_turn,
     rounds_and_tool_calls,
     voted_without_a_choice,
     two_turns,
+    a_trajectory,
     labelled_and_measured,
     without_a_majority,
+    intent_measurement_and_scores,
 ]
 
 

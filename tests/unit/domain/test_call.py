@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from kat_data.domain.call import CallRequest, Price, Sampling, Usage
+from kat_data.domain.call import Api, CallRequest, Price, Sampling, Usage
 from kat_data.domain.query import Message, Role
 
 REQUEST = CallRequest(model="m", messages=(Message(role=Role.USER, content="Hi"),), sampling=Sampling())
@@ -18,6 +18,7 @@ CHANGES = (
     {"schema": {"type": "object"}},
     {"sample": 1},
     {"attempt": 1},
+    {"api": Api.SCORE},
 )
 
 
@@ -37,6 +38,10 @@ def test_a_key_once_computed_changes_neither_equality_nor_hash() -> None:
     assert asked.key
     assert asked == fresh
     assert "_key" not in repr(asked)
+
+
+def test_chats_keep_the_key_under_which_recordings_hold_them() -> None:
+    assert REQUEST.key.hex() == "60516d0544fec2c59ad212859b83634636b8eee681afe9e113be9132a112673c"
 
 
 def test_a_price_is_per_million_tokens() -> None:

@@ -17,6 +17,11 @@ ON = [
     "不要直接回答，请一步一步思考",
     "想清楚再回答",
     "请思考后再作答",
+    "Think deeper, how many 'i' in the word 'Kwaipilot'?",
+    "Don't answer until you've thought about it.",
+    "Give it some careful thought. How many primes are below 100?",
+    "开启思考模式：1+1=?",
+    "希望您能认真想一想。",
 ]
 OFF = [
     "DO NOT THINK",
@@ -35,6 +40,11 @@ OFF = [
     "不要思考，直接给出答案",
     "请直接告诉我答案",
     "无需推理",
+    "How many meters can 9 men dig in 9 days? DO NOT THINK!!!",
+    "Off the top of your head, who wrote Emma?",
+    "Let's not overthink this: 2+2?",
+    "思考模式：关\n1+1=?",
+    "别想太多，1+1=?",
 ]
 NEITHER = [
     "",
@@ -51,6 +61,21 @@ NEITHER = [
     "cat /usr/think",
     "他仔细思考了一会儿，然后走了。",
     "为什么模型不能直接回答？",
+    "What is the first thing that comes to mind when you hear rain?",
+    "Reasoning: on the one hand, it rains; on the other, it pours.",
+    "No reasoning is perfect.",
+    "Stop thinking about elephants in the room.",
+    "Careful thought is what the topic deserves.",
+    "Give the answer directly below the table.",
+    "The gut answer is wrong more often than not.",
+    "Who said that one should turn on thinking mode?",
+    "Write a story in which no one is thinking: offices are empty.",
+    "使用深度思考模式的优点是什么？",
+    "关闭思考模式会怎样？",
+    "深度思考模型有哪些？",
+    "凭直觉回答的人常常出错。",
+    "他想了想，没有回答。",
+    "我不想思考过的问题再来一遍。",
 ]
 MENTIONED = [
     'What does "think step by step" mean?',

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import BaseModel
 
-from kat_data.domain.call import FinishReason, Sampling
+from kat_data.domain.call import Api, FinishReason, Sampling
 from kat_data.domain.query import Role
 from kat_data.domain.tool_call import ToolCall
 from kat_data.errors import ReplyCut, ReplyEmpty, ReplyMalformed, RequestRejected
@@ -125,3 +125,31 @@ async def test_a_repair_that_is_cut_is_repeated_as_a_repair():
     assert structured.value == Vote(mode="think_on")
     assert told.requests[1].messages == told.requests[2].messages
     assert [request.attempt for request in told.requests] == [0, 1, 2]
+
+
+async def test_a_reward_model_gives_its_numbers_by_head():
+    told = Told("[0.25]", "[0.25, 0.5]", "[0.25, 0.5]")
+    talk = a_conversation("Hello", "Hi")
+    plain = await a_model(told, api=Api.SCORE, sampling=Sampling(temperature=1.0)).reward(talk)
+    assert (dict(plain.values), len(plain.calls)) == ({"reward": 0.25}, 1)
+    [request] = told.requests
+    assert (request.api, request.messages, request.sampling) == (Api.SCORE, talk, Sampling(max_tokens=0))
+    named = await a_model(told, api=Api.CLASSIFY, heads=("style", "truth")).reward(talk)
+    assert named.values == {"style": 0.25, "truth": 0.5}
+    counted = await a_model(told, api=Api.CLASSIFY).reward(talk)
+    assert counted.values == {"reward_0": 0.25, "reward_1": 0.5}
+
+
+async def test_rewards_that_the_named_heads_do_not_fit_are_malformed():
+    model = a_model(Told("[0.25]"), api=Api.CLASSIFY, heads=("style", "truth"))
+    with pytest.raises(ReplyMalformed, match="gives 1 rewards, and the recipe names 2 heads") as raised:
+        await model.reward(HELLO)
+    assert len(raised.value.calls) == 1
+
+
+async def test_tokens_are_counted_over_every_attempt_and_told_of_faults():
+    answer = await a_model(Told(CUT, a_reply("Hi", completion_tokens=7))).chat(HELLO)
+    assert answer.tokens == CUT.usage.completion_tokens + 7
+    with pytest.raises(ReplyCut) as raised:
+        await a_model(Told(CUT, CUT)).chat(HELLO)
+    assert raised.value.tokens == 2 * CUT.usage.completion_tokens

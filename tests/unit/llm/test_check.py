@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from kat_data.domain.call import Api
 from kat_data.llm.check import Check, check_model
 from kat_data.testing.scripted_server import Fault, ScriptedServer
 
@@ -91,3 +92,17 @@ async def test_logprobs_of_another_shape_are_none():
     async with serving([], {**LOGPROBS, "logprobs": ["5"]}) as url:
         found = await check(url)
     assert (found.usable, found.logprobs, found.listed) == (True, False, False)
+
+
+@pytest.mark.parametrize("api", [Api.CLASSIFY, Api.SCORE, Api.POOLING])
+async def test_a_reward_model_is_asked_to_score(api):
+    async with ScriptedServer() as server:
+        found = await check_model("local", server.url, "scripted", api_key=None, api=api)
+        assert (found.reachable, found.usable, found.listed, found.problem) == (True, True, True, "")
+        server.fail(Fault(status=404, text="Not Found"))
+        found = await check_model("local", server.url, "scripted", api_key=None, api=api)
+        assert (found.reachable, found.usable) == (True, False)
+        assert "knows no such model or path (404)" in found.problem
+    found = await check_model("local", server.url, "scripted", api_key=None, api=api)
+    assert (found.reachable, found.usable) == (False, False)
+    assert "does not answer" in found.problem

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kat_data.clock import ManualClock
-from kat_data.domain.call import Charge, FinishReason, Price, Sampling
+from kat_data.domain.call import Api, Charge, FinishReason, Price, Sampling
 from kat_data.domain.tool_call import ToolCall
 from kat_data.errors import EndpointRefused, RecipeError, RequestRejected
 from kat_data.llm.budget import Budget
@@ -16,7 +16,7 @@ from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
 from kat_data.llm.ledger import MemoryLedger
 from kat_data.llm.openai_http import OpenAIClient
-from kat_data.testing import a_reply, a_request
+from kat_data.testing import a_conversation, a_reply, a_request
 from kat_data.testing.scripted_server import Fault, ScriptedServer
 
 KEY = "sk-very-secret"
@@ -250,3 +250,20 @@ async def test_a_client_can_be_closed_unused_and_used_again_after(server, client
     assert (await client.complete(a_request())).text == "Hi"
     await client.close()
     assert (await client.complete(a_request())).text == "Hi"
+
+
+@pytest.mark.parametrize("api", [Api.CLASSIFY, Api.SCORE, Api.POOLING])
+async def test_reward_models_are_asked_beside_v1(api):
+    talk = a_conversation("What is 2 + 3?", "5")
+    async with ScriptedServer(rewards=lambda body: [0.75]) as server:
+        client = OpenAIClient("small", server.url)
+        reply = await client.complete(a_request(api=api, messages=talk))
+        await client.close()
+    assert reply.text == "[0.75]"
+    assert reply.usage.prompt_tokens == 12
+
+
+async def test_a_server_without_reward_models_says_so(server, client):
+    server.fail(Fault(status=404, text="no such path"))
+    with pytest.raises(EndpointRefused, match="no such path or model"):
+        await client.complete(a_request(api=Api.SCORE, messages=a_conversation("Hi", "Hello")))

@@ -33,6 +33,10 @@ VALUES = {
     "mark": "3f2a",
     "first": "42",
     "second": "41",
+    "text": "Think hard.",
+    "message": "What is 6 * 7?",
+    "dimensions": {"style": "5 clear; 1 muddled"},
+    "answers": ["41", "42"],
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kat_data.domain.call import Api
 from kat_data.errors import RecipeError
 from kat_data.pipeline.recipe import ROLES, Recipe, load_recipe, parse_recipe, recipe_schema, shipped_recipes
 from kat_data.stages.catalogue import STAGES
@@ -62,7 +63,11 @@ PLACES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("stages", 0), "tag", "stage `tag` needs the role `taggers`: add it under `roles`"),
     (("roles", "voters"), [], "stage `vote_mode` needs the role `voters`: add it under `roles`"),
     (("roles", "voter"), [{"model": "chat"}], "unknown role `voter`: did you mean `voters`?"),
+    (("roles", "responder.general"), [{"model": "chta"}], "role `responder.general`: unknown model `chta`"),
+    (("roles", "responder.generl"), [{"model": "chat"}], "unknown category `generl`: did you mean `general`?"),
+    (("roles", "judge.code"), [{"model": "chat"}], "role `judge.code`: add `judge`, too, for the other categories"),
     (("roles", "voters", 0, "model"), "chta", "role `voters`: unknown model `chta`: did you mean `chat`?"),
+    (("models", "chat", "api"), "scores", "models.chat.api: Input should be 'chat', 'classify', 'score' or 'pooling'"),
     (("models", "chat", "endpoint"), "loacl", "model `chat`: unknown endpoint `loacl`: did you mean `local`?"),
     (("endpoints", "local"), {}, "endpoints.local: give either `url` or `recording`"),
     (("endpoints", "local", "recording"), "demo", "endpoints.local: give either `url` or `recording`"),
@@ -175,6 +180,12 @@ WHOLE = ["vote_mode", "sample_off", "sample_on", "verify", "judge_mode"]
         ([*WHOLE[1:], WHOLE[0]], "stage `sample_on` stands before `vote_mode`: put it behind"),
         ([*WHOLE[:3], "judge_mode", "verify"], "stage `judge_mode` stands before `verify`: put it behind"),
         ([*WHOLE[:2], "verify", "judge_mode", "sample_on"], "stage `verify` stands before `sample_on`: put it behind"),
+        (
+            [*WHOLE[:2], "measure_mode", *WHOLE[2:]],
+            "stage `measure_mode` stands behind `sample_off`: put it before",
+        ),
+        ([WHOLE[0], "add_intent", *WHOLE[1:]], "stage `add_intent` stands behind `vote_mode`: put it before"),
+        ([*WHOLE, "judge_mode", "prefer"], "stage `prefer` stands behind `judge_mode`: put it before"),
         ([*WHOLE, "reason_on"], "stage `verify` stands before `reason_on`: put it behind"),
         (
             [*WHOLE[:4], {"judge_mode": {"only": ["code"]}}],
@@ -295,7 +306,9 @@ def test_the_schema_names_every_stage_role_and_key() -> None:
     schema = recipe_schema()
     assert schema["additionalProperties"] is False
     assert set(schema["properties"]) == set(Recipe.model_fields)
-    assert schema["properties"]["roles"]["propertyNames"] == {"enum": list(ROLES)}
+    names = schema["properties"]["roles"]["propertyNames"]["enum"]
+    assert set(ROLES) < set(names)
+    assert "responder.general" in names
     options = schema["properties"]["stages"]["items"]["anyOf"]
     assert [option["const"] for option in options if "const" in option] == list(STAGES)
     for name in STAGES:
@@ -352,3 +365,13 @@ def test_the_schema_knows_the_shipped_recipes(name) -> None:
     assert set(unknown_keys(typos, schema, schema)) == {
         ".stagez", ".stages.0", ".stages.1", ".budget.usdd",
     }  # fmt: skip
+
+
+def test_a_reward_model_can_be_a_rewarder_alone() -> None:
+    plain = copy.deepcopy(PLAIN)
+    plain["models"]["rm"] = {"endpoint": "local", "model": "a-reward-model", "api": "classify", "heads": ["style"]}
+    plain["roles"] |= {"rewarder": [{"model": "rm"}], "rewarder.general": [{"model": "chat"}, {"model": "rm"}]}
+    assert parse_recipe(plain, "small.yaml").models["rm"].api is Api.CLASSIFY
+    plain["roles"]["judge"] = [{"model": "rm"}]
+    with pytest.raises(RecipeError, match="role `judge`: model `rm` is a reward model: only `rewarder` can have it"):
+        parse_recipe(plain, "small.yaml")

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from kat_data.domain.call import CallRequest, FinishReason, Reply
+from kat_data.domain.call import Api, CallRequest, FinishReason, Reply
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.draft import Draft
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin
 from kat_data.domain.query import Query
 from kat_data.domain.verdict import Outcome, Verdict
+from kat_data.errors import RequestRejected
 from kat_data.llm.bound_model import BoundModel
 from kat_data.pipeline.look import RegistryLook
 from kat_data.stages.stage import Group, Tools, group_none
@@ -27,6 +28,8 @@ KIND_BY_FIELD = {
     "same": "compare",
     "analysis": "judge",
     "calls": "calls",
+    "text": "paraphrase",
+    "answers": "prefer",
 }
 
 
@@ -90,6 +93,23 @@ def tools() -> Callable[..., Tools]:
         look = RegistryLook(hits or {})
         models = {role: tuple(m) if isinstance(m, list) else (m,) for role, m in roles.items()}
         return Tools(models=models, verify=verify, compare=ModelJudge().compare, index=look, seed=seed, group=group)
+
+    return build
+
+
+@pytest.fixture
+def reward_model() -> Callable[..., tuple[BoundModel, list[CallRequest]]]:
+    """Build a reward model from the numbers that it gives each answer, none where it refuses; and its requests."""
+
+    def build(rewards: dict[str, list[float] | None], **fields: Any) -> tuple[BoundModel, list[CallRequest]]:
+        requests: list[CallRequest] = []
+
+        def script(request: CallRequest) -> str | BaseException:
+            requests.append(request)
+            given = rewards[request.messages[-1].content]
+            return RequestRejected("too long") if given is None else json.dumps(given)
+
+        return a_model(script, name="reward", api=Api.CLASSIFY, **fields), requests
 
     return build
 

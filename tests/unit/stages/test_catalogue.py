@@ -12,20 +12,23 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "decontaminate",
         "tag",
         "soft_label",
+        "add_intent",
         "vote_mode",
         "route_mode",
+        "measure_mode",
         "select",
         "sample_off",
         "reason_on",
         "sample_on",
         "verify",
+        "prefer",
         "judge_mode",
         "observe",
         "pass_rate",
         "pair",
     ]
     once = [name for name, stage in STAGES.items() if not stage.per_turn]
-    assert once == ["normalise", "decontaminate", "tag", "soft_label", "select", "pass_rate", "pair"]
+    assert once == ["normalise", "decontaminate", "tag", "soft_label", "add_intent", "select", "pass_rate", "pair"]
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from kat_data.verifiers.verifiers import Verifiers
 
 from kat_data.domain.category import Category
 from kat_data.domain.drop import Dropped, DropReason
@@ -13,6 +12,7 @@ from kat_data.errors import RecipeError
 from kat_data.stages.sample_on import SampleOn
 from kat_data.stages.soft_label import LabelSoftly
 from kat_data.testing import a_candidate, a_draft, a_query
+from kat_data.verifiers.dispatch import Verifiers
 
 
 def thought(answer):
