@@ -67,8 +67,10 @@ class LabelSoftly(Stage):
 
     async def _draw(self, draft: Draft, tools: Tools, position: int) -> Candidate:
         labellers = members(tools, "labellers")
-        sample, turn = divmod(position, len(labellers))
-        return await answer_turn(draft, labellers[turn], Mode.ON, position=position, sample=sample)
+        turns = [labellers[i % len(labellers)] for i in range(position + 1)]
+        # A model that is listed twice draws twice as often: one of its answers must not be counted as two.
+        sample = sum(model.name == turns[-1].name for model in turns[:-1])
+        return await answer_turn(draft, turns[-1], Mode.ON, position=position, sample=sample)
 
 
 def _lacks_a_reference(query: Query) -> bool:

@@ -80,6 +80,16 @@ async def test_a_model_with_many_answers_weighs_no_more_than_one(label):
     assert draft.soft_label.weighted == pytest.approx((1 + 1 / 3) / 2)
 
 
+async def test_a_model_that_is_listed_twice_draws_answers_of_its_own(tools, player):
+    script = player(chat=[boxed(number) for number in (1, 2, 1, 1)])
+    model = script.model()
+    with Verifiers() as verifiers:
+        given = tools(labellers=[model, model], group=verifiers.group)
+        draft = await LabelSoftly(k=4).run(a_draft(a_query(reference=None)), given)
+    assert [request.sample for _, request in script.requests] == [0, 1, 2, 3]
+    assert draft.soft_label.confidence == 0.75
+
+
 @pytest.mark.parametrize(
     ("replies", "agreement", "detail"),
     [
