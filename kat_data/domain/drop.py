@@ -18,6 +18,9 @@ class DropReason(StrEnum):
         return member
 
     EMPTY_QUERY = "empty_query", "Nothing is left of the query's text after normalisation."
+    NO_USER_TURN = "no_user_turn", "No message of the conversation is the user's."
+    DAMAGED_TEXT = "damaged_text", "The query lost characters on its way: replaced ones, or ones of a private font."
+    TOOL_WITHOUT_SCHEMA = "tool_without_schema", "A tool has no name, or no JSON Schema of its arguments."
     TOO_LONG = "too_long", "The query is longer than the recipe allows."
     RESERVED_TAG = "reserved_tag", "The query holds a tag of the training template."
     UNSUPPORTED_HISTORY = (

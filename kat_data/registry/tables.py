@@ -92,6 +92,7 @@ imports = Table(
     _need("identical", BigInteger, "0"),
     _need("conflicts", BigInteger, "0"),
     _need("bad", BigInteger, "0"),
+    _need("bad_codes", JSON, "'{}'"),  # how many of each code
     _need("bad_lines", JSON, "'[]'"),
     _stamp("started_at"),
     _when("finished_at"),
@@ -194,6 +195,7 @@ runs = Table(
     _need("state", Text),
     Column("reason", Text),
     _need("queries", BigInteger),
+    _need("left_out", JSON, "'[]'"),  # what the recipe's sources and categories hold beside the run's queries, and why
     _need("lost_usd", Double, "0"),  # charged for tries that brought no reply; whoever pays for their keys later
     _need("lost_tokens", BigInteger, "0"),
     _stamp("created_at"),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from kat_data.domain.bad_line import BadCode
 from kat_data.domain.category import Category
 from kat_data.domain.query import Message, Role
 from kat_data.sources.fields import as_text
@@ -32,7 +33,7 @@ def read_messages(value: Any) -> tuple[Message, ...]:
         raise RowError("the messages are not a list")
     messages = tuple(_message(item) for item in value)
     if not any(message.role is Role.USER for message in messages):
-        raise RowError("the conversation has no user turn")
+        raise RowError("the conversation has no user turn", BadCode.NO_USER_TURN)
     return messages
 
 
@@ -52,5 +53,5 @@ def _message(item: Any) -> Message:
     value = item.get("value", item.get("content"))
     text = "" if value is None else as_text(value, "a message")
     if role is Role.USER and not text.strip():
-        raise RowError("a user message is empty")
+        raise RowError("a user message is empty", BadCode.NO_USER_TURN)
     return Message(role=role, content=text)
