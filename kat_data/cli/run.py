@@ -9,6 +9,7 @@ from kat_data.cli.progress import work_on
 from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report, report
 from kat_data.domain.states import RunState
+from kat_data.errors import ConfigError
 from kat_data.pipeline.recipe import Recipe, load_recipe
 from kat_data.pipeline.run import open_run
 from kat_data.pipeline.wiring import MakeClient, check_keys, make_client
@@ -19,10 +20,17 @@ from kat_data.registry.session import Registry
 @click.command()
 @click.argument("recipe")
 @click.option("--preview", type=click.IntRange(min=1), help="Run only N queries and extrapolate the cost of all.")
+@click.option(
+    "--licence-allow",
+    metavar="LICENCES",
+    help="Take only queries under these licences, e.g. apache-2.0,mit, in place of the recipe's queries.licences.",
+)
 @json_option
-def run(recipe: str, preview: int | None, as_json: bool) -> None:
+def run(recipe: str, preview: int | None, licence_allow: str | None, as_json: bool) -> None:
     """Run RECIPE (a path, or a shipped name) over the registry's queries; the same command again resumes it."""
     whole = load_recipe(recipe)
+    if licence_allow is not None:
+        whole = _with_queries(whole, licences=_licences(licence_allow))
     with open_registry() as registry:
         found = run_recipe(registry, _cut(whole, preview) if preview else whole)
         if preview:
@@ -40,6 +48,8 @@ def run_recipe(registry: Registry, recipe: Recipe, *, client: MakeClient = make_
     check_keys(recipe)
     row, new = open_run(registry, recipe)
     say(f"run {row.id} ({row.name}): {row.queries} queries" + ("" if new else f", {row.state.value} before"))
+    for left in row.left_out:
+        say(f"left out: {left['queries']} queries of {left['source']}, whose licence {left['licence']} is not allowed")
     return finish_run(registry, row, client=client)
 
 
@@ -55,7 +65,18 @@ def finish_run(registry: Registry, row: runs.RunRow, *, client: MakeClient = mak
 
 def _cut(recipe: Recipe, limit: int) -> Recipe:
     wanted = min(limit, recipe.queries.limit or limit)
-    return recipe.model_copy(update={"queries": recipe.queries.model_copy(update={"limit": wanted})})
+    return _with_queries(recipe, limit=wanted)
+
+
+def _with_queries(recipe: Recipe, **changes: Any) -> Recipe:
+    return recipe.model_copy(update={"queries": recipe.queries.model_copy(update=changes)})
+
+
+def _licences(given: str) -> tuple[str, ...]:
+    licences = tuple(name for part in given.split(",") if (name := part.strip()))
+    if not licences:
+        raise ConfigError("--licence-allow names no licence: write some, such as apache-2.0,mit")
+    return licences
 
 
 def _extrapolate(registry: Registry, recipe: Recipe, found: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +86,7 @@ def _extrapolate(registry: Registry, recipe: Recipe, found: dict[str, Any]) -> d
             sources=recipe.queries.sources,
             categories=[category.value for category in recipe.queries.categories],
             limit=recipe.queries.limit,
+            licences=recipe.queries.licences,
         )
     factor = total / found["queries"]
     guess = {

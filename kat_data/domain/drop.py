@@ -27,6 +27,10 @@ class DropReason(StrEnum):
         "unsupported_history",
         "The conversation holds tool results, which cannot be answered anew turn by turn.",
     )
+    LICENCE_NOT_ALLOWED = (
+        "licence_not_allowed",
+        "The query's licence is none of those that the recipe allows: left out before the run.",
+    )
     CONTAMINATED = "contaminated", "The query holds an item of a benchmark."
     UNTAGGED = "untagged", "No tagging model gave a usable difficulty and domain."
     NO_VOTE = "no_vote", "No voting model gave a usable vote."

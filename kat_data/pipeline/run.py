@@ -20,4 +20,5 @@ def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
             sources=recipe.queries.sources,
             categories=[category.value for category in recipe.queries.categories],
             limit=recipe.queries.limit,
+            licences=recipe.queries.licences,
         )

@@ -213,12 +213,23 @@ def _open(
         [source_id, fingerprint, file_name, preset],
     )
     row = connection.execute(
-        "select id, finished_at is not null, rows_done, imported, duplicates, identical, conflicts, bad, bad_codes, bad_lines"
-        " from imports where fingerprint = %s",
+        "select id, finished_at is not null, rows_done, imported, duplicates, identical, conflicts, bad, bad_codes,"
+        " bad_lines from imports where fingerprint = %s",
         [fingerprint],
     ).fetchone()
     assert row is not None
-    names = ("id", "finished", "rows", "imported", "duplicates", "identical", "conflicts", "bad", "bad_codes", "bad_lines")
+    names = (
+        "id",
+        "finished",
+        "rows",
+        "imported",
+        "duplicates",
+        "identical",
+        "conflicts",
+        "bad",
+        "bad_codes",
+        "bad_lines",
+    )
     return _Progress(**dict(zip(names, row, strict=True)))
 
 

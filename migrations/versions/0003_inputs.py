@@ -11,9 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column(
-        "imports", sa.Column("bad_codes", postgresql.JSON(), server_default=sa.text("'{}'"), nullable=False)
-    )
+    op.add_column("imports", sa.Column("bad_codes", postgresql.JSON(), server_default=sa.text("'{}'"), nullable=False))
     op.add_column("runs", sa.Column("left_out", postgresql.JSON(), server_default=sa.text("'[]'"), nullable=False))
 
 
