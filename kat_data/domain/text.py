@@ -46,7 +46,7 @@ def damage(text: str) -> str | None:
 
     What is merely unseen is no damage: `normalise` drops it.
     """
-    if text.isascii() and text.isprintable():
+    if _is_printable(text) and "\ufffd" not in text:
         return None
     if broken := _BROKEN_ESCAPE.search(text):
         letter = "abvf"["\x07\x08\x0b\x0c".index(broken[0][0])]
@@ -57,8 +57,8 @@ def damage(text: str) -> str | None:
 
 
 def _clean(text: str) -> str:
-    """Mend line ends and drop what cannot be seen; most texts need neither, which `isprintable` tells fast."""
-    if text.replace("\n", "").replace("\t", "").isprintable():
+    """Mend line ends and drop what cannot be seen; most texts need neither."""
+    if _is_printable(text):
         return text
     return _UNSEEN.sub("", _LINE_END.sub("\n", text))
 
@@ -71,3 +71,8 @@ def _lost(character: str) -> str:
     if "\ufdd0" <= character <= "\ufdef" or character in "\ufffe\uffff":
         return "which is no character"
     return "a private character, which means something only in the font that it came from"
+
+
+def _is_printable(text: str) -> bool:
+    """Whether `text` holds nothing but what can be seen, plain spaces, tabs and line ends; far faster than a pattern."""
+    return text.replace("\n", "").replace("\t", "").isprintable()
