@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from kat_data.cli.clusters import clusters
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry, transaction
 from kat_data.domain.bad_line import BadCode
@@ -86,6 +87,9 @@ def import_file(registry: Registry, file: Path, preset: str, source: str, licenc
             fingerprint=fingerprint(file, preset=preset, source=source, **options),
             on_progress=lambda rows: status.update(f"importing {file.name}: {rows:,} rows"),
         )
+
+
+queries.add_command(clusters)
 
 
 @queries.command("list")

@@ -50,6 +50,14 @@ class CallRequest:
         return self._key  # type: ignore[return-value]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingRequest(CallRequest):
+    """Texts to embed, one message each; `purpose` keeps its key apart from any question with the same messages."""
+
+    sampling: Sampling = Sampling(max_tokens=0)
+    purpose: str = "embedding"
+
+
 class FinishReason(StrEnum):
     """Why the model stopped; anything an endpoint says beside these is `other`."""
 

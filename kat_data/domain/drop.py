@@ -32,6 +32,7 @@ class DropReason(StrEnum):
         "The query's licence is none of those that the recipe allows: left out before the run.",
     )
     CONTAMINATED = "contaminated", "The query holds an item of a benchmark."
+    CROWDED_CLUSTER = "crowded_cluster", "The run has enough queries that mean nearly the same."
     UNTAGGED = "untagged", "No tagging model gave a usable difficulty and domain."
     NO_VOTE = "no_vote", "No voting model gave a usable vote."
     NO_CANDIDATE = "no_candidate", "No model gave an answer that could be read."

@@ -74,5 +74,5 @@ def _lost(character: str) -> str:
 
 
 def _is_printable(text: str) -> bool:
-    """Whether `text` holds nothing but what can be seen, plain spaces, tabs and line ends; far faster than a pattern."""
+    """Whether `text` holds only what can be seen, plain spaces, tabs and line ends; far faster than a pattern."""
     return text.replace("\n", "").replace("\t", "").isprintable()

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -12,7 +13,7 @@ import orjson
 from yarl import URL
 
 from kat_data.clock import Clock, SystemClock
-from kat_data.domain.call import CallRequest, Reply
+from kat_data.domain.call import CallRequest, EmbeddingRequest, Reply
 from kat_data.errors import EndpointRefused, RecipeError, RequestRejected
 from kat_data.llm.client import Transient
 from kat_data.llm.openai_stream import gather
@@ -31,7 +32,7 @@ _REJECTED = frozenset({400, 413, 422})
 
 
 class OpenAIClient:
-    """Sends each request once to POST {url}/chat/completions.
+    """Sends each request once to POST {url}/chat/completions, or to {url}/embeddings where it asks for those.
 
     The key never leaves the request's header: no error text holds it. `key_variable` names where it came from, for the
     line that a refused user reads; `RecipeError` refuses a key that no header can hold. Replies longer than
@@ -52,6 +53,7 @@ class OpenAIClient:
     ) -> None:
         self._name = name
         self._target = _target(name, url)
+        self._embeddings = _target(name, url, "embeddings")
         check_key(name, api_key, key_variable)
         self._clock = clock or SystemClock()
         self._api_key = api_key
@@ -61,13 +63,21 @@ class OpenAIClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def complete(self, request: CallRequest) -> Reply:
+        if isinstance(request, EmbeddingRequest):
+            from kat_data.llm.embedding_wire import embedding_body, read_embeddings  # numpy loads with it
+
+            return await self._answer(self._embeddings, embedding_body(request), request, read_embeddings)
         stream = request.sampling.max_tokens > self._stream_above
-        body = request_body(request, stream=stream)
+        return await self._answer(self._target, request_body(request, stream=stream), request, read_reply)
+
+    async def _answer(
+        self, target: URL, body: bytes, request: CallRequest, read: Callable[[Any, CallRequest], Reply]
+    ) -> Reply:
         try:
-            async with await self._sent(body) as response:
+            async with await self._sent(target, body) as response:
                 if response.status != 200:
                     raise self._refusal(response, await response.read())
-                return read_reply(await _document(response), request)
+                return read(await _document(response), request)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._broken(error) from error
         except ValueError as error:
@@ -78,9 +88,9 @@ class OpenAIClient:
             await self._session.close()
             self._session = None
 
-    async def _sent(self, body: bytes) -> aiohttp.ClientResponse:
+    async def _sent(self, target: URL, body: bytes) -> aiohttp.ClientResponse:
         try:
-            return await self._opened().post(self._target, data=body, allow_redirects=False)
+            return await self._opened().post(target, data=body, allow_redirects=False)
         except ValueError as error:  # aiohttp's for a URL or a header that it cannot write: nothing has left
             says = self._clean(str(error))
             raise EndpointRefused(f"{self._where} cannot be asked ({says}): correct its URL or key") from error
@@ -165,9 +175,9 @@ class OpenAIClient:
         return f"set {self._key_variable} to a valid key"
 
 
-def _target(name: str, url: str) -> URL:
+def _target(name: str, url: str, path: str = "chat/completions") -> URL:
     with suppress(ValueError):
-        target = URL(url.rstrip("/") + "/chat/completions")
+        target = URL(f"{url.rstrip('/')}/{path}")
         if target.scheme in {"http", "https"} and target.host:
             return target
     raise RecipeError(f"endpoint {name} has no usable URL ({url!r}): write one such as http://127.0.0.1:8000/v1")

@@ -23,6 +23,7 @@ ROLES = (
     "critic",
     "judge",
     "panel",
+    "embedder",
 )
 # What a snapshot cannot do without: where accepted answers, or their judge analyses, come from.
 _LAST_STAGE = {
@@ -46,6 +47,8 @@ def role_problems(roles: Roles, earlier: Mapping[str, Any]) -> Iterator[str]:
     for role, members in roles.items():
         if role not in ROLES:
             yield f"unknown role `{role}`{nearest(role, ROLES)}"
+        if role == "embedder" and len(members) != 1:
+            yield f"role `embedder` holds one model, and not {len(members)}: embeddings of two cannot be compared"
         for member in members:
             if "models" in earlier and member.model not in earlier["models"]:
                 yield f"role `{role}`: unknown model `{member.model}`{nearest(member.model, earlier['models'])}"

@@ -1,5 +1,6 @@
 """Every stage by the name that recipes use, in the order of the pipeline."""
 
+from kat_data.stages.cluster import ClusterQueries
 from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.normalise import Normalise
@@ -17,6 +18,7 @@ STAGES: dict[str, type[Stage]] = {
     for stage in (
         Normalise,
         Decontaminate,
+        ClusterQueries,
         TagQuery,
         VoteMode,
         RouteMode,
