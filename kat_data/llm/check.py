@@ -16,6 +16,11 @@ _SCHEMA = {
     "required": ["sum"],
     "additionalProperties": False,
 }
+# Where a good answer holds what was asked for, and what it is called.
+_FIRST_OF = {
+    "chat/completions": ("choices", "message", "a chat completion"),
+    "embeddings": ("data", "embedding", "a list of embeddings"),
+}
 _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "n_ctx", "n_ctx_train")
 
 
@@ -73,6 +78,29 @@ async def check_model(endpoint: str, url: str, model: str, *, api_key: str | Non
     )
 
 
+async def check_embedder(endpoint: str, url: str, model: str, *, api_key: str | None, patience: float = 60.0) -> Check:
+    """Ask the endpoint for one embedding of `model`; never raises for what the endpoint does."""
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=patience)) as session:
+        base = url.rstrip("/")
+        start = time.monotonic()
+        status, answer = await _post(session, base, {"model": model, "input": ["a word"]}, path="embeddings")
+        seconds = round(time.monotonic() - start, 3)
+        if status != 200:
+            reachable, problem = status != 0, _problem(url, status, answer)
+            return Check(endpoint=endpoint, model=model, reachable=reachable, usable=False, problem=problem)
+        card = await _model_card(session, base, model)
+    return Check(
+        endpoint=endpoint,
+        model=model,
+        reachable=True,
+        usable=True,
+        seconds=seconds,
+        listed=card is not None,
+        context_length=_context_length(card or {}),
+    )
+
+
 def _question(model: str) -> dict[str, Any]:
     message = {"role": "user", "content": "Answer with the sum of 2 and 3 as JSON."}
     return {"model": model, "messages": [message], "max_tokens": 32, "temperature": 0}
@@ -109,20 +137,23 @@ def _context_length(card: dict[str, Any]) -> int | None:
     return next((int(value) for value in found if isinstance(value, int) and value > 0), None)
 
 
-async def _post(session: aiohttp.ClientSession, base: str, body: dict[str, Any]) -> tuple[int, Any]:
+async def _post(
+    session: aiohttp.ClientSession, base: str, body: dict[str, Any], *, path: str = "chat/completions"
+) -> tuple[int, Any]:
     """Return status and decoded answer; status 0 and the reason where no usable answer came."""
+    first = _FIRST_OF[path]
     try:
-        async with session.post(f"{base}/chat/completions", json=body) as response:
+        async with session.post(f"{base}/{path}", json=body) as response:
             data = await response.read()
             if response.status != 200:
                 return response.status, data[:200].decode("utf-8", "replace")
             answer = orjson.loads(data)
-            answer["choices"][0]["message"]
+            answer[first[0]][0][first[1]]
             return 200, answer
     except (TimeoutError, aiohttp.ClientError) as error:
         return 0, getattr(error, "strerror", None) or str(error) or type(error).__name__
     except (KeyError, IndexError, TypeError, ValueError):
-        return -1, "its answer is not a chat completion"
+        return -1, f"its answer is not {first[2]}"
 
 
 def _problem(url: str, status: int, answer: Any) -> str:

@@ -111,10 +111,11 @@ def open_run(
         },
     ).scalar()
     if made is not None:
+        # In the order of the indexes: by hash, which is none of theirs, this takes twice the time.
         connection.execute(
             text("""
                 INSERT INTO work_items (run_id, query_id, stage, state)
-                SELECT :run, id, :stage, 'ready' FROM chosen ORDER BY hash
+                SELECT :run, id, :stage, 'ready' FROM chosen ORDER BY id
             """),
             {"run": made, "stage": first_stage},
         )
