@@ -7,7 +7,7 @@ import click
 
 from kat_data.cli.output import json_option, print_json, print_table
 from kat_data.errors import EndpointDown
-from kat_data.llm.check import Check, check_model
+from kat_data.llm.check import Check, check_embedder, check_model
 from kat_data.pipeline.recipe import Recipe, load_recipe
 from kat_data.pipeline.wiring import endpoint_key
 
@@ -49,14 +49,18 @@ def check(recipe: str, as_json: bool) -> None:
 
 async def _check_all(recipe: Recipe) -> list[Check]:
     found = []
-    for spec in recipe.models.values():
+    embedding = {member.model for member in recipe.roles.get("embedder", ())}
+    for name, spec in recipe.models.items():
         endpoint = recipe.endpoints[spec.endpoint]
         if endpoint.url is None:
             recorded = Check(endpoint=spec.endpoint, model=spec.model, reachable=True, usable=True, problem="recorded")
             found.append(recorded)
             continue
         key = endpoint_key(spec.endpoint, endpoint)
-        found.append(await check_model(spec.endpoint, endpoint.url, spec.model, api_key=key, api=spec.api))
+        if name in embedding:
+            found.append(await check_embedder(spec.endpoint, endpoint.url, spec.model, api_key=key))
+        else:
+            found.append(await check_model(spec.endpoint, endpoint.url, spec.model, api_key=key, api=spec.api))
     return found
 
 

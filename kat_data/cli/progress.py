@@ -62,8 +62,8 @@ async def _bar(run: RunRow, ended: int, seen: list[Progress]) -> AsyncIterator[N
 
         def show() -> None:
             if seen:
-                ends = sum(seen[0].items[name] for name in ("accepted", "dropped", "dead"))
-                bar.update(task, completed=ended + ends, note=_note(seen[0]))
+                ends = sum(seen[-1].items[name] for name in ("accepted", "dropped", "dead"))
+                bar.update(task, completed=ended + ends, note=_note(seen[-1]))
 
         watcher = asyncio.create_task(_watch(show))
         try:

@@ -1,5 +1,6 @@
 """`kat queries`: import files, and say what the registry holds."""
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import click
 
 from kat_data.cli.calibration import print_comparison
+from kat_data.cli.clusters import clusters
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry, transaction
+from kat_data.domain.bad_line import BadCode
 from kat_data.errors import InputError
 from kat_data.pipeline.rescore import compare_revisions
 from kat_data.registry import queries as stored
@@ -25,6 +28,7 @@ MEASURED = (
     "policy", "revision", "mode", "temperature", "queries", "rollouts", "mean", "never", "always", "undecided",
     "tokens", "measured_at",
 )  # fmt: skip
+_SENTENCES = {code.value: code.sentence for code in BadCode}
 TOTALS = ("rows", "imported", "duplicates", "identical", "conflicts", "bad")
 
 
@@ -98,6 +102,9 @@ def import_file(registry: Registry, file: Path, preset: str, source: str, licenc
         )
 
 
+queries.add_command(clusters)
+
+
 @queries.command("list")
 @json_option
 def list_(as_json: bool) -> None:
@@ -145,6 +152,7 @@ def _document(reports: list[tuple[Path, ImportReport]]) -> dict[str, Any]:
     files = [{"file": str(file), **asdict(report), "seconds": round(report.seconds, 2)} for file, report in reports]
     return {
         **{name: sum(found[name] for found in files) for name in TOTALS},
+        "bad_codes": dict(sum((Counter(found["bad_codes"]) for found in files), Counter())),
         "finished_before": all(found["finished_before"] for found in files),
         "bad_lines": [{"file": found["file"], **line} for found in files for line in found["bad_lines"]],
         "files": [{k: v for k, v in found.items() if k != "bad_lines"} for found in files],
@@ -166,7 +174,12 @@ def _print(document: dict[str, Any]) -> None:
 
 
 def _say_bad_lines(document: dict[str, Any]) -> None:
-    """Name the bad lines of files that fit for the rest; one line says all of a file of which no row fits."""
+    """Count all bad lines by code, and name those of files that fit for the rest.
+
+    One line says all of a file of which no row fits.
+    """
+    for code, count in sorted(document["bad_codes"].items()):
+        say(f"{count} × {code}: {_SENTENCES[code]}")
     fitting = [found for found in document["files"] if found["bad"] < found["rows"]]
     names = {found["file"] for found in fitting}
     lines = [line for line in document["bad_lines"] if line["file"] in names]

@@ -27,6 +27,7 @@ def report(connection: Connection, run: int) -> dict[str, Any]:
         "state": row.state.value,
         "reason": row.reason,
         "queries": row.queries,
+        "left_out": row.left_out,
         "accepted": sum(f.items for f in funnel if f.state == ItemState.ACCEPTED),
         "funnel": [asdict(f) for f in funnel],
         "mixture": [asdict(filling) for filling in _fillings(connection, row)],
@@ -68,13 +69,18 @@ def print_report(found: dict[str, Any]) -> None:
 
 
 def _print_funnel(found: dict[str, Any]) -> None:
-    rows = [[found["queries"], "queries", "", ""]]
+    rows = [[left["queries"], "left out", "", _why_left_out(left)] for left in found["left_out"]]
+    rows.append([found["queries"], "queries", "", ""])
     for entry in found["funnel"]:
         why = _SENTENCES.get(entry["reason"] or "", entry["reason"] or "")
         rows.append([entry["items"], entry["state"], entry["stage"], why])
     adds_up = sum(entry["items"] for entry in found["funnel"]) == found["queries"]
     title = f"funnel of run {found['run']} ({found['recipe']}), {found['state']}"
     print_table(["items", "state", "at stage", "why"], rows, title=title + ("" if adds_up else ": DOES NOT ADD UP"))
+
+
+def _why_left_out(left: dict[str, Any]) -> str:
+    return f"{_SENTENCES[left['reason']]} {left['source']}: {left['licence']}"
 
 
 def _print_cost(found: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report, report
 from kat_data.domain.states import RunState
 from kat_data.domain.stratum import EXAMPLE, parse_stratum
-from kat_data.errors import UserError
+from kat_data.errors import ConfigError, UserError
 from kat_data.pipeline.recipe import Recipe, load_recipe, with_counts
 from kat_data.pipeline.run import open_run
 from kat_data.pipeline.wiring import MakeClient, check_keys, make_client
@@ -24,14 +24,28 @@ from kat_data.registry.session import Registry
 @click.option("--preview", type=click.IntRange(min=1), help="Run only N queries and extrapolate the cost of all.")
 @click.option("--accept", multiple=True, metavar="'STRATUM: N'", help="Sample until N samples of a stratum are there.")
 @click.option("--budget", type=click.FloatRange(min=0), metavar="USD", help="The run's hard cap, over the recipe's.")
+@click.option(
+    "--licence-allow",
+    metavar="LICENCES",
+    help="Take only queries under these licences, e.g. apache-2.0,mit, in place of the recipe's queries.licences.",
+)
 @json_option
-def run(recipe: str, preview: int | None, accept: tuple[str, ...], budget: float | None, as_json: bool) -> None:
+def run(
+    recipe: str,
+    preview: int | None,
+    accept: tuple[str, ...],
+    budget: float | None,
+    licence_allow: str | None,
+    as_json: bool,
+) -> None:
     """Run RECIPE (a path, or a shipped name) over the registry's queries; the same command again resumes it.
 
     With --accept 'category=math mode=think_on difficulty=6..9: 5000', which can be given several times, the run goes
     on until every stratum has its samples, or until the budget or the pool of queries ends, and says which.
     """
     whole = with_counts(load_recipe(recipe), _counts(accept), budget)
+    if licence_allow is not None:
+        whole = _with_queries(whole, licences=_licences(licence_allow))
     with open_registry() as registry:
         found = run_recipe(registry, _cut(whole, preview) if preview else whole)
         if preview:
@@ -49,6 +63,8 @@ def run_recipe(registry: Registry, recipe: Recipe, *, client: MakeClient = make_
     check_keys(recipe)
     row, new = open_run(registry, recipe)
     say(f"run {row.id} ({row.name}): {row.queries} queries" + ("" if new else f", {row.state.value} before"))
+    for left in row.left_out:
+        say(f"left out: {left['queries']} queries of {left['source']}, whose licence {left['licence']} is not allowed")
     return finish_run(registry, row, client=client)
 
 
@@ -79,7 +95,18 @@ def _counts(wishes: Sequence[str]) -> dict[str, int]:
 
 def _cut(recipe: Recipe, limit: int) -> Recipe:
     wanted = min(limit, recipe.queries.limit or limit)
-    return recipe.model_copy(update={"queries": recipe.queries.model_copy(update={"limit": wanted})})
+    return _with_queries(recipe, limit=wanted)
+
+
+def _with_queries(recipe: Recipe, **changes: Any) -> Recipe:
+    return recipe.model_copy(update={"queries": recipe.queries.model_copy(update=changes)})
+
+
+def _licences(given: str) -> tuple[str, ...]:
+    licences = tuple(name for part in given.split(",") if (name := part.strip()))
+    if not licences:
+        raise ConfigError("--licence-allow names no licence: write some, such as apache-2.0,mit")
+    return licences
 
 
 def _extrapolate(registry: Registry, recipe: Recipe, found: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +116,7 @@ def _extrapolate(registry: Registry, recipe: Recipe, found: dict[str, Any]) -> d
             sources=recipe.queries.sources,
             categories=[category.value for category in recipe.queries.categories],
             limit=recipe.queries.limit,
+            licences=recipe.queries.licences,
         )
     factor = total / found["queries"]
     guess = {

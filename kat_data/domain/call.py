@@ -23,12 +23,13 @@ class Sampling:
 
 
 class Api(StrEnum):
-    """How a model is asked: chats are answered in text, the others take an answer and give numbers for it."""
+    """How a model is asked: chats answer in text, embeddings are of texts, the others give numbers for an answer."""
 
     CHAT = "chat"
     CLASSIFY = "classify"
     SCORE = "score"
     POOLING = "pooling"
+    EMBEDDINGS = "embeddings"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,14 @@ class CallRequest:
                 del content["api"]
             object.__setattr__(self, "_key", content_hash(content))
         return self._key  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingRequest(CallRequest):
+    """Texts to embed, one message each."""
+
+    sampling: Sampling = Sampling(max_tokens=0)
+    api: Api = Api.EMBEDDINGS
 
 
 class FinishReason(StrEnum):

@@ -18,6 +18,9 @@ class DropReason(StrEnum):
         return member
 
     EMPTY_QUERY = "empty_query", "Nothing is left of the query's text after normalisation."
+    NO_USER_TURN = "no_user_turn", "No message of the conversation is the user's."
+    DAMAGED_TEXT = "damaged_text", "The query lost characters on its way: replaced ones, or ones of a private font."
+    TOOL_WITHOUT_SCHEMA = "tool_without_schema", "A tool has no name, or no JSON Schema of its arguments."
     TOO_LONG = "too_long", "The query is longer than the recipe allows."
     RESERVED_TAG = "reserved_tag", "The query holds a tag of the training template."
     UNSUPPORTED_HISTORY = (
@@ -32,10 +35,15 @@ class DropReason(StrEnum):
         "history_without_tools",
         "The conversation calls tools that the query does not describe.",
     )
+    LICENCE_NOT_ALLOWED = (
+        "licence_not_allowed",
+        "The query's licence is none of those that the recipe allows: left out before the run.",
+    )
     CONTAMINATED = "contaminated", "The query holds an item of a benchmark."
     OUTSIDE_MIXTURE = "outside_mixture", "The query belongs to no stratum of the mixture."
     NO_VERIFIER = "no_verifier", "The query has no verifier that could reward an answer."
     NOT_NEEDED = "not_needed", "The mixture needs no more of these queries."
+    CROWDED_CLUSTER = "crowded_cluster", "The run has enough queries that mean nearly the same."
     UNTAGGED = "untagged", "No tagging model gave a usable difficulty and domain."
     UNLABELLED = "unlabelled", "No labelling model gave an answer that could be read."
     NO_MAJORITY = "no_majority", "The labelling models' answers agree too little for a soft label."

@@ -17,17 +17,19 @@ from kat_data.domain.states import RunState
 from kat_data.errors import KatError, RegistryError, RunBusy, RunInterrupted
 from kat_data.executors.drain import drain
 from kat_data.llm.gateway import Counters, Gateway
+from kat_data.pipeline.clustering import cluster_run
 from kat_data.pipeline.job import RunJob
 from kat_data.pipeline.look import look
 from kat_data.pipeline.mixture import next_round
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe, parse_recipe
-from kat_data.pipeline.wiring import MakeClient, build_gateway, build_models, is_recorded, make_client
+from kat_data.pipeline.wiring import MakeClient, build_embedder, build_gateway, build_models, is_recorded, make_client
 from kat_data.registry import runs
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.session import Registry
 from kat_data.registry.worker import Worker
 from kat_data.sandbox.base import Sandbox
+from kat_data.stages.cluster import ClusterQueries
 from kat_data.stages.stage import Tools
 from kat_data.verifiers.dispatch import Verifiers
 from kat_data.verifiers.model_judge import ModelJudge
@@ -103,6 +105,9 @@ async def _work(
         gateway = build_gateway(recipe, ledger, await ledger.spent(), clock, client)
         parts.push_async_callback(gateway.close)
         parts.enter_context(verifiers)
+        parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
+        observe(Progress(calls=gateway.counters))
+        await _cluster(registry, run, recipe, gateway)
         plan = Plan(recipe.stages)
         job = RunJob(
             run=run,
@@ -115,7 +120,7 @@ async def _work(
                 admit=verifiers.admit,
                 group=verifiers.group,
                 compare=ModelJudge().compare,
-                index=look(registry, run, recipe.stages),
+                index=look(registry, run, recipe.stages, seed=recipe.seed),
                 seed=recipe.seed,
             ),
             attempts=recipe.attempts,
@@ -123,8 +128,15 @@ async def _work(
             stop=stop,
         )
         observe(Progress(items=job.counts, calls=gateway.counters))
-        parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
         await drain(job, in_flight=_in_flight(recipe), clock=clock, stop=stop)
+
+
+async def _cluster(registry: Registry, run: int, recipe: Recipe, gateway: Gateway) -> None:
+    """Find the run's semantic clusters before its first item, where a stage asks for them."""
+    if any(isinstance(stage, ClusterQueries) for stage in recipe.stages):
+        member = recipe.models[recipe.roles["embedder"][0].model]
+        at_once = recipe.endpoints[member.endpoint].concurrency
+        await cluster_run(registry, run, recipe.stages, build_embedder(recipe, gateway), at_once=at_once)
 
 
 async def _stop_calls(stop: asyncio.Event, gateway: Gateway) -> None:

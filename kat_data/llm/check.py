@@ -20,6 +20,11 @@ _SCHEMA = {
     "required": ["sum"],
     "additionalProperties": False,
 }
+# Where a good answer holds what was asked for, and what it is called.
+_FIRST_OF = {
+    "chat/completions": ("choices", "message", "a chat completion"),
+    "embeddings": ("data", "embedding", "a list of embeddings"),
+}
 _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window", "n_ctx", "n_ctx_train")
 
 
@@ -81,6 +86,29 @@ async def check_model(
         logprobs=_has_logprobs(answer["choices"][0]),
         context_length=_context_length(card or {}),
         problem="" if follows else "does not follow a JSON Schema: structured stages will rely on repair",
+    )
+
+
+async def check_embedder(endpoint: str, url: str, model: str, *, api_key: str | None, patience: float = 60.0) -> Check:
+    """Ask the endpoint for one embedding of `model`; never raises for what the endpoint does."""
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=patience)) as session:
+        base = url.rstrip("/")
+        start = time.monotonic()
+        status, answer = await _post(session, base, {"model": model, "input": ["a word"]}, path="embeddings")
+        seconds = round(time.monotonic() - start, 3)
+        if status != 200:
+            reachable, problem = status != 0, _problem(url, status, answer)
+            return Check(endpoint=endpoint, model=model, reachable=reachable, usable=False, problem=problem)
+        card = await _model_card(session, base, model)
+    return Check(
+        endpoint=endpoint,
+        model=model,
+        reachable=True,
+        usable=True,
+        seconds=seconds,
+        listed=card is not None,
+        context_length=_context_length(card or {}),
     )
 
 
@@ -152,20 +180,23 @@ def _context_length(card: dict[str, Any]) -> int | None:
     return next((int(value) for value in found if isinstance(value, int) and value > 0), None)
 
 
-async def _post(session: aiohttp.ClientSession, base: str, body: dict[str, Any]) -> tuple[int, Any]:
+async def _post(
+    session: aiohttp.ClientSession, base: str, body: dict[str, Any], *, path: str = "chat/completions"
+) -> tuple[int, Any]:
     """Return status and decoded answer; status 0 and the reason where no usable answer came."""
+    first = _FIRST_OF[path]
     try:
-        async with session.post(f"{base}/chat/completions", json=body) as response:
+        async with session.post(f"{base}/{path}", json=body) as response:
             data = await response.read()
             if response.status != 200:
                 return response.status, data[:200].decode("utf-8", "replace")
             answer = orjson.loads(data)
-            answer["choices"][0]["message"]
+            answer[first[0]][0][first[1]]
             return 200, answer
     except (TimeoutError, aiohttp.ClientError) as error:
         return 0, getattr(error, "strerror", None) or str(error) or type(error).__name__
     except (KeyError, IndexError, TypeError, ValueError):
-        return -1, "its answer is not a chat completion"
+        return -1, f"its answer is not {first[2]}"
 
 
 def _problem(url: str, status: int, answer: Any) -> str:

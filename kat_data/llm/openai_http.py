@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -12,7 +13,7 @@ import orjson
 from yarl import URL
 
 from kat_data.clock import Clock, SystemClock
-from kat_data.domain.call import Api, CallRequest, Reply
+from kat_data.domain.call import Api, CallRequest, EmbeddingRequest, Reply
 from kat_data.errors import EndpointRefused, RecipeError, RequestRejected
 from kat_data.llm.client import Transient
 from kat_data.llm.openai_stream import gather
@@ -62,15 +63,21 @@ class OpenAIClient:
         self._session: aiohttp.ClientSession | None = None
 
     async def complete(self, request: CallRequest) -> Reply:
+        if isinstance(request, EmbeddingRequest):
+            from kat_data.llm.embedding_wire import embedding_body, read_embeddings  # numpy loads with it
+
+            return await self._answer(embedding_body(request), request, read_embeddings)
         stream = request.sampling.max_tokens > self._stream_above
-        chats = request.api is Api.CHAT
-        body = request_body(request, stream=stream) if chats else reward_body(request)
+        if request.api is Api.CHAT:
+            return await self._answer(request_body(request, stream=stream), request, read_reply)
+        return await self._answer(reward_body(request), request, read_rewards)
+
+    async def _answer(self, body: bytes, request: CallRequest, read: Callable[[Any, CallRequest], Reply]) -> Reply:
         try:
             async with await self._sent(self._targets[request.api], body) as response:
                 if response.status != 200:
                     raise self._refusal(response, await response.read())
-                document = await _document(response)
-                return read_reply(document, request) if chats else read_rewards(document, request)
+                return read(await _document(response), request)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._broken(error) from error
         except ValueError as error:
@@ -174,7 +181,8 @@ def _targets(name: str, url: str) -> dict[Api, URL]:
         root = base.removesuffix("/v1")  # servers have what is not OpenAI's beside /v1
         chat = URL(f"{base}/chat/completions")
         if chat.scheme in {"http", "https"} and chat.host:
-            return {Api.CHAT: chat} | {api: URL(f"{root}/{api}") for api in Api if api is not Api.CHAT}
+            beside = {api: URL(f"{root}/{api}") for api in Api}
+            return beside | {Api.CHAT: chat, Api.EMBEDDINGS: URL(f"{base}/embeddings")}
     raise RecipeError(f"endpoint {name} has no usable URL ({url!r}): write one such as http://127.0.0.1:8000/v1")
 
 

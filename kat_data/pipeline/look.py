@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from kat_data.domain.contamination import Contamination
+from kat_data.domain.crowding import Crowding
 from kat_data.domain.query import Query
 from kat_data.pipeline.decontamination import check_queries
 from kat_data.registry import benchmarks
+from kat_data.registry.embeddings import crowding_of_run
 from kat_data.registry.session import Registry
+from kat_data.stages.cluster import ClusterQueries
 from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.stage import Stage
 
@@ -14,21 +17,48 @@ from kat_data.stages.stage import Stage
 class RegistryLook:
     """Answers stages from what was read; it holds the hits of one run's queries."""
 
-    def __init__(self, contamination: Mapping[bytes, tuple[Contamination, ...]]) -> None:
+    def __init__(
+        self,
+        contamination: Mapping[bytes, tuple[Contamination, ...]],
+        *,
+        crowding: Mapping[bytes, Crowding] | None = None,
+    ) -> None:
         self._contamination = contamination
+        self._crowding = crowding or {}
 
     def contamination(self, query: Query) -> tuple[Contamination, ...]:
         """Return the benchmarks' items that the query holds and nobody allowed, the surest first."""
         return self._contamination.get(query.hash, ())
 
+    def crowding(self, query: Query) -> Crowding | None:
+        """Return the semantic cluster of the run in which the query is one too many; none where it stays."""
+        return self._crowding.get(query.hash)
 
-def look(registry: Registry, run: int, stages: Sequence[Stage]) -> RegistryLook:
+
+def look(registry: Registry, run: int, stages: Sequence[Stage], *, seed: int = 0) -> RegistryLook:
     """Bring the registry up to date with what the stages ask of it, and read what they need for one run.
 
-    Raises `UserError` where a stage asks for benchmarks and there are none.
+    Semantic clusters need calls, and so are there already (`clustering.cluster_run`). Raises `UserError` where a stage
+    asks for benchmarks and there are none.
     """
-    if not any(isinstance(stage, Decontaminate) for stage in stages):
-        return RegistryLook({})
+    contamination: Mapping[bytes, tuple[Contamination, ...]] = {}
+    crowding: Mapping[bytes, Crowding] = {}
+    for stage in stages:
+        match stage:
+            case Decontaminate():
+                contamination = contamination_of_run(registry, run)
+            case ClusterQueries():
+                with registry.engine.connect() as connection:
+                    crowding = crowding_of_run(
+                        connection, run, per_cluster=stage.per_cluster, pick=stage.pick, seed=seed
+                    )
+            case _:
+                pass
+    return RegistryLook(contamination, crowding=crowding)
+
+
+def contamination_of_run(registry: Registry, run: int) -> Mapping[bytes, tuple[Contamination, ...]]:
+    """Check what was not checked yet, and return the hits of a run's queries by hash."""
     check_queries(registry)
     with registry.engine.connect() as connection:
-        return RegistryLook(benchmarks.hits_of_run(connection, run))
+        return benchmarks.hits_of_run(connection, run)

@@ -110,6 +110,7 @@ class Recipe(Part):
         plain = self.resolved()
         for key in ("budget", "endpoints", "attempts", "description", "snapshot"):
             del plain[key]
+        del plain["queries"]["licences"]  # the chosen queries themselves are part of a run's key
         for model in plain["models"].values():
             del model["endpoint"], model["price"]
         names = sorted({name for stage in self.stages for name in stage.prompts})

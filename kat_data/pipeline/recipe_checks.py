@@ -30,6 +30,7 @@ ROLES = (
     "policy",
     "rewarder",
     "paraphraser",
+    "embedder",
 )
 POLICY = "policy"
 # What a snapshot cannot do without: where accepted answers, or their judge analyses, come from.
@@ -70,6 +71,8 @@ def role_problems(roles: Roles, earlier: Mapping[str, Any]) -> Iterator[str]:
             yield f"role `{role}`: add `{base}`, too, for the other categories"
         if base == POLICY and len(members) > 1:
             yield f"role `{role}` holds one model: measure another checkpoint in a run of its own"
+        if base == "embedder" and len(members) != 1:
+            yield f"role `embedder` holds one model, and not {len(members)}: embeddings of two cannot be compared"
         for member in members if "models" in earlier else ():
             yield from _member_problems(role, base, member, earlier["models"])
 
@@ -83,7 +86,7 @@ def _member_problems(role: str, base: str, member: MemberSpec, models: Mapping[s
             f"role `{role}`: model `{member.model}` has no revision: set models.{member.model}.revision to its "
             "checkpoint's hash, or pass rates would go stale in silence"
         )
-    elif model.api is not Api.CHAT and base != "rewarder":
+    elif model.api not in {Api.CHAT, Api.EMBEDDINGS} and base != "rewarder":
         yield f"role `{role}`: model `{member.model}` is a reward model: only `rewarder` can have it"
 
 

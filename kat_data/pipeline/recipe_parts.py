@@ -87,6 +87,9 @@ class QuerySpec(Part):
 
     sources: tuple[str, ...] = ()
     categories: tuple[Category, ...] = ()
+    licences: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="Licences that are allowed, in any usual spelling; queries of others are left out, counted."
+    )
     limit: Annotated[int, Field(ge=1)] | None = Field(None, description="Take the first N by content hash.")
 
 

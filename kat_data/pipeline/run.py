@@ -35,4 +35,5 @@ def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
             context=_context(connection, recipe),
             held=plan.select is not None,
             seed=recipe.seed,
+            licences=recipe.queries.licences,
         )

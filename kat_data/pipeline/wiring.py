@@ -14,6 +14,7 @@ from kat_data.llm.backoff import Backoff
 from kat_data.llm.bound_model import BoundModel
 from kat_data.llm.budget import Budget
 from kat_data.llm.client import Client
+from kat_data.llm.embedder import Embedder
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
 from kat_data.llm.ledger import Ledger
@@ -86,6 +87,18 @@ def build_models(recipe: Recipe, gateway: Gateway) -> Mapping[str, tuple[BoundMo
     return {
         role: tuple(_member(recipe, member, gateway) for member in members) for role, members in recipe.roles.items()
     }
+
+
+def build_embedder(recipe: Recipe, gateway: Gateway) -> Embedder:
+    """Return the recipe's embedder, bound to the gateway."""
+    model = recipe.models[recipe.roles["embedder"][0].model]
+    return Embedder(
+        gateway=gateway,
+        endpoint=model.endpoint,
+        name=model.model,
+        revision=model.revision,
+        price=Price(prompt=model.price.prompt, completion=model.price.completion),
+    )
 
 
 def _member(recipe: Recipe, member: MemberSpec, gateway: Gateway) -> BoundModel:

@@ -6,6 +6,7 @@ stored. One thread prepares a chunk while another stores the one before.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import orjson
 import psycopg
 
 from kat_data.domain.bad_line import BadLine
-from kat_data.domain.codec import to_json
+from kat_data.domain.codec import from_python, to_json
 from kat_data.domain.query import NEVER_LEFT_OUT, Message, Query
 from kat_data.domain.text import normalise
 from kat_data.errors import InputError, RegistryError
@@ -26,6 +27,7 @@ from kat_data.hashing import content_hash
 from kat_data.registry.session import Registry
 
 CHUNK_ROWS = 5000
+CHUNK_CHARS = 2**25  # rows of a megabyte go in smaller chunks, or a chunk would fill the memory
 BAD_LINES_KEPT = 100
 
 Item = tuple[int, Query] | BadLine
@@ -69,7 +71,7 @@ select count(*) filter (where identical), count(*) filter (where conflicting) fr
 _SAVE = """
 update imports
 set rows_done = %(rows)s, imported = %(imported)s, duplicates = %(duplicates)s, identical = %(identical)s,
-    conflicts = %(conflicts)s, bad = %(bad)s, bad_lines = %(bad_lines)s
+    conflicts = %(conflicts)s, bad = %(bad)s, bad_codes = %(bad_codes)s, bad_lines = %(bad_lines)s
 where id = %(id)s
 """
 
@@ -79,8 +81,8 @@ class ImportReport:
     """What an import did, over all its attempts; `rows` = imported + duplicates + bad.
 
     `identical` duplicates equal the stored query byte for byte, the others differ in white space or Unicode form.
-    `conflicts` are duplicates that give another reference. `bad_lines` holds the first hundred. `seconds` are of this
-    attempt alone.
+    `conflicts` are duplicates that give another reference. `bad_codes` counts every bad line by its code, `bad_lines`
+    holds the first hundred. `seconds` are of this attempt alone.
     `finished_before` says that the same file was imported earlier and nothing was done now.
     """
 
@@ -90,6 +92,7 @@ class ImportReport:
     identical: int
     conflicts: int
     bad: int
+    bad_codes: dict[str, int]
     bad_lines: tuple[BadLine, ...]
     seconds: float
     finished_before: bool
@@ -107,6 +110,7 @@ class _Progress:
     identical: int
     conflicts: int
     bad: int
+    bad_codes: dict[str, int] = field(default_factory=dict)
     bad_lines: list[dict[str, Any]] = field(default_factory=list)
 
     def report(self, seconds: float) -> ImportReport:
@@ -117,7 +121,8 @@ class _Progress:
             identical=self.identical,
             conflicts=self.conflicts,
             bad=self.bad,
-            bad_lines=tuple(BadLine(**line) for line in self.bad_lines),
+            bad_codes=dict(self.bad_codes),
+            bad_lines=tuple(from_python(BadLine, line) for line in self.bad_lines),
             seconds=seconds,
             finished_before=self.finished,
         )
@@ -208,12 +213,23 @@ def _open(
         [source_id, fingerprint, file_name, preset],
     )
     row = connection.execute(
-        "select id, finished_at is not null, rows_done, imported, duplicates, identical, conflicts, bad, bad_lines"
-        " from imports where fingerprint = %s",
+        "select id, finished_at is not null, rows_done, imported, duplicates, identical, conflicts, bad, bad_codes,"
+        " bad_lines from imports where fingerprint = %s",
         [fingerprint],
     ).fetchone()
     assert row is not None
-    names = ("id", "finished", "rows", "imported", "duplicates", "identical", "conflicts", "bad", "bad_lines")
+    names = (
+        "id",
+        "finished",
+        "rows",
+        "imported",
+        "duplicates",
+        "identical",
+        "conflicts",
+        "bad",
+        "bad_codes",
+        "bad_lines",
+    )
     return _Progress(**dict(zip(names, row, strict=True)))
 
 
@@ -222,13 +238,17 @@ def _chunks(items: Iterator[Item], size: int) -> Iterator[_Chunk]:
     while True:
         lines: list[tuple[bytes, str]] = []
         bad: list[BadLine] = []
+        room = CHUNK_CHARS
         for item in islice(items, size):
             if isinstance(item, BadLine):
                 bad.append(item)
             else:
                 number, query = item
                 key = query.hash
-                lines.append((key, _copy_line(key, number, query)))
+                line = _copy_line(key, number, query)
+                lines.append((key, line))
+                if (room := room - len(line)) < 0:
+                    break
         if not lines and not bad:
             return
         lines.sort(key=_HASH)  # neighbours in the index together, and one order for concurrent imports
@@ -303,11 +323,15 @@ def _store(connection: "psycopg.Connection[Any]", chunk: _Chunk, progress: _Prog
         progress.imported += chunk.queries - len(duplicates)
         progress.bad += len(chunk.bad)
         room = BAD_LINES_KEPT - len(progress.bad_lines)
-        progress.bad_lines += [{"number": line.number, "reason": line.reason} for line in chunk.bad[:room]]
+        progress.bad_lines += [
+            {"number": line.number, "reason": line.reason, "code": line.code} for line in chunk.bad[:room]
+        ]
+        progress.bad_codes = dict(Counter(progress.bad_codes) + Counter(line.code.value for line in chunk.bad))
         _save(cursor, progress)
 
 
 def _save(cursor: "psycopg.Cursor[Any]", progress: _Progress) -> None:
     names = ("id", "rows", "imported", "duplicates", "identical", "conflicts", "bad")
     values = {name: getattr(progress, name) for name in names}
-    cursor.execute(_SAVE, {**values, "bad_lines": orjson.dumps(progress.bad_lines).decode()})
+    found = {name: orjson.dumps(getattr(progress, name)).decode() for name in ("bad_codes", "bad_lines")}
+    cursor.execute(_SAVE, values | found)

@@ -10,8 +10,11 @@ from kat_data.errors import NotFoundError, UserError
 
 Row = dict[str, Any]
 
+# Embeddings are asked for in batches before the run's first attempt: they are no attempt's.
 RUN_CALLS = """
-    SELECT DISTINCT unnest(calls) AS key FROM stage_attempts WHERE run_id = :run
+    SELECT unnest(calls) AS key FROM stage_attempts WHERE run_id = :run
+    UNION SELECT key FROM calls WHERE run_id = :run AND state = 'done'
+    UNION SELECT call FROM semantic_clusters JOIN embeddings USING (embedder_id, query_id) WHERE run_id = :run
 """
 
 
@@ -177,6 +180,7 @@ def sample_lineage(connection: Connection, ident: str) -> Row:
 
 
 FACT_ORDER = {
+    "semantic_clusters": "query_id",
     "tags": "position",
     "tag_summaries": "query_id",
     "soft_labels": "query_id",

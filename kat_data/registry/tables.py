@@ -4,7 +4,9 @@ sources ─< imports                what was read, and how far
 sources ─< queries ─< query_conflicts
            queries ─< contamination >─ benchmark_items >─ benchmarks
            queries ─< allowances     hits that a person overruled
+           queries ─< embeddings >─ embedders
 runs ─< work_items                the queue: one row per (run, query)
+        ├─< semantic_clusters     what means nearly the same, before the first item is worked on
         ├─< stage_attempts        append-only history, with the ledger keys of each attempt
         ├─< tags, tag_summaries   once per query
         ├─< soft_labels, soft_label_answers
@@ -18,6 +20,7 @@ calls                             the ledger, shared by all runs
 from typing import Any
 
 from sqlalchemy import (
+    REAL,
     BigInteger,
     Boolean,
     Column,
@@ -95,6 +98,7 @@ imports = Table(
     _need("identical", BigInteger, "0"),
     _need("conflicts", BigInteger, "0"),
     _need("bad", BigInteger, "0"),
+    _need("bad_codes", JSON, "'{}'"),  # how many of each code
     _need("bad_lines", JSON, "'[]'"),
     _stamp("started_at"),
     _when("finished_at"),
@@ -198,6 +202,7 @@ runs = Table(
     _need("state", Text),
     Column("reason", Text),
     _need("queries", BigInteger),
+    _need("left_out", JSON, "'[]'"),  # what the recipe's sources and categories hold beside the run's queries, and why
     _need("lost_usd", Double, "0"),  # charged for tries that brought no reply; whoever pays for their keys later
     _need("lost_tokens", BigInteger, "0"),
     _stamp("created_at"),
@@ -253,6 +258,34 @@ def _item_key() -> ForeignKeyConstraint:
         ["run_id", "query_id"], ["work_items.run_id", "work_items.query_id"], ondelete="CASCADE"
     )
 
+
+embedders = Table(
+    "embedders",
+    metadata,
+    _id(),
+    _need("model", Text),
+    _need("revision", Text),
+    UniqueConstraint("model", "revision"),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    _ref("embedder_id", "embedders.id", primary_key=True),
+    _ref("query_id", "queries.id", primary_key=True),
+    Column("vector", LargeBinary),  # little-endian float16 of unit length; none where the endpoint refuses the text
+    _need("call", LargeBinary),  # the ledger key of the batch that brought it; empty where none did
+)
+
+semantic_clusters = Table(
+    "semantic_clusters",
+    metadata,
+    _ref("run_id", "runs.id", primary_key=True),
+    _ref("query_id", "queries.id", primary_key=True),
+    _need("embedder_id", BigInteger),
+    _need("representative_id", BigInteger),  # the query nearest to the cluster's centre
+    _need("similarity", REAL),  # cosine to the centre
+)
 
 stage_attempts = Table(
     "stage_attempts",

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from kat_data.domain.bad_line import BadCode
 from kat_data.domain.category import Category
 from kat_data.domain.query import Message, Role
 from kat_data.domain.tool_call import ToolCall
@@ -41,7 +42,7 @@ def read_messages(value: Any) -> tuple[Message, ...]:
         raise RowError("the messages are not a list")
     messages = tuple(_message(item) for item in _in_order(value))
     if not any(message.role is Role.USER for message in messages):
-        raise RowError("the conversation has no user turn")
+        raise RowError("the conversation has no user turn", BadCode.NO_USER_TURN)
     return messages
 
 
@@ -88,7 +89,7 @@ def _message(item: Any) -> Message:
         return Message(role=role, content="", tool_calls=(_call(_json(value)),))
     text = "" if value is None else as_text(value, "a message")
     if role is Role.USER and not text.strip():
-        raise RowError("a user message is empty")
+        raise RowError("a user message is empty", BadCode.NO_USER_TURN)
     return Message(role=role, content=text, tool_calls=_calls(item) if role is Role.ASSISTANT else ())
 
 

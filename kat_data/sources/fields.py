@@ -10,6 +10,7 @@ import orjson
 from kat_data.domain.category import Category
 from kat_data.domain.query import Message, Query, VerifierKind, VerifierSpec
 from kat_data.errors import ConfigError
+from kat_data.sources.answerable import require_answerable
 from kat_data.sources.row_error import RowError
 from kat_data.sources.verifiable import require_decidable
 
@@ -66,8 +67,10 @@ class Fields:
     ) -> Query:
         """Return the query that a preset read from this row, with the file's source and licence.
 
-        Raises `RowError` where the verifier lacks what it compares answers with: every answer would be paid in vain.
+        Raises `RowError` where no run can answer it: its verifier lacks what it compares answers with, a tool has no
+        schema, a text is damaged or no query's length.
         """
+        require_answerable(messages, tools, reference)
         if verifier is not None:
             require_decidable(verifier, reference)
         return Query(

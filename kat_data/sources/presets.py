@@ -113,6 +113,6 @@ def _queries(
         try:
             query = read(Fields(row, mapping, source, licence), answers)
         except RowError as unfit:
-            yield BadLine(number=number, reason=str(unfit))
+            yield BadLine(number=number, reason=str(unfit), code=unfit.code)
         else:
             yield number, query

@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
-from kat_data.domain.bad_line import BadLine
+from kat_data.domain.bad_line import BadCode, BadLine
 from kat_data.domain.category import Category
 from kat_data.domain.query import Query, VerifierKind, VerifierSpec
+from kat_data.domain.tool import NO_ARGUMENTS
 from kat_data.errors import InputError
 from kat_data.sources.conversation import read_messages
 from kat_data.sources.fields import Answers, Fields
@@ -135,8 +136,8 @@ def _json_type(kind: Any) -> Any:
 
 def _tool(function: Any) -> dict[str, Any]:
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        raise RowError("a function has no name")
-    parameters = json_schema(function.get("parameters") or {"type": "object", "properties": {}})
+        raise RowError("a function has no name", BadCode.TOOL_WITHOUT_SCHEMA)
+    parameters = json_schema(NO_ARGUMENTS if function.get("parameters") == {} else function.get("parameters"))
     described = {"name": function["name"], "description": function.get("description", ""), "parameters": parameters}
     return {"type": "function", "function": described}
 

@@ -1,6 +1,7 @@
 """Every stage by the name that recipes use, in the order of the pipeline."""
 
 from kat_data.stages.add_intent import AddIntent
+from kat_data.stages.cluster import ClusterQueries
 from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.measure_mode import MeasureMode
@@ -25,6 +26,7 @@ STAGES: dict[str, type[Stage]] = {
     for stage in (
         Normalise,
         Decontaminate,
+        ClusterQueries,
         TagQuery,
         LabelSoftly,
         AddIntent,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.category import Category
 from kat_data.domain.contamination import Contamination
+from kat_data.domain.crowding import Crowding
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
 from kat_data.domain.equivalence import Equivalence
@@ -52,6 +53,10 @@ class Index(Protocol):
 
     def contamination(self, query: Query) -> tuple[Contamination, ...]:
         """Return the benchmarks' items that the query holds and nobody allowed, the surest first."""
+        ...
+
+    def crowding(self, query: Query) -> Crowding | None:
+        """Return the semantic cluster of the run in which the query is one too many; none where it stays."""
         ...
 
 

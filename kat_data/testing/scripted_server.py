@@ -15,6 +15,7 @@ from aiohttp import web
 
 from kat_data.domain.call import FinishReason, Reply
 from kat_data.hashing import fraction
+from kat_data.testing.embeddings import bag_of_words
 from kat_data.testing.obedient import obedient
 
 
@@ -27,6 +28,9 @@ class Fault:
     text: str = "scripted fault"
     headers: Mapping[str, str] = field(default_factory=dict)
 
+
+EmbeddingScript = Callable[[str], list[float] | Fault]
+"""Embeds one text; a fault for any text of a request is the answer to all of it."""
 
 ServerScript = Callable[[dict[str, Any]], Reply | str | Fault]
 """Answers a request's decoded body with a reply, with the text of a finished one, or with a fault."""
@@ -53,11 +57,12 @@ class Statistics:
 
 
 class ScriptedServer:
-    """Serves POST /v1/chat/completions, GET /v1/models and GET /stats while it is entered.
+    """Serves POST /v1/chat/completions and /v1/embeddings, GET /v1/models and /stats while it is entered.
 
     Reward models are served as vLLM does, at POST /classify, /score and /pooling, with the numbers of `rewards`.
     `latency` is in seconds. With `api_key`, requests without it get 401. Faults queued by `fail` meet the next requests
-    before the script is asked. `counts` has a number for every distinct body, by its SHA-256.
+    before the script is asked. `counts` has a number for every distinct body, by its SHA-256. Embeddings are bags of
+    words unless `embed` makes others.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class ScriptedServer:
         script: ServerScript = obedient,
         *,
         rewards: RewardScript = by_hash,
+        embed: EmbeddingScript = bag_of_words,
         latency: float = 0.0,
         api_key: str | None = None,
         host: str = "127.0.0.1",
@@ -76,6 +82,7 @@ class ScriptedServer:
         self.keep_bodies = True
         self._script = script
         self._rewards = rewards
+        self._embed = embed
         self._latency = latency
         self._api_key = api_key
         self._host = host
@@ -97,7 +104,8 @@ class ScriptedServer:
         app = web.Application(client_max_size=2**26)
         app.router.add_post("/v1/chat/completions", self._complete)
         for path in ("/classify", "/score", "/pooling"):
-            app.router.add_post(path, self._complete)
+            app.router.add_post(path, self._reward)
+        app.router.add_post("/v1/embeddings", self._embeddings)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/stats", self._stats)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -113,6 +121,27 @@ class ScriptedServer:
             await self._runner.cleanup()
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, self._script)
+
+    async def _reward(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, self._rewards)
+
+    async def _embeddings(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, self._embed_all)
+
+    def _embed_all(self, body: dict[str, Any]) -> dict[str, Any] | Fault:
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        found = [self._embed(text) for text in texts]
+        if fault := next((each for each in found if isinstance(each, Fault)), None):
+            return fault
+        data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(found)]
+        tokens = sum(len(text) // 4 + 1 for text in texts)
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return {"object": "list", "model": body.get("model"), "data": data, "usage": usage}
+
+    async def _serve(
+        self, request: web.Request, script: Callable[[dict[str, Any]], Reply | str | Fault | dict[str, Any] | list[Any]]
+    ) -> web.StreamResponse:
         raw = await request.read()
         self._count(raw)
         try:
@@ -123,12 +152,12 @@ class ScriptedServer:
                 self.bodies.append(body)
             if self._latency:
                 await asyncio.sleep(self._latency)
-            fault = self._faults.popleft() if self._faults else None
-            chats = request.path.endswith("/chat/completions")
-            answer = fault or (self._script if chats else self._rewards)(body)
+            answer = self._faults.popleft() if self._faults else script(body)
             if isinstance(answer, Fault):
                 return await self._misbehave(request, answer)
             self.statistics.answered += 1
+            if isinstance(answer, dict):
+                return _json(answer)
             if isinstance(answer, list):
                 return _json(_scored(request.path, answer))
             return await _respond(request, body, answer)

@@ -20,12 +20,12 @@ OpenRun = Callable[..., RunRow]
 def add_queries(registry: Registry) -> AddQueries:
     """Store queries as an import does, in the test's registry or another."""
 
-    def add(*queries: Query, to: Registry = registry) -> None:
+    def add(*queries: Query, to: Registry = registry, source: str = "test", licence: str = "Apache-2.0") -> None:
         import_queries(
             to,
             list(enumerate(queries, 1)),
-            source="test",
-            licence="Apache-2.0",
+            source=source,
+            licence=licence,
             file_name="test.jsonl",
             preset="plain",
             fingerprint=content_hash([query.hash.hex() for query in queries]),

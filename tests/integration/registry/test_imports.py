@@ -109,6 +109,16 @@ def test_bad_lines_are_counted_and_the_first_hundred_kept(registry: Registry) ->
     report = store(registry, [(1, query("a")), *bad, (130, query("b"))])
     assert totals(report) == (2, 0, 0, 0, 128)
     assert report.bad_lines == tuple(bad[:BAD_LINES_KEPT])
+    assert report.bad_codes == {"unreadable": 128}
+
+
+def test_large_rows_go_in_small_chunks(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kat_data.registry.imports.CHUNK_CHARS", 1000)
+    chunks: list[int] = []
+    items: list[Item] = [(n, query(f"{n} " + "x" * 700)) for n in range(1, 9)]
+    report = store(registry, items, chunk_rows=100, on_progress=chunks.append)
+    assert report.imported == 8
+    assert chunks == [2, 4, 6, 8]
 
 
 def test_again_does_nothing_and_says_so(registry: Registry) -> None:

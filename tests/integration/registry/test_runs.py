@@ -51,6 +51,37 @@ def move(registry: Registry, run: int, state: RunState, reason: str | None = Non
         runs.set_state(connection, run, state, reason)
 
 
+def test_queries_of_other_licences_are_left_out_and_counted(registry, add_queries) -> None:
+    add_queries(a_query("one"), a_query("two"))
+    add_queries(a_query("three"), source="closed", licence="CC-BY-NC-4.0")
+    add_queries(a_query("four", category=Category.GENERAL), source="other", licence="MIT License")
+    row, _ = open_again(registry, licences=("apache 2.0", "mit"))
+    left = {"reason": "licence_not_allowed", "source": "closed", "licence": "CC-BY-NC-4.0", "queries": 1}
+    assert (row.queries, row.left_out) == (3, [left])
+    with pytest.raises(
+        UserError, match=r"no query with licences GPL-3\.0: those that it has are under Apache-2\.0, CC-BY-NC"
+    ):
+        open_again(registry, licences=("GPL-3.0",))
+
+
+def test_what_is_left_out_is_of_the_sources_and_categories_that_were_asked_for(registry, add_queries) -> None:
+    add_queries(a_query("one"))
+    add_queries(a_query("two", category=Category.GENERAL), a_query("three"), source="closed", licence="CC-BY-NC-4.0")
+    row, _ = open_again(registry, licences=("apache-2.0",), categories=("math",))
+    assert [left["queries"] for left in row.left_out] == [1]
+    row, _ = open_again(registry, licences=("apache-2.0",), sources=("test",))
+    assert (row.queries, row.left_out) == (1, [])
+
+
+def test_a_run_opened_again_says_what_is_left_out_now(registry, add_queries) -> None:
+    add_queries(a_query("one"))
+    first, _ = open_again(registry, licences=("apache-2.0",))
+    add_queries(a_query("two"), source="closed", licence="none")
+    again, new = open_again(registry, licences=("apache-2.0",))
+    assert (again.id, new) == (first.id, False)
+    assert [left["licence"] for left in again.left_out] == ["none"]
+
+
 def test_the_same_recipe_over_the_same_queries_is_the_same_run(registry, add_queries) -> None:
     add_queries(a_query("one"), a_query("two"))
     first, new = open_again(registry)

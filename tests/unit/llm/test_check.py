@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from kat_data.domain.call import Api
-from kat_data.llm.check import Check, check_model
+from kat_data.llm.check import Check, check_embedder, check_model
 from kat_data.testing.scripted_server import Fault, ScriptedServer
 
 
@@ -106,3 +106,22 @@ async def test_a_reward_model_is_asked_to_score(api):
     found = await check_model("local", server.url, "scripted", api_key=None, api=api)
     assert (found.reachable, found.usable) == (False, False)
     assert "does not answer" in found.problem
+
+
+async def test_an_embedder_is_asked_for_an_embedding():
+    async with ScriptedServer() as server:
+        found = await check_embedder("local", server.url, "scripted", api_key=None)
+        [body] = server.bodies
+        assert body == {"model": "scripted", "input": ["a word"]}
+        assert (found.usable, found.listed, found.json_schema, found.problem) == (True, True, None, "")
+        server.fail(Fault(status=404, text="no such model"))
+        lost = await check_embedder("local", server.url, "other", api_key=None)
+    assert (lost.reachable, lost.usable) == (True, False)
+    assert lost.problem.startswith(f"{server.url} knows no such model or path (404)")
+
+
+async def test_what_is_no_list_of_embeddings_is_said_so():
+    async with ScriptedServer(embed=lambda text: []) as server:
+        server.fail(Fault(kind="malformed"))
+        found = await check_embedder("local", server.url, "scripted", api_key=None)
+    assert found.problem.endswith("its answer is not a list of embeddings")

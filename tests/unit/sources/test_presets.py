@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kat_data.domain.bad_line import BadLine
+from kat_data.domain.bad_line import BadCode, BadLine
 from kat_data.domain.category import Category
 from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
 from kat_data.errors import ConfigError, InputError
@@ -294,7 +294,7 @@ def test_plain_order() -> None:
 
 
 def test_plain_takes_what_is_there() -> None:
-    tool = {"type": "function", "function": {"name": "f"}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
     options = {"must_include": ["x"]}
     row = {
         "messages": [
@@ -369,7 +369,7 @@ def test_read_queries_keeps_the_good_rows(tmp_path: Path) -> None:
     items = list(read_queries(path, preset="gsm8k", source="s", licence="any words at all"))
     assert [item.number if isinstance(item, BadLine) else item[0] for item in items] == [1, 2, 3, 4]
     assert [isinstance(item, BadLine) for item in items] == [False, True, True, False]
-    assert items[2] == BadLine(number=3, reason="no answer: looked for answer")
+    assert items[2] == BadLine(number=3, reason="no answer: looked for answer", code=BadCode.MISFIT)
     assert isinstance(items[3], tuple)
     assert items[3][1].licence == "any words at all"
 

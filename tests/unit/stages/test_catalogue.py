@@ -10,6 +10,7 @@ def test_stages_stand_in_the_order_of_the_pipeline():
     assert list(STAGES) == [
         "normalise",
         "decontaminate",
+        "cluster",
         "tag",
         "soft_label",
         "add_intent",
@@ -28,7 +29,17 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "pair",
     ]
     once = [name for name, stage in STAGES.items() if not stage.per_turn]
-    assert once == ["normalise", "decontaminate", "tag", "soft_label", "add_intent", "select", "pass_rate", "pair"]
+    assert once == [
+        "normalise",
+        "decontaminate",
+        "cluster",
+        "tag",
+        "soft_label",
+        "add_intent",
+        "select",
+        "pass_rate",
+        "pair",
+    ]
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)

@@ -31,9 +31,32 @@ async def test_an_empty_user_message_drops_the_query(tools, texts):
     assert await normalised(tools, a_query(*texts)) == Dropped(reason=DropReason.EMPTY_QUERY)
 
 
-async def test_a_query_without_user_message_is_empty(tools):
+async def test_a_query_without_user_message_is_dropped(tools):
     query = replace(a_query(), messages=(Message(role=Role.SYSTEM, content="Be brief."),))
-    assert await normalised(tools, query) == Dropped(reason=DropReason.EMPTY_QUERY)
+    assert await normalised(tools, query) == Dropped(reason=DropReason.NO_USER_TURN)
+
+
+async def test_a_megabyte_of_text_is_too_long(tools):
+    dropped = await normalised(tools, a_query("word " * 200_000))
+    assert (dropped.reason, dropped.detail) == (DropReason.TOO_LONG, "999,999 characters, the recipe allows 20,000")
+
+
+async def test_damaged_text_drops_the_query(tools):
+    dropped = await normalised(tools, a_query("Solve \x0crac{1}{2}", system="Be \x00brief."))
+    assert dropped.reason is DropReason.DAMAGED_TEXT
+    assert dropped.detail.startswith("message 2 holds the control character U+000C before `rac`")
+
+
+async def test_what_cannot_be_seen_goes_and_the_query_stays(tools):
+    draft = await normalised(tools, a_query("Say\x07 \u202ehi\u202c\x00!"))
+    assert draft.user_text == "Say hi!"
+
+
+async def test_a_tool_without_schema_drops_the_query(tools):
+    tool = {"type": "function", "function": {"name": "add"}}
+    dropped = await normalised(tools, a_query(tools=(tool,)))
+    assert dropped.reason is DropReason.TOOL_WITHOUT_SCHEMA
+    assert dropped.detail.startswith("tool add has no JSON Schema as its parameters")
 
 
 async def test_a_query_over_the_limit_is_dropped_and_one_at_the_limit_kept(tools):
