@@ -9,8 +9,9 @@ is a duplicate only of a task
 * with the same tools to call;
 * whose answer, where both are known, is the same: the reference, the options with the right one whatever their order,
   or a program's tests (another program for the same tests is no other answer);
-* and, unless that answer is known of both and too particular to agree by chance (a number or formula of two signs and
-  more, options, tests), with the same words in the same order, but for a few that only glue (`_GLUE`).
+* and, unless that answer is known of both and too particular to agree by chance (options, tests, a number or formula of
+  two signs and more; one digit from a similarity of 0.9 on), with the same words in the same order, but for a few that
+  only glue (`_GLUE`).
 
 Two system messages that differ make two tasks of any kind; where one query has none, the other's is not looked at.
 """
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from kat_data.dedup.numerals import numbers
 from kat_data.domain.category import Category
 from kat_data.domain.query import Query, Role, VerifierKind
 from kat_data.domain.text import fold
@@ -30,39 +32,32 @@ from kat_data.hashing import content_hash
 RULE = "task1"
 """Changes whenever other pairs count as one task."""
 
+_ALIKE = 0.9
+_NEVER = 2.0
 _OPEN = frozenset({Category.GENERAL, Category.MULTI_TURN})
 
-_GLUE = frozenset(
-    "the a an of to in at on for and that this these is are was be please kindly what which find compute calculate "
-    "determine evaluate solve give state tell me you your write express answer as following 的 了 请 是 求 问".split()
+_GLUE = re.compile(
+    "the|an?|of|to|in|at|on|for|and|that|this|these|is|are|was|be|please|kindly|what|which|find|compute|calculate|"
+    "determine|evaluate|solve|give|state|tell|me|you|your|write|express|answer|as|following|的|了|请|是|求|问"
 )
-_WORDS = {
-    **{word: n for n, word in enumerate("zero one two three four five six seven eight nine ten".split())},
-    **{word: n for n, word in enumerate("eleven twelve thirteen fourteen fifteen sixteen".split(), 11)},
-    **{word: n for n, word in enumerate("seventeen eighteen nineteen".split(), 17)},
-    **{word: 10 * n for n, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)},
-    **{"hundred": 100, "thousand": 1000, "million": 10**6, "dozen": 12, "half": Fraction(1, 2), "twice": 2},
-    **{"third": 3, "quarter": 4, "once": 1, "double": 2, "triple": 3},
-    **{sign: n for n, sign in enumerate("零一二三四五六七八九十")},
-    **{"两": 2, "半": Fraction(1, 2), "百": 100, "千": 1000, "万": 10000},
-}
-_NUMBER = re.compile(
-    r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|[" + "".join(w for w in _WORDS if len(w) == 1) + "]|"
-    r"\b(?:" + "|".join(w for w in _WORDS if len(w) > 1) + r")s?\b"
+_TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+|[^\w\s.,;:!?'\"`$…。，、；：！？“”‘’]")
+_HEADING = re.compile(
+    r"^\W*(?:(?:question|problem|exercise|example|task|q|no\.|第|题|问题|例)\W{0,3}\d+|\d{1,4}[.)、])\W+"
 )
-_TOKEN = re.compile(r"\w+|[^\w\s.,;:!?'\"`$…。，、；：！？“”‘’]")
-_HEADING = re.compile(r"^\W*(?:(?:question|problem|exercise|example|task|q|no|第|题|问题|例)\W{0,3}\d+|\d{1,4}[.)、])\W+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What of a query is compared beside likeness; where it has no one answer, `system` alone counts."""
+    """What of a query is compared beside likeness; where it has no one answer, `system` alone counts.
+
+    `settles` is the similarity from which on an equal answer is enough.
+    """
 
     one_answer: bool
     numbers: tuple[Fraction, ...]
     words: tuple[str, ...]
     answer: str | None
-    telling: bool
+    settles: float
     tools: frozenset[str]
     system: str | None
 
@@ -79,15 +74,15 @@ def task_of(query: Query) -> Task:
     return Task(
         one_answer=query.category not in _OPEN or query.reference is not None or query.verifier is not None,
         numbers=numbers(text),
-        words=tuple(word for word in _TOKEN.findall(text) if word not in _GLUE),
+        words=tuple(word for word in _TOKEN.findall(text) if not _GLUE.fullmatch(word)),
         answer=answer,
-        telling=answer is not None and _is_telling(query, answer),
+        settles=_NEVER if answer is None else _settles(query, answer),
         tools=frozenset(str(tool.get("function", tool).get("name", "")) for tool in query.tools),
         system=fold(query.system) if query.system else None,
     )
 
 
-def same_task(one: Task, other: Task) -> bool:
+def same_task(one: Task, other: Task, similarity: float) -> bool:
     """Whether two queries of like words are one."""
     if one.system and other.system and one.system != other.system:
         return False
@@ -95,25 +90,13 @@ def same_task(one: Task, other: Task) -> bool:
         return True
     if one.numbers != other.numbers or one.tools != other.tools:
         return False
-    known = one.answer is not None and other.answer is not None
-    if known and one.answer != other.answer:
+    if one.answer is not None and other.answer is not None and one.answer != other.answer:
         return False
-    return (known and one.telling and other.telling) or one.words == other.words
-
-
-def numbers(text: str) -> tuple[Fraction, ...]:
-    """Return the numbers of a folded text in order of size, whether in digits or words."""
-    return tuple(sorted(_value(found) for found in _NUMBER.findall(text)))
+    return similarity >= max(one.settles, other.settles) or one.words == other.words
 
 
 def _without_heading(text: str) -> str:
     return _HEADING.sub("", fold(unicodedata.normalize("NFKC", text)).casefold(), count=1)
-
-
-def _value(number: str) -> Fraction:
-    if number[0].isdecimal():
-        return Fraction(number.replace(",", ""))
-    return Fraction(_WORDS[number] if number in _WORDS else _WORDS[number.removesuffix("s")])
 
 
 def _answer(query: Query) -> str | None:
@@ -134,7 +117,10 @@ def _right_option(letter: str, options: list[str]) -> str:
     return "\n".join((right, *sorted(options)))
 
 
-def _is_telling(query: Query, answer: str) -> bool:
+def _settles(query: Query, answer: str) -> float:
+    """Return from which similarity on the same answer makes the same task."""
     if query.verifier and query.verifier.kind in (VerifierKind.CODE, VerifierKind.CHOICE):
-        return True
-    return query.category not in _OPEN and len(answer) > 1 and any(sign.isdecimal() for sign in answer)
+        return 0.0
+    if query.category in _OPEN or not any(sign.isdecimal() for sign in answer):
+        return _NEVER
+    return 0.0 if len(answer) > 1 else _ALIKE
