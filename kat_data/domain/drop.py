@@ -24,6 +24,7 @@ class DropReason(StrEnum):
         "unsupported_history",
         "The conversation holds tool results, which cannot be answered anew turn by turn.",
     )
+    NEAR_DUPLICATE = "near_duplicate", "Another query that is alike but for a few words stays in its place."
     CONTAMINATED = "contaminated", "The query holds an item of a benchmark."
     UNTAGGED = "untagged", "No tagging model gave a usable difficulty and domain."
     NO_VOTE = "no_vote", "No voting model gave a usable vote."

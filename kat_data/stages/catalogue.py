@@ -1,6 +1,7 @@
 """Every stage by the name that recipes use, in the order of the pipeline."""
 
 from kat_data.stages.decontaminate import Decontaminate
+from kat_data.stages.deduplicate import Deduplicate
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.normalise import Normalise
 from kat_data.stages.reason_on import ReasonOn
@@ -16,6 +17,7 @@ STAGES: dict[str, type[Stage]] = {
     stage.name: stage
     for stage in (
         Normalise,
+        Deduplicate,
         Decontaminate,
         TagQuery,
         VoteMode,

@@ -12,6 +12,7 @@ from kat_data.domain.category import Category
 from kat_data.domain.contamination import Contamination
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
+from kat_data.domain.duplicate import NearDuplicate
 from kat_data.domain.query import Query
 from kat_data.domain.verdict import Verdict
 from kat_data.llm.model import Model
@@ -43,6 +44,10 @@ class Index(Protocol):
 
     def contamination(self, query: Query) -> tuple[Contamination, ...]:
         """Return the benchmarks' items that the query holds and nobody allowed, the surest first."""
+        ...
+
+    def near_duplicate(self, query: Query) -> NearDuplicate | None:
+        """Return the query that stays in place of this one, by the recipe's options; none where it stays itself."""
         ...
 
 

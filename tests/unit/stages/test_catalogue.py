@@ -8,6 +8,7 @@ from kat_data.stages.catalogue import STAGES
 def test_stages_stand_in_the_order_of_the_pipeline():
     assert list(STAGES) == [
         "normalise",
+        "deduplicate",
         "decontaminate",
         "tag",
         "vote_mode",
@@ -18,7 +19,7 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "verify",
         "judge_mode",
     ]
-    assert [stage.per_turn for stage in STAGES.values()] == [False, False, False, *[True] * 7]
+    assert [stage.per_turn for stage in STAGES.values()] == [False, False, False, False, *[True] * 7]
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
