@@ -42,7 +42,8 @@ _GLUE = re.compile(
 )
 _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff]+|[^\w\s.,;:!?'\"`$…。，、；：！？“”‘’]")
 _HEADING = re.compile(
-    r"^\W*(?:(?:question|problem|exercise|example|task|q|no\.|第|题|问题|例)\W{0,3}\d+|\d{1,4}[.)、])\W+"
+    r"^\W*(?:(?:question|problem|exercise|example|task|q|no\.|第|题|问题|例)\W{0,3})?\d{1,4}(?:\.\d+)*"
+    r"(?:题\s*[.:)、]?|\s*[.:)、](?=\s)|\s*\n)\s*"
 )
 
 
@@ -96,7 +97,7 @@ def same_task(one: Task, other: Task, similarity: float) -> bool:
 
 
 def _without_heading(text: str) -> str:
-    return _HEADING.sub("", fold(unicodedata.normalize("NFKC", text)).casefold(), count=1)
+    return fold(_HEADING.sub("", unicodedata.normalize("NFKC", text).casefold(), count=1))
 
 
 def _answer(query: Query) -> str | None:

@@ -86,24 +86,27 @@ class MirroredBands(RegistryBands):
 
     def catch_up(self, checked: int) -> None:
         """Take from Postgres what the folder lacks of the queries up to `checked`."""
-        try:
-            if self.through == checked:
-                return
-            if 0 < self.through < checked:
-                self._extend()
-            else:
-                self._rebuild()
-        except (InputError, ValueError):  # damaged, of another scheme, or its mark is no number
-            self._rebuild()
+        through = self._sound_through()
+        if through == checked:
+            return
+        if 0 < through < checked:
+            self._extend(through)
+        else:
+            self._runs.rebuild(_stored(self._connection, 0))
         self.note(checked)
 
-    def _extend(self) -> None:
-        with self._runs.exclusive():
-            for ids, keys in _stored(self._connection, self.through):
-                self._runs.put(ids, keys)
+    def _sound_through(self) -> int:
+        """Return `through`, or -1 where the folder is damaged."""
+        try:
+            with self._runs.exclusive():
+                return self.through
+        except (InputError, ValueError, LookupError):  # a run, the mark or the manifest cannot be read
+            return -1
 
-    def _rebuild(self) -> None:
-        self._runs.rebuild(_stored(self._connection, 0))
+    def _extend(self, through: int) -> None:
+        with self._runs.exclusive():
+            for ids, keys in _stored(self._connection, through):
+                self._runs.put(ids, keys)
 
 
 def folder_of(home: Path, key: str) -> Path:

@@ -1,7 +1,7 @@
 """Deduplicate (§4.1.2): of queries that are alike but for a few words, one stays in the run."""
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from kat_data.stages.stage import Stage, Tools
 LEAST = 0.7
 """The least similarity at which pairs are looked for."""
 
+Least = Annotated[float, Field(ge=LEAST, le=1)]
 _SHOWN = 12
 
 
@@ -33,10 +34,8 @@ class Deduplicate(Stage):
         Scope.REGISTRY,
         description="registry: the duplicate stays that was compared first of all queries; run: one of the run's own.",
     )
-    threshold: float = Field(
-        LEAST, ge=LEAST, le=1, description="The least similarity (Jaccard, of word triples) of two duplicates."
-    )
-    thresholds: dict[Category, float] = Field(
+    threshold: Least = Field(LEAST, description="The least similarity (Jaccard, of word triples) of two duplicates.")
+    thresholds: dict[Category, Least] = Field(
         {}, description="The same for single categories; between two, the higher one counts."
     )
 

@@ -76,14 +76,18 @@ def tools() -> Callable[..., Tools]:
     """Build a stage's tools from models by role, and from the verdict that each answer is to get."""
 
     def build(
-        verdicts: dict[str, Verdict | Outcome | None] | None = None, seed: int = 7, hits: Any = None, **roles: Any
+        verdicts: dict[str, Verdict | Outcome | None] | None = None,
+        seed: int = 7,
+        hits: Any = None,
+        near: Any = None,
+        **roles: Any,
     ) -> Tools:
         async def verify(query: Query, candidate: Candidate) -> Verdict | None:
             assert verdicts is not None, "no verifier is expected to be asked"
             verdict = verdicts[candidate.answer]
             return a_verdict(verdict) if isinstance(verdict, Outcome) else verdict
 
-        look = RegistryLook(hits or {})
+        look = RegistryLook(hits or {}, near)
         models = {role: tuple(m) if isinstance(m, list) else (m,) for role, m in roles.items()}
         return Tools(models=models, verify=verify, compare=ModelJudge().compare, index=look, seed=seed)
 
