@@ -9,10 +9,11 @@ import click
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry
 from kat_data.registry import duplicates
+from kat_data.registry.session import Registry
 from kat_data.settings import Settings
 
 _PROMPT = 70
-COLUMNS = ("cluster", "query", "source", "category", "similarity", "of", "prompt")
+_COLUMNS = ("cluster", "query", "source", "category", "similarity", "of", "prompt")
 
 
 @click.command()
@@ -26,11 +27,8 @@ def deduplicate(report: bool, limit: int, members: int, as_json: bool) -> None:
     Nothing is removed: of each cluster of near-duplicates one query represents it, and runs with the stage
     `deduplicate` drop the others.
     """
-    from kat_data.pipeline.deduplication import compare_queries
-
     with open_registry() as registry:
-        with _bar() as show:
-            compared = compare_queries(registry, home=Settings.load().home, on_progress=show)
+        compared = compare(registry)
         with registry.engine.connect() as connection:
             totals = duplicates.totals(connection)
             found = duplicates.list_clusters(connection, limit, members) if report or as_json else []
@@ -38,15 +36,22 @@ def deduplicate(report: bool, limit: int, members: int, as_json: bool) -> None:
         print_json({"compared": compared, **totals, "largest": found})
         return
     if report:
-        print_table(COLUMNS, rows(found))
-    say(
-        f"{compared:,} queries compared now; {totals['queries']:,} in all, "
-        f"{totals['duplicates']:,} duplicates in {totals['clusters']:,} clusters"
-    )
+        print_clusters(found)
+    queries, copies, kinds = (totals[name] for name in ("queries", "duplicates", "clusters"))
+    where = f"{kinds:,} cluster{'' if kinds == 1 else 's'}"
+    say(f"{compared:,} queries compared now; {queries:,} in all, {copies:,} duplicates in {where}")
 
 
-def rows(clusters: list[dict[str, Any]]) -> list[list[Any]]:
-    """Return a table's rows: each cluster's representative with the size, then its members."""
+def compare(registry: Registry) -> int:
+    """Compare what was not compared yet, with a progress bar, and return how many queries that were."""
+    from kat_data.pipeline.deduplication import compare_queries
+
+    with _bar() as show:
+        return compare_queries(registry, home=Settings.load().home, on_progress=show)
+
+
+def print_clusters(clusters: list[dict[str, Any]]) -> None:
+    """Print each cluster's representative with the size, then its members."""
     table: list[list[Any]] = []
     for cluster in clusters:
         kept = cluster["representative"]
@@ -54,7 +59,7 @@ def rows(clusters: list[dict[str, Any]]) -> list[list[Any]]:
         table += [["", *_what(row), row["similarity"], row["nearest"][:12], _prompt(row)] for row in cluster["members"]]
         if rest := cluster["size"] - 1 - len(cluster["members"]):
             table.append(["", f"and {rest} more", "", "", None, "", ""])
-    return table
+    print_table(_COLUMNS, table)
 
 
 def _title(cluster: dict[str, Any]) -> str:

@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from kat_data.cli.deduplicate import print_clusters
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry, transaction
 from kat_data.errors import InputError
+from kat_data.registry import duplicates
 from kat_data.registry import queries as stored
 from kat_data.registry.imports import ImportReport, import_queries
 from kat_data.registry.session import Registry
@@ -96,6 +98,20 @@ def list_(as_json: bool) -> None:
     else:
         columns = ("source", "licence", "category", "queries", "verifiable")
         print_table(columns, [[row[name] for name in columns] for row in rows])
+
+
+@queries.command()
+@click.option("--limit", default=20, show_default=True, help="How many clusters to list, the largest first.")
+@click.option("--members", default=10, show_default=True, help="How many members of each beside its representative.")
+@json_option
+def clusters(limit: int, members: int, as_json: bool) -> None:
+    """List the clusters of near-duplicates that `kat deduplicate` found."""
+    with transaction() as connection:
+        found = duplicates.list_clusters(connection, limit, members)
+    if as_json:
+        print_json(found)
+    else:
+        print_clusters(found)
 
 
 def _require_words(**options: str) -> None:
