@@ -27,11 +27,12 @@ _VALUES = {
 _SIGNS = "".join(name for name in _VALUES if len(name) == 1)
 _WORDS = "|".join(name for name in _VALUES if len(name) > 1)
 _NUMBER = re.compile(rf"[0-9]+(?:,[0-9]{{3}})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|[{_SIGNS}]|\b(?:{_WORDS})s?\b")
+_TEX_COMMA = re.compile(r"\{,\}|,\\!")  # 34{,}650 and 34,\!650
 
 
 def numbers(text: str) -> tuple[Fraction, ...]:
     """Return the numbers of a text in NFKC and lower case, in order of size; "two hundred" counts as 2 and 100."""
-    return tuple(sorted(_value(found) for found in _NUMBER.findall(text)))
+    return tuple(sorted(_value(found) for found in _NUMBER.findall(_TEX_COMMA.sub(",", text))))
 
 
 def _value(number: str) -> Fraction:

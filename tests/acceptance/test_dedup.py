@@ -94,5 +94,5 @@ def test_copies_with_other_spaces_headings_and_small_words_go() -> None:
 
 def _reworded(query: Query, number: int) -> Query:
     [message] = query.messages
-    text = re.sub(r"\s*([,?])\s*", r" \1 ", message.content)
+    text = re.sub(r"([,?])(?=\s|$)", r" \1 ", message.content)
     return replace(query, messages=(replace(message, content=f"Problem {number}. {text}  Please."),))
