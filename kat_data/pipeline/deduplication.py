@@ -38,7 +38,7 @@ def compare_queries(registry: Registry, *, home: Path | None = None, on_progress
             clusters.lock(connection)
             marks = clusters.marks(connection, METHOD)
             total = clusters.count_between(connection, marks.checked, through)
-        if not total:
+        if not total and marks.settled >= marks.checked:
             return 0
         bulk = home is not None and total >= max(_BULK, lacking(home, marks.key, marks.checked))
         comparison = _Comparison(connection, through, home if bulk else None)
@@ -49,7 +49,8 @@ def compare_queries(registry: Registry, *, home: Path | None = None, on_progress
         with connection.transaction():
             clusters.lock(connection)
             clusters.settle(connection)
-            clusters.analyse(connection)
+            if done > marks.checked // 10:
+                clusters.analyse(connection)
     return done
 
 

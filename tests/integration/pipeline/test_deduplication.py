@@ -335,3 +335,14 @@ async def test_a_run_drops_all_but_one_of_a_kind(
     finished = await run(plain)
     assert look.reasons(finished.id) == {"near_duplicate"}
     assert look.ends(finished.id) == {"accepted": 12, "dropped": 2}
+
+
+def test_a_pass_that_was_killed_before_its_end_settles(registry: Registry, add_queries) -> None:
+    add_queries(SHORT, LONG)
+    compare_queries(registry)
+    with registry.connection() as connection:  # as a kill between the last batch and the end leaves it
+        connection.execute("UPDATE deduplication SET settled_through = 0, settled_cluster = 0")
+    assert compare_queries(registry) == 0
+    add_queries(LONGER)
+    compare_queries(registry)
+    assert set(stored_kept(registry).values()) == {LONG.hash}
