@@ -11,7 +11,6 @@ nothing, or are of a query that is no candidate, because its words are read from
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,6 @@ from kat_data.errors import InputError
 from kat_data.registry import bands
 
 Ints = NDArray[np.int64]
-Batches = Iterator[tuple[Ints, Ints]]
-
-_BATCH = 1 << 19  # entries handed on at once
 
 
 class RegistryBands:
@@ -136,19 +132,8 @@ def _tuples(first: NDArray[Any], second: NDArray[Any]) -> bytes:
     return rows.tobytes()
 
 
-_ENTRY = np.dtype([("fields", ">i2"), ("length0", ">i4"), ("id", ">i8"), ("length1", ">i4"), ("key", ">i8")])
-
-
-def _stored(connection: "psycopg.Connection[Any]", after: int) -> Batches:
-    """Yield (ids, keys) of what Postgres holds, a key a row."""
-    held = bytearray()
-    start = len(bands.BINARY_START)
-    for block in chain(bands.stored(connection, after), [b""]):
-        held += block
-        whole = (len(held) - start) // _ENTRY.itemsize
-        if whole >= _BATCH or (not block and whole > 0):
-            entries = np.frombuffer(held, _ENTRY, whole, start)
-            ids, keys = entries["id"].astype(np.int64), entries["key"].astype(np.int64)
-            del entries
-            held, start = held[start + whole * _ENTRY.itemsize :], 0
-            yield ids, keys.reshape(-1, 1)
+def _stored(connection: "psycopg.Connection[Any]", after: int) -> Iterator[tuple[Ints, Ints]]:
+    """Yield (ids, keys) of what Postgres holds of the queries above `after`, one key a row."""
+    for block in bands.stored(connection, after):
+        entries = np.frombuffer(block, ">i8").reshape(-1, 2).astype(np.int64)
+        yield entries[:, 0], entries[:, 1:]

@@ -1,7 +1,7 @@
 """The bands of every query that was compared, as Postgres keeps them: the truth that any faster file is made from.
 
-Keys travel in COPY's binary form, which numpy reads and writes without a loop; only `BINARY_START` and `BINARY_END`
-frame it here. A statement of many probes is one descent of the index for each, in the order of the keys.
+Keys come in COPY's binary form, which numpy writes without a loop. A statement of many probes is one descent of the
+index for each, in the order of the keys.
 """
 
 from collections.abc import Iterator
@@ -9,9 +9,16 @@ from typing import Any
 
 import psycopg
 
-BINARY_START = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-BINARY_END = b"\xff\xff"
+_START = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_END = b"\xff\xff"
 
+_PAGES = "SELECT pg_relation_size('bands') / current_setting('block_size')::bigint"
+_PAGES_AT_ONCE = 2048  # some 300,000 entries
+# A row for each entry would cost the client ten times as much as the work itself.
+_STORED = """
+    SELECT string_agg(int8send(query_id) || int8send(key), ''::bytea) FROM bands
+    WHERE ctid >= %(first)s::tid AND ctid < %(stop)s::tid AND query_id > %(after)s
+"""
 _PROBES = "CREATE TEMPORARY TABLE IF NOT EXISTS probes (row integer, key bigint) ON COMMIT DELETE ROWS"
 _FOUND = """
     SELECT DISTINCT row, found.query_id FROM probes CROSS JOIN LATERAL (
@@ -40,13 +47,17 @@ def put(connection: "psycopg.Connection[Any]", entries: bytes) -> None:
 
 
 def stored(connection: "psycopg.Connection[Any]", after: int) -> Iterator[bytes]:
-    """Yield the tuples (query, key) of every query with an id above `after`, in COPY's binary form, in blocks."""
-    sql = f"COPY (SELECT query_id, key FROM bands WHERE query_id > {after:d}) TO STDOUT (FORMAT binary)"
-    with connection.cursor() as cursor, cursor.copy(sql) as copy:
-        yield from (bytes(block) for block in copy)
+    """Yield what is stored of every query with an id above `after`: query and key, each as 8 big-endian bytes."""
+    with connection.cursor(binary=True) as cursor:
+        [size] = cursor.execute(_PAGES).fetchone() or [0]
+        for page in range(0, size, _PAGES_AT_ONCE):
+            places = {"first": f"({page},0)", "stop": f"({page + _PAGES_AT_ONCE},0)", "after": after}
+            [block] = cursor.execute(_STORED, places).fetchone() or [None]
+            if block:
+                yield bytes(block)
 
 
 def _write(copy: psycopg.Copy, tuples: bytes) -> None:
-    copy.write(BINARY_START)
+    copy.write(_START)
     copy.write(tuples)
-    copy.write(BINARY_END)
+    copy.write(_END)

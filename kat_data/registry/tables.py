@@ -193,7 +193,6 @@ bands = Table(
     _need("key", BigInteger),
     _need("query_id", BigInteger),  # no foreign key: its checks would double the cost of the registry's largest table
     Index(None, "key", "query_id"),
-    Index(None, "query_id", postgresql_using="brin"),  # in order of ids, so that what is new is read alone
 )
 
 near_duplicates = Table(

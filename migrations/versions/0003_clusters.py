@@ -25,7 +25,6 @@ def upgrade() -> None:
         sa.Column("query_id", sa.BigInteger(), nullable=False),
     )
     op.create_index(op.f("ix_bands_key_query_id"), "bands", ["key", "query_id"], unique=False)
-    op.create_index(op.f("ix_bands_query_id"), "bands", ["query_id"], unique=False, postgresql_using="brin")
     op.create_table(
         "near_duplicates",
         sa.Column("first", sa.BigInteger(), nullable=False),
