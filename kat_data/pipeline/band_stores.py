@@ -5,8 +5,8 @@ in a local folder answer ten times as fast, and cost reading from Postgres what 
 no less is to be compared than it lacks, and is made anew where it is damaged or runs ahead of the registry.
 
 Both work inside a transaction that holds `clusters.lock`, and put a query's bands in the same transaction that notes
-it as compared. The folder may be ahead by the bands of a transaction that was lost: those are put again, which changes
-nothing, or are of a query that is no candidate, because its words are read from the registry.
+it as compared. Where that transaction is lost, the folder is ahead by its bands: they are put again, which changes
+nothing, unless the folder's own mark is ahead, too; then it is made anew.
 """
 
 from collections.abc import Iterator
@@ -75,7 +75,7 @@ class MirroredBands(RegistryBands):
             self._runs.put(ids, keys)
 
     def note(self, through: int) -> None:
-        """Store that the folder holds every query up to this id; called after the commit."""
+        """Store that the folder holds every query up to this id; before the lock goes to others, who rely on it."""
         new = self._mark.with_suffix(".new")
         new.write_text(str(through))
         new.replace(self._mark)
@@ -106,7 +106,7 @@ class MirroredBands(RegistryBands):
 
 
 def folder_of(home: Path, key: str) -> Path:
-    """Return the folder for the bands of that key; those of other keys of one database are not told apart, and stay."""
+    """Return the folder for the bands of that key, which is one database's under one scheme."""
     return home / "bands" / key
 
 

@@ -76,8 +76,8 @@ class _Comparison:
             pairs = near.add([query.id for query in batch], [compared_text(query.messages) for query in batch])
             _keep(connection, list(pairs), Settled(query=marks.settled, cluster=marks.settled_cluster))
             clusters.note_checked(connection, batch[-1].id)
-        if self._mirrored:
-            self._mirrored.note(batch[-1].id)
+            if self._mirrored:
+                self._mirrored.note(batch[-1].id)
         return len(batch)
 
     def _store(self, marks: clusters.Marks) -> RegistryBands:
