@@ -62,6 +62,11 @@ class Task:
     tools: frozenset[str]
     system: str | None
 
+    @property
+    def strict(self) -> tuple[object, ...]:
+        """What has to be equal in two tasks of which one or both have one answer."""
+        return (self.numbers, self.tools)
+
 
 def compared_text(messages: Iterable[Mapping[str, Any]]) -> str:
     """Return what of a stored conversation is compared: all that the user says."""
@@ -89,7 +94,7 @@ def same_task(one: Task, other: Task, similarity: float) -> bool:
         return False
     if not (one.one_answer or other.one_answer):
         return True
-    if one.numbers != other.numbers or one.tools != other.tools:
+    if one.strict != other.strict:
         return False
     if one.answer is not None and other.answer is not None and one.answer != other.answer:
         return False

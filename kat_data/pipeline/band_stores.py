@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from kat_data.dedup.band_store import BUCKET_CAP, Candidates
 from kat_data.dedup.run_store import RunStore
-from kat_data.dedup.runs import run_of
+from kat_data.dedup.runs import pairs_once, run_of
 from kat_data.errors import InputError
 from kat_data.registry import bands
 
 Ints = NDArray[np.int64]
+
+_FOUND = np.dtype([("row", ">i4"), ("id", ">i8")])
 
 
 class RegistryBands:
@@ -41,8 +43,8 @@ class RegistryBands:
         flat = keys.ravel()
         order = np.argsort(flat)
         probes = _tuples((order // max(1, keys.shape[1])).astype(np.int32), flat[order])
-        found = np.array(bands.candidates(self._connection, probes, BUCKET_CAP), np.int64).reshape(-1, 2)
-        return Candidates(rows=found[:, 0], ids=found[:, 1])
+        found = np.frombuffer(bands.candidates(self._connection, probes, BUCKET_CAP), _FOUND)
+        return pairs_once(found["row"].astype(np.int64), found["id"].astype(np.int64))
 
     def put(self, ids: Ints, keys: Ints) -> None:
         run = run_of(ids, keys)

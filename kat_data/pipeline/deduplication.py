@@ -4,13 +4,15 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
 from kat_data.dedup.bands import SCHEME
 from kat_data.dedup.cluster import Member
 from kat_data.dedup.joining import Settled, joinings
 from kat_data.dedup.near import THRESHOLD, NearDuplicates
-from kat_data.dedup.task import RULE, compared_text, same_task, task_of
+from kat_data.dedup.task import RULE, Task, compared_text, same_task, task_of
 from kat_data.domain.query import Query
 from kat_data.pipeline.band_stores import MirroredBands, RegistryBands, folder_of, lacking
 from kat_data.registry import clusters
@@ -23,6 +25,9 @@ _AT_ONCE = 16_384
 _CHARACTERS = 1 << 26  # a batch of few long texts
 _BULK = 10_000  # fewer queries are looked up in Postgres sooner than a file is opened
 
+_QUERIES_AT_ONCE = 4096
+
+Ids = NDArray[np.int64]
 OnProgress = Callable[[int, int], None]
 
 
@@ -72,9 +77,10 @@ class _Comparison:
             batch = clusters.next_queries(connection, marks.checked, self._through, _AT_ONCE, _CHARACTERS)
             if not batch:
                 return 0
-            near = NearDuplicates(self._store(marks), lambda ids: _texts(connection, ids))
+            tasks = _Tasks(connection)
+            near = NearDuplicates(self._store(marks), lambda ids: _texts(connection, ids), eligible=tasks.eligible)
             pairs = near.add([query.id for query in batch], [compared_text(query.messages) for query in batch])
-            _keep(connection, list(pairs), Settled(query=marks.settled, cluster=marks.settled_cluster))
+            _keep(connection, tasks.same(pairs), Settled(query=marks.settled, cluster=marks.settled_cluster))
             clusters.note_checked(connection, batch[-1].id)
             if self._mirrored:
                 self._mirrored.note(batch[-1].id)
@@ -94,20 +100,48 @@ def _texts(connection: "psycopg.Connection[Any]", ids: Collection[int]) -> dict[
     return {query.id: compared_text(query.messages) for query in clusters.messages_of(connection, ids)}
 
 
-def _keep(connection: "psycopg.Connection[Any]", pairs: Sequence[clusters.Pair], settled: Settled) -> None:
-    """Store those of the pairs that are the same task, and what they make of the clusters."""
-    queries = clusters.queries_of(connection, {id_ for pair in pairs for id_ in pair[:2]})
-    tasks = {id_: task_of(query) for id_, query in queries.items()}
-    same = [pair for pair in pairs if same_task(tasks[pair[0]], tasks[pair[1]], pair[2])]
+class _Tasks:
+    """Decides for one batch which queries of like words are one task."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self._connection = connection
+        self._tasks: dict[int, Task] = {}
+
+    def eligible(self, first: Ids, second: Ids) -> NDArray[np.bool_]:
+        """Return which pairs may be one task as far as what tells templates' siblings apart goes."""
+        ids, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+        self._know(ids.tolist())
+        tasks = [self._tasks[id_] for id_ in ids.tolist()]
+        numbered: dict[tuple[object, ...], int] = {}
+        strict = np.array([numbered.setdefault(task.strict, len(numbered)) for task in tasks])[places]
+        loose = np.array([not task.one_answer for task in tasks])[places]
+        one, other = slice(None, len(first)), slice(len(first), None)
+        return np.asarray((strict[one] == strict[other]) | (loose[one] & loose[other]), bool)
+
+    def same(self, pairs: Iterable[clusters.Pair]) -> list[clusters.Pair]:
+        """Return the pairs that are one task; all of them were eligible."""
+        return [pair for pair in pairs if same_task(self._tasks[pair[0]], self._tasks[pair[1]], pair[2])]
+
+    def _know(self, ids: Collection[int]) -> None:
+        new = [id_ for id_ in ids if id_ not in self._tasks]
+        for start in range(0, len(new), _QUERIES_AT_ONCE):
+            queries = clusters.queries_of(self._connection, new[start : start + _QUERIES_AT_ONCE])
+            self._tasks |= {id_: task_of(query) for id_, query in queries.items()}
+
+
+def _keep(connection: "psycopg.Connection[Any]", same: Sequence[clusters.Pair], settled: Settled) -> None:
+    """Store pairs, and what they make of the clusters."""
     if not same:
         return
     standings = clusters.standings(connection, {id_ for pair in same for id_ in pair[:2]})
     edges = [(first, second) for first, second, _ in same]
 
+    queries = clusters.queries_of(connection, {id_ for edge in edges for id_ in edge})
+
     def members(ids: Sequence[int]) -> Iterable[Member]:
-        known = {id_: queries[id_] for id_ in ids if id_ in queries}
-        known |= clusters.queries_of(connection, set(ids) - set(known)) if len(known) < len(ids) else {}
-        return [member(id_, query) for id_, query in known.items()]
+        new = set(ids) - set(queries)
+        queries.update(clusters.queries_of(connection, new) if new else {})
+        return [member(id_, queries[id_]) for id_ in ids]
 
     clusters.store(connection, same, joinings(edges, standings, settled, members))
 

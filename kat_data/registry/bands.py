@@ -21,23 +21,25 @@ _STORED = """
 """
 _PROBES = "CREATE TEMPORARY TABLE IF NOT EXISTS probes (row integer, key bigint) ON COMMIT DELETE ROWS"
 _FOUND = """
-    SELECT DISTINCT row, found.query_id FROM probes CROSS JOIN LATERAL (
+    SELECT string_agg(int4send(row) || int8send(found.query_id), ''::bytea) FROM probes CROSS JOIN LATERAL (
         SELECT query_id FROM bands WHERE bands.key = probes.key ORDER BY query_id LIMIT %(cap)s
-    ) AS found ORDER BY 1, 2
+    ) AS found
 """
 
 
-def candidates(connection: "psycopg.Connection[Any]", probes: bytes, cap: int) -> list[tuple[int, int]]:
-    """Return (row, query) once for each earlier query under a key of the row, at most `cap` a key: the oldest.
+def candidates(connection: "psycopg.Connection[Any]", probes: bytes, cap: int) -> bytes:
+    """Return row and query for each earlier query under a key of the row, at most `cap` a key: the oldest.
 
-    `probes` are tuples of (row, key) in COPY's binary form, best in order of the keys.
+    `probes` are tuples of (row, key) in COPY's binary form, best in order of the keys. The answer has 4 big-endian bytes
+    for the row and 8 for the query; a query that shares several keys with a row comes several times.
     """
-    with connection.cursor() as cursor:
+    with connection.cursor(binary=True) as cursor:
         cursor.execute(_PROBES)
         cursor.execute("TRUNCATE probes")
         with cursor.copy("COPY probes FROM STDIN (FORMAT binary)") as copy:
             _write(copy, probes)
-        return cursor.execute(_FOUND, {"cap": cap}).fetchall()
+        [found] = cursor.execute(_FOUND, {"cap": cap}).fetchone() or [None]
+    return bytes(found or b"")
 
 
 def put(connection: "psycopg.Connection[Any]", entries: bytes) -> None:
