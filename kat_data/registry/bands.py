@@ -30,8 +30,8 @@ _FOUND = """
 def candidates(connection: "psycopg.Connection[Any]", probes: bytes, cap: int) -> bytes:
     """Return row and query for each earlier query under a key of the row, at most `cap` a key: the oldest.
 
-    `probes` are tuples of (row, key) in COPY's binary form, best in order of the keys. The answer has 4 big-endian bytes
-    for the row and 8 for the query; a query that shares several keys with a row comes several times.
+    `probes` are tuples of (row, key) in COPY's binary form, best in order of the keys. The answer has 4 big-endian
+    bytes for the row and 8 for the query; a query that shares several keys with a row comes several times.
     """
     with connection.cursor(binary=True) as cursor:
         cursor.execute(_PROBES)
