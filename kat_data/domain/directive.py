@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from kat_data.domain.mode import Mode
 
@@ -135,7 +136,7 @@ def directive(text: str) -> Mode | None:
 
 def _directives(text: str) -> Iterator[tuple[int, int, Mode]]:
     """Yield the end, the length and the mode of every directive; of two that end together the longer one counts."""
-    for mode, pattern in _RULES:
+    for mode, pattern in _rules():
         for match in pattern.finditer(text):
             negated = "not" in pattern.groupindex and match["not"]
             yield match.end(), match.end() - match.start(), _OTHER[mode] if negated else mode
@@ -153,11 +154,14 @@ def _any(mode: Mode, patterns: Sequence[tuple[Mode, str]]) -> str:
     return "|".join(pattern for its, pattern in patterns if its is mode)
 
 
-_RULES = (
-    *(_rule(mode, pattern) for mode, pattern in _SWITCHES),
-    *(_rule(mode, f"(?:{_ENGLISH_LEAD}){_ENGLISH_NOT}(?:{_any(mode, _ENGLISH)})") for mode in Mode),
-    _rule(Mode.OFF, f"(?:{_ENGLISH_LEAD})(?:{_ENGLISH_BARE})"),
-    _rule(Mode.ON, f"(?:{_ENGLISH_LEAD})(?:{_ENGLISH_NOT_YET})"),
-    *(_rule(mode, f"{_CHINESE_LEAD}{_CHINESE_NOT}(?:{_any(mode, _CHINESE)})") for mode in Mode),
-    _rule(Mode.OFF, f"{_CHINESE_LEAD}(?:{_CHINESE_BARE})"),
-)
+@cache
+def _rules() -> tuple[tuple[Mode, re.Pattern[str]], ...]:
+    """Compile the rules with the first text: to import this module costs nothing."""
+    return (
+        *(_rule(mode, pattern) for mode, pattern in _SWITCHES),
+        *(_rule(mode, f"(?:{_ENGLISH_LEAD}){_ENGLISH_NOT}(?:{_any(mode, _ENGLISH)})") for mode in Mode),
+        _rule(Mode.OFF, f"(?:{_ENGLISH_LEAD})(?:{_ENGLISH_BARE})"),
+        _rule(Mode.ON, f"(?:{_ENGLISH_LEAD})(?:{_ENGLISH_NOT_YET})"),
+        *(_rule(mode, f"{_CHINESE_LEAD}{_CHINESE_NOT}(?:{_any(mode, _CHINESE)})") for mode in Mode),
+        _rule(Mode.OFF, f"{_CHINESE_LEAD}(?:{_CHINESE_BARE})"),
+    )

@@ -1,7 +1,7 @@
 """Add directives to queries, so that models learn to obey users who ask for a mode (§6.4)."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,8 +36,9 @@ class AddIntent(Stage):
     per_turn: ClassVar[bool] = False
     precedes: ClassVar[tuple[str, ...]] = ("vote_mode", "route_mode")
 
-    share: float | dict[Category, float] = Field(
-        0.05, description="The share of queries that get a directive: one number, or one for each category."
+    share: float = Field(0.05, ge=0, le=1, description="The share of queries that get a directive.")
+    shares: dict[Category, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict, description="Shares of the categories that have their own."
     )
     on_share: float = Field(0.5, ge=0, le=1, description="The share of the directives that ask for think-on.")
     turn: Literal["last", "any"] = Field("last", description="Which of a conversation's messages can hold it.")
@@ -69,7 +70,7 @@ class AddIntent(Stage):
         return replace(draft, intent=intent)
 
     def _share_of(self, category: Category) -> float:
-        return self.share.get(category, 0.0) if isinstance(self.share, dict) else self.share
+        return self.shares.get(category, self.share)
 
     def _drawn(self, draft: Draft, dice: "_Dice", number: int) -> Intent:
         turns = len(draft.query.user_turns)

@@ -59,6 +59,7 @@ class Prefer(Stage):
     dimensions: dict[str, Dimension] = Field(
         default_factory=_shipped,
         min_length=1,
+        json_schema_extra={"additionalProperties": {"anyOf": [{"type": "number"}, Dimension.model_json_schema()]}},
         description="What judges score: weights of shipped dimensions, or a rubric and a weight of your own.",
     )
     reward_weights: dict[str, Annotated[float, Field(gt=0)]] = Field(

@@ -55,11 +55,11 @@ async def test_the_language_is_the_querys(tools):
 
 async def test_shares_can_be_given_by_category(tools):
     queries = [*SUMS[:50], *(a_query(f"Thank {n} people.", category=Category.GENERAL) for n in range(50))]
-    drafts = await augmented(tools, queries, share={"general": 1})
+    drafts = await augmented(tools, queries, share=0, shares={"general": 1})
     assert [draft.intent is not None for draft in drafts] == [False] * 50 + [True] * 50
-    assert AddIntent(share={"general": 1}).applies(drafts[-1]) is False
-    assert not AddIntent(share={"general": 1}).applies(a_draft(SUMS[0]))
-    assert AddIntent(share={"general": 1}).applies(a_draft(queries[-1]))
+    assert AddIntent(share=0, shares={"general": 1}).applies(drafts[-1]) is False
+    assert not AddIntent(share=0, shares={"general": 1}).applies(a_draft(SUMS[0]))
+    assert AddIntent(share=0, shares={"general": 1}).applies(a_draft(queries[-1]))
 
 
 @pytest.mark.parametrize(("on_share", "mode"), [(0, Mode.OFF), (1, Mode.ON)])
