@@ -49,6 +49,11 @@ class DropReason(StrEnum):
         "The task's own tests do not hold for its reference, or hold for a program that does nothing.",
     )
     NOT_RENDERABLE = "not_renderable", "The answer or its thinking holds a tag of the training template."
+    NO_PLAN = "no_plan", "No planner gave a usable plan."
+    UNDEVELOPED = "undeveloped", "The coder took a step in vain, or its solution failed its tests or its review."
+    STEP_LIMIT = "step_limit", "The trajectory did not come to an answer within the recipe's steps."
+    TRAJECTORY_REJECTED = "trajectory_rejected", "The judging models found the trajectory as a whole not good."
+    NO_RESULT = "no_result", "No model gave a usable result of a tool call."
     NO_JUDGE_ANALYSIS = "no_judge_analysis", "No model wrote a usable judge analysis."
 
 

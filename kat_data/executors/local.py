@@ -109,6 +109,7 @@ async def _work(
                 models=build_models(recipe, gateway),
                 verify=verifiers,
                 admit=verifiers.admit,
+                execute=verifiers.execute,
                 compare=ModelJudge().compare,
                 index=look(registry, run, recipe.stages),
                 seed=recipe.seed,

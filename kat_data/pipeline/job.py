@@ -61,7 +61,7 @@ class RunJob:
         claims = await self._worker.claim(self._run, limit)
         if not claims and not (await self.waiting())[0]:
             self._stop.set()  # every item has ended, or the run was cancelled
-        return claims
+        return [replace(claim, draft=self._plan.prepare(claim.draft, self._tools.seed)) for claim in claims]
 
     async def waiting(self) -> tuple[int, float]:
         """Return how many items are unfinished, and in how many seconds the next can be claimed."""

@@ -26,6 +26,12 @@ class Plan:
         """The name of the stage at which every further turn starts."""
         return self.stages[self._first_per_turn].name
 
+    def prepare(self, draft: Draft, seed: int) -> Draft:
+        """Return the draft with what the stages add to its query."""
+        for stage in self.stages:
+            draft = stage.prepare(draft, seed)
+        return draft
+
     def refuse(self, draft: Draft) -> Dropped | None:
         """Refuse a draft that these stages can never finish, before anything is paid for it."""
         serving = [stage for stage in self.stages if stage.serves(draft.query.category)]

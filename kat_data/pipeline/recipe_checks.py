@@ -23,6 +23,10 @@ ROLES = (
     "critic",
     "judge",
     "panel",
+    "planner",
+    "coder",
+    "reviewer",
+    "environment",
 )
 # What a snapshot cannot do without: where accepted answers, or their judge analyses, come from.
 _LAST_STAGE = {

@@ -1,6 +1,7 @@
 """Every stage by the name that recipes use, in the order of the pipeline."""
 
 from kat_data.stages.decontaminate import Decontaminate
+from kat_data.stages.develop import Develop
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.normalise import Normalise
 from kat_data.stages.observe import Observe
@@ -21,6 +22,7 @@ STAGES: dict[str, type[Stage]] = {
         TagQuery,
         VoteMode,
         RouteMode,
+        Develop,
         SampleOff,
         ReasonOn,
         SampleOn,

@@ -65,6 +65,21 @@ class CriticReply(ReplyRecord):
     passed: bool
 
 
+class EmulatedReply(ReplyRecord):
+    """What a tool gives for one call."""
+
+    result: dict[str, Any]
+
+
+class PlanReply(ReplyRecord):
+    """How a task is to be done, step by step."""
+
+    steps: Annotated[
+        tuple[str, ...],
+        WithJsonSchema({"type": "array", "minItems": 1, "maxItems": 5, "items": {"type": "string", "maxLength": 160}}),
+    ]
+
+
 class JudgeReply(ReplyRecord):
     """Why the mode suits the message."""
 

@@ -111,7 +111,7 @@ def test_a_set_of_tools_serves_queries_that_bring_none(tmp_path: Path) -> None:
     file.write_text("\n".join(map(json.dumps, rows)))
     tools = read_tools(tools_file)
     assert [tool["function"]["parameters"]["type"] for tool in tools] == ["object", "object"]
-    read = [item for item in read_queries(file, preset="plain", source="s", licence="l", tools=tools)]
+    read = list(read_queries(file, preset="plain", source="s", licence="l", tools=tools))
     queries = [item[1] for item in read if not isinstance(item, BadLine)]
     assert [query.tools == tools for query in queries] == [True, False, True]
     assert [query.category for query in queries] == [Category.TOOL_USE, Category.TOOL_USE, Category.MATH]

@@ -14,7 +14,7 @@ from kat_data.domain.query import Query
 from kat_data.domain.verdict import Outcome, Verdict
 from kat_data.llm.bound_model import BoundModel
 from kat_data.pipeline.look import RegistryLook
-from kat_data.stages.stage import Tools
+from kat_data.stages.stage import Execute, Tools, execute_nothing
 from kat_data.testing import a_draft, a_model, a_reply, a_verdict
 from kat_data.verifiers.model_judge import ModelJudge
 
@@ -27,6 +27,8 @@ KIND_BY_FIELD = {
     "same": "compare",
     "analysis": "judge",
     "calls": "calls",
+    "result": "result",
+    "steps": "plan",
 }
 
 
@@ -76,7 +78,11 @@ def tools() -> Callable[..., Tools]:
     """Build a stage's tools from models by role, and from the verdict that each answer is to get."""
 
     def build(
-        verdicts: dict[str, Verdict | Outcome | None] | None = None, seed: int = 7, hits: Any = None, **roles: Any
+        verdicts: dict[str, Verdict | Outcome | None] | None = None,
+        seed: int = 7,
+        hits: Any = None,
+        execute: Execute = execute_nothing,
+        **roles: Any,
     ) -> Tools:
         async def verify(query: Query, candidate: Candidate) -> Verdict | None:
             assert verdicts is not None, "no verifier is expected to be asked"
@@ -85,7 +91,7 @@ def tools() -> Callable[..., Tools]:
 
         look = RegistryLook(hits or {})
         models = {role: tuple(m) if isinstance(m, list) else (m,) for role, m in roles.items()}
-        return Tools(models=models, verify=verify, compare=ModelJudge().compare, index=look, seed=seed)
+        return Tools(models=models, verify=verify, compare=ModelJudge().compare, index=look, seed=seed, execute=execute)
 
     return build
 

@@ -12,6 +12,7 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "tag",
         "vote_mode",
         "route_mode",
+        "develop",
         "sample_off",
         "reason_on",
         "sample_on",
@@ -19,7 +20,7 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "judge_mode",
         "observe",
     ]
-    assert [stage.per_turn for stage in STAGES.values()] == [False, False, False, *[True] * 8]
+    assert [stage.per_turn for stage in STAGES.values()] == [False, False, False, *[True] * 9]
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)
