@@ -52,7 +52,7 @@ def agent(body: dict[str, Any]) -> Reply:
     said = [message["content"] for message in body["messages"] if message["role"] != "system"]
     if "mode" in schema:
         # Finding the user needs no thought, the order's state does.
-        mode = "think_on" if "Result of" in said[-1].rpartition("Last message:")[2] else "think_off"
+        mode = "think_on" if "Result of" in said[-1].rpartition("Last ")[2] else "think_off"
         return reply({"reason": "So.", "mode": mode})
     if "score" in schema:
         return reply({"reason": "no fault", "score": 5, "good": True})
@@ -123,7 +123,7 @@ def developer(body: dict[str, Any]) -> Reply:
     """Plan; write with thought, test without, answer; review without a finding."""
     schema = body.get("response_format", {}).get("json_schema", {}).get("schema", {}).get("properties", {})
     said = [message["content"] for message in body["messages"] if message["role"] != "system"]
-    last = said[-1].rpartition("Last message:")[2]
+    last = said[-1].rpartition("Last ")[2]
     if "steps" in schema:
         return reply({"steps": ["Write add.", "Test it."]})
     if "mode" in schema:
