@@ -171,10 +171,10 @@ async def _write(draft: Draft, coder: Model, plan: str, findings: Sequence[str],
         plan=plan,
         findings=findings,
     )
-    written = (
-        await _natively(draft, coder, messages, sample)
-        if native
-        else await ask_calls(coder, messages, draft.tools, reasoned=reasoned, sample=sample, may_answer=True)
+    if native:
+        return complete(await _natively(draft, coder, messages, sample), reasoned=reasoned)
+    written = await ask_calls(
+        coder, messages, draft.tools, reasoned=reasoned, sample=sample, may_answer=True, typed=True
     )
     return complete(written, reasoned=reasoned)
 
