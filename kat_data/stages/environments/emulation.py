@@ -60,9 +60,13 @@ class Emulation:
 
 
 def known(draft: Draft) -> str:
-    """Return the results of tools that the source's conversation holds, cut to what a prompt can bear."""
+    """Return the hidden state: the reference, where no verifier needs it, and results that the source holds.
+
+    Both are cut to what a prompt can bear.
+    """
+    state = [draft.query.reference] if draft.query.reference and draft.query.verifier is None else []
     results = [m.content for m in draft.query.messages if m.role is Role.TOOL and m.content]
-    return "\n".join(results)[:_KNOWN_CHARS]
+    return "\n".join([*state, *results])[:_KNOWN_CHARS]
 
 
 def _as_json(value: Any) -> str:

@@ -8,9 +8,10 @@ import pytest
 from kat_data.domain.category import Category
 from kat_data.domain.drop import DropReason
 from kat_data.domain.mode import Mode
-from kat_data.domain.query import Message, Query, Role
+from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
 from kat_data.domain.tool_call import ToolCall
 from kat_data.domain.verdict import Outcome
+from kat_data.stages.environments.emulation import known
 from kat_data.stages.observe import Observe
 from kat_data.testing import a_candidate, a_draft, a_verdict
 
@@ -62,6 +63,12 @@ async def test_results_of_the_source_are_told_to_the_model(player, accepted, too
     play = player(result=[{"result": {"id": "anna_7"}}])
     await EMULATE.run(accepted(held, FIND), tools(environment=play.model()))
     assert "anna_7" in play.requests[0][1].messages[0].content
+
+
+def test_the_reference_is_hidden_state_where_no_verifier_needs_it() -> None:
+    spec = VerifierSpec(kind=VerifierKind.MATH)
+    assert known(a_draft(replace(QUERY, reference="Anna owes 7 euros."))) == "Anna owes 7 euros."
+    assert known(a_draft(replace(QUERY, reference="7", verifier=spec))) == ""
 
 
 async def test_a_result_that_nobody_gives_drops_the_query(player, accepted, tools):
