@@ -34,7 +34,11 @@ WORKSPACE_TOOLS = (
         content="The whole content.",
     ),
     _tool("read_file", "Read a file of the workspace.", path="Path within the workspace."),
-    _tool("run_python", "Run a Python program in the workspace; returns what it prints.", code="The program."),
+    _tool(
+        "run_python",
+        "Run a Python program that can import the workspace's files; returns what it prints.",
+        code="The program.",
+    ),
     _tool("run_tests", f"Run the task's tests against {SOLUTION}."),
 )
 
@@ -80,7 +84,7 @@ class Workspace:
         match call.name:
             case "write_file":
                 _write(files, call)
-                return f"wrote {call.arguments['path']}: {len(call.arguments['content'].splitlines())} lines"
+                return _wrote(call)
             case "read_file":
                 return _read(files, call.arguments["path"])
             case "run_python":
@@ -104,6 +108,11 @@ def path_fault(call: ToolCall) -> str | None:
 def _write(files: dict[str, str], call: ToolCall) -> None:
     if call.name == "write_file" and not refusal(call, WORKSPACE_TOOLS) and not path_fault(call):
         files[call.arguments["path"]] = call.arguments["content"]
+
+
+def _wrote(call: ToolCall) -> str:
+    lines = len(call.arguments["content"].splitlines())
+    return f"wrote {call.arguments['path']}: {lines} {'line' if lines == 1 else 'lines'}"
 
 
 def _read(files: Mapping[str, str], path: str) -> str:
