@@ -68,6 +68,11 @@ class DropReason(StrEnum):
     UNMEASURED = "unmeasured", "Too few of the policy's answers could be decided for a pass rate."
     NO_SCORE = "no_score", "No rewarder gave usable scores."
     LOW_SCORE = "low_score", "The best accepted answer scores less than the recipe asks for."
+    NO_PLAN = "no_plan", "No planner gave a usable plan."
+    UNDEVELOPED = "undeveloped", "The coder took a step in vain, or its solution failed its tests or its review."
+    STEP_LIMIT = "step_limit", "The trajectory did not come to an answer within the recipe's steps."
+    TRAJECTORY_REJECTED = "trajectory_rejected", "The judging models found the trajectory as a whole not good."
+    NO_RESULT = "no_result", "No model gave a usable result of a tool call."
     NO_JUDGE_ANALYSIS = "no_judge_analysis", "No model wrote a usable judge analysis."
 
 

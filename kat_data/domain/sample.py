@@ -39,6 +39,11 @@ class Sample:
         return transitions([turn.mode for turn in self.turns])
 
     @property
+    def switches(self) -> bool:
+        """Whether the mode changes at least once."""
+        return len({turn.mode for turn in self.turns}) > 1
+
+    @property
     def mode(self) -> Mode:
         """The mode of the last turn, by which mixtures count the sample."""
         return self.turns[-1].mode

@@ -119,6 +119,7 @@ async def _work(
                 verify=verifiers,
                 admit=verifiers.admit,
                 group=verifiers.group,
+                execute=verifiers.execute,
                 compare=ModelJudge().compare,
                 index=look(registry, run, recipe.stages, seed=recipe.seed),
                 seed=recipe.seed,

@@ -70,7 +70,7 @@ class RunJob:
         claims = await self._worker.claim(self._run, limit)
         if not claims and not (await self.waiting())[0] and not await self._next_round():
             self._stop.set()  # every item has ended, or the run was cancelled
-        return claims
+        return [replace(claim, draft=self._plan.prepare(claim.draft, self._tools.seed)) for claim in claims]
 
     async def _next_round(self) -> bool:
         """Whether items that were held can be worked on now, since no other is left."""

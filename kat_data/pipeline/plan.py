@@ -41,6 +41,12 @@ class Plan:
         found = self.select.stratum(draft.labels) if self.select else None
         return str(found) if found else None
 
+    def prepare(self, draft: Draft, seed: int) -> Draft:
+        """Return the draft with what the stages add to its query."""
+        for stage in self.stages:
+            draft = stage.prepare(draft, seed)
+        return draft
+
     def refuse(self, draft: Draft) -> Dropped | None:
         """Refuse a draft that these stages can never finish, before anything is paid for it."""
         serving = [stage for stage in self.stages if stage.serves(draft.query.category)]

@@ -31,6 +31,10 @@ ROLES = (
     "rewarder",
     "paraphraser",
     "embedder",
+    "planner",
+    "coder",
+    "reviewer",
+    "environment",
 )
 POLICY = "policy"
 # What a snapshot cannot do without: where accepted answers, or their judge analyses, come from.

@@ -4,6 +4,7 @@ from kat_data.stages.add_intent import AddIntent
 from kat_data.stages.cluster import ClusterQueries
 from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.deduplicate import Deduplicate
+from kat_data.stages.develop import Develop
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.measure_mode import MeasureMode
 from kat_data.stages.normalise import Normalise
@@ -36,6 +37,7 @@ STAGES: dict[str, type[Stage]] = {
         RouteMode,
         MeasureMode,
         Select,
+        Develop,
         SampleOff,
         ReasonOn,
         SampleOn,

@@ -28,7 +28,7 @@ class ReasonOn(Stage):
 
     def applies(self, draft: Draft) -> bool:
         chosen = draft.choice is not None and draft.choice.mode is Mode.ON
-        return super().applies(draft) and chosen and not draft.candidates
+        return super().applies(draft) and chosen and not draft.candidates and not draft.equipment
 
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
         cast = Cast(

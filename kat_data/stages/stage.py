@@ -15,6 +15,7 @@ from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
 from kat_data.domain.duplicate import NearDuplicate
 from kat_data.domain.equivalence import Equivalence
+from kat_data.domain.execution import Execution
 from kat_data.domain.held import Held
 from kat_data.domain.query import Query
 from kat_data.domain.verdict import Verdict
@@ -65,6 +66,17 @@ class Index(Protocol):
         ...
 
 
+class Execute(Protocol):
+    """Run a Python program beside the files of a workspace, in the sandbox; none where there is no sandbox."""
+
+    async def __call__(self, files: Mapping[str, str], source: str) -> Execution | None: ...
+
+
+async def execute_nothing(files: Mapping[str, str], source: str) -> None:
+    """Run nothing: no sandbox is at hand."""
+    return
+
+
 async def admit_all(query: Query) -> str | None:
     """Say nothing against any task."""
     return None
@@ -86,6 +98,7 @@ class Tools:
     seed: int
     admit: Admit = admit_all
     group: Group = group_none
+    execute: Execute = execute_nothing
 
 
 class Stage(BaseModel, ABC):
@@ -124,6 +137,13 @@ class Stage(BaseModel, ABC):
     def serves(self, category: Category) -> bool:
         """Whether the stage takes queries of this category."""
         return not self.only or category in self.only
+
+    def prepare(self, draft: Draft, seed: int) -> Draft:
+        """Return the draft with what the recipe adds to its query, before any stage sees it.
+
+        It follows from query, options and seed alone, so that it is the same after every restart.
+        """
+        return draft
 
     def refuse(self, draft: Draft) -> Dropped | None:
         """Refuse a draft that the stage could never bring to an end, before anything is paid for it."""

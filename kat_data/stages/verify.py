@@ -29,7 +29,7 @@ class VerifyGate(Stage):
 
     name: ClassVar[str] = "verify"
     prompts: ClassVar[tuple[str, ...]] = ("compare.v2",)
-    follows: ClassVar[tuple[tuple[str, ...], ...]] = (("sample_off",), ("sample_on", "reason_on"))
+    follows: ClassVar[tuple[tuple[str, ...], ...]] = (("sample_off", "develop"), ("sample_on", "reason_on", "develop"))
 
     compare: bool = Field(
         False, description="Let the judge compare answers that the verifier cannot read with the reference."
@@ -77,6 +77,8 @@ def drop_reason(draft: Draft) -> DropReason:
         return DropReason.PANEL_REJECTED
     if draft.step is not None and any(verdict.outcome is Outcome.INCORRECT for verdict in verdicts):
         return DropReason.OFF_RECORD
+    if draft.equipment and any(verdict.outcome is Outcome.INCORRECT for verdict in verdicts):
+        return DropReason.UNDEVELOPED
     if any(verdict.verifier == CRITIC for verdict in verdicts):
         return DropReason.CRITIC_REJECTED
     if any(verdict.outcome is Outcome.INCORRECT for verdict in verdicts):

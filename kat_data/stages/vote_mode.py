@@ -24,7 +24,7 @@ class VoteMode(Stage):
 
     name: ClassVar[str] = "vote_mode"
     roles: ClassVar[tuple[str, ...]] = ("voters",)
-    prompts: ClassVar[tuple[str, ...]] = ("vote_mode.v1",)
+    prompts: ClassVar[tuple[str, ...]] = ("vote_mode.v1", "vote_step.v1")
 
     random_share: float = Field(
         0.01, ge=0, le=1, description="The share of turns that get a random mode, regardless of any vote."
@@ -51,7 +51,8 @@ class VoteMode(Stage):
         return Mode.ON if fraction(seed, "vote_mode.mode", *turn) < 0.5 else Mode.OFF
 
     async def _votes(self, draft: Draft, tools: Tools) -> tuple[Vote, ...]:
-        messages = load_prompt("vote_mode.v1").messages(conversation=draft.transcript)
+        prompt = load_prompt("vote_step.v1" if draft.answers_results else "vote_mode.v1")
+        messages = prompt.messages(conversation=draft.transcript)
         opinions = await ask_all(members(tools, "voters"), messages, VoteReply)
         return tuple(
             Vote(model=o.model, mode=Mode(o.value.mode), reason=o.value.reason, call=o.calls[-1]) for o in opinions

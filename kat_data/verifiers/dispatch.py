@@ -2,18 +2,20 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.equivalence import Equivalence
+from kat_data.domain.execution import Execution
 from kat_data.domain.query import Query, ReferenceOrigin, VerifierKind
 from kat_data.domain.verdict import Verdict, as_opinion
 from kat_data.sandbox.base import Sandbox
 from kat_data.verifiers.choice.grouping import group_choices
 from kat_data.verifiers.choice.verifier import ChoiceVerifier
 from kat_data.verifiers.classifier import ClassifierVerifier
+from kat_data.verifiers.code.execution import execute
 from kat_data.verifiers.code.verifier import CodeVerifier
 from kat_data.verifiers.format.verifier import FormatVerifier
 from kat_data.verifiers.keyword import KeywordVerifier
@@ -77,6 +79,14 @@ class Verifiers:
         if spec is not None and spec.kind is VerifierKind.CHOICE:
             return group_choices(answers, [str(choice) for choice in spec.options.get("choices", [])])
         raise ValueError("answers are grouped by the verifiers math and choice alone")
+
+    async def execute(self, files: Mapping[str, str], source: str) -> Execution | None:
+        """Run a Python program beside `files` in the sandbox, in a thread; none where there is no sandbox."""
+        return await self._in_thread(self._execute, files, source)
+
+    def _execute(self, files: Mapping[str, str], source: str) -> Execution | None:
+        self._code()  # which opens the sandbox
+        return None if self._sandbox is None else execute(self._sandbox, files, source)
 
     async def _in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:
         if self._threads is None:  # on the loop alone, so no lock, which opening a sandbox may hold for long

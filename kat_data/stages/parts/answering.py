@@ -114,12 +114,14 @@ async def ask_calls(
     reasoned: bool,
     sample: int,
     may_answer: bool = False,
+    typed: bool = False,
 ) -> Written:
     """Ask a model that takes no `tools` itself for explanation and calls by schema; the explanation is the answer.
 
-    Where it `may_answer`, it may be as long as an answer to the user.
+    Where it `may_answer`, it may be as long as an answer to the user; `typed` is for tools of plain schemas.
     """
-    reply = await model.ask(messages, tools_reply(tools, reasoned=reasoned, may_answer=may_answer), sample=sample)
+    schema = tools_reply(tools, reasoned=reasoned, may_answer=may_answer, typed=typed)
+    reply = await model.ask(messages, schema, sample=sample)
     return Written(
         model=model.name,
         answer=normalise(reply.value.explanation),

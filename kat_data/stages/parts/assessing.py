@@ -21,6 +21,7 @@ from kat_data.stages.stage import Verify
 PANEL = "panel/1"
 CRITIC = "critic/1"
 RECORD = "record/1"
+WHOLE = "panel_whole/1"
 
 
 def judged(candidate: Candidate, verdict: Verdict) -> Candidate:
@@ -47,12 +48,18 @@ def off_record(draft: Draft, candidate: Candidate) -> Verdict | None:
 
 
 async def by_panel(
-    conversation: Sequence[Message], answer: str, panel: Sequence[Model], *, agreement: float
+    conversation: Sequence[Message],
+    answer: str,
+    panel: Sequence[Model],
+    *,
+    agreement: float,
+    prompt: str = "panel.v1",
+    verifier: str = PANEL,
 ) -> Verdict:
     """Have judging models say whether `answer` is good; they decide where more than `agreement` of them agree."""
-    messages = load_prompt("panel.v1").messages(conversation=conversation, answer=answer)
+    messages = load_prompt(prompt).messages(conversation=conversation, answer=answer)
     opinions = await ask_all(panel, messages, PanelReply)
-    return _tally(opinions, [o.value.good for o in opinions], PANEL, agreement)
+    return _tally(opinions, [o.value.good for o in opinions], verifier, agreement)
 
 
 def misfit(candidate: Candidate) -> str | None:

@@ -134,7 +134,9 @@ class Chain:
         known = {"conversation": self._draft.transcript, "attempt": shown(attempt), "findings": findings}
         if tools:
             messages = load_prompt("improve_calls.v1").messages(tools=tool_lines(tools), **known)
-            return complete(await ask_calls(thinker, messages, tools, reasoned=True, sample=number), reasoned=False)
+            goes_on = self._draft.answers_results
+            called = await ask_calls(thinker, messages, tools, reasoned=True, sample=number, may_answer=goes_on)
+            return complete(called, reasoned=False)
         reply = await thinker.chat(
             load_prompt("improve.v1").messages(**answer_form(self._draft), **known), sample=number
         )

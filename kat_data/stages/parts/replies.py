@@ -7,11 +7,12 @@ schema alone, where they keep small models from rambling; a longer text is no re
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, create_model
 
 Brief = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 160})]
 Short = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 300})]
-Long = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 2000})]
+Long = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 1200})]
 Findings = Annotated[
     tuple[str, ...],
     WithJsonSchema({"type": "array", "maxItems": 3, "items": {"type": "string", "maxLength": 160}}),
@@ -98,6 +99,21 @@ class CriticReply(ReplyRecord):
     passed: bool
 
 
+class EmulatedReply(ReplyRecord):
+    """What a tool gives for one call."""
+
+    result: dict[str, Any]
+
+
+class PlanReply(ReplyRecord):
+    """How a task is to be done, step by step."""
+
+    steps: Annotated[
+        tuple[str, ...],
+        WithJsonSchema({"type": "array", "minItems": 1, "maxItems": 5, "items": {"type": "string", "maxLength": 160}}),
+    ]
+
+
 class JudgeReply(ReplyRecord):
     """Why the mode suits the message."""
 
@@ -148,25 +164,38 @@ class ReasonedToolsReply(ReplyRecord):
 
 
 def tools_reply(
-    tools: tuple[dict[str, Any], ...], *, reasoned: bool, may_answer: bool = False
+    tools: tuple[dict[str, Any], ...], *, reasoned: bool, may_answer: bool = False, typed: bool = False
 ) -> type[ToolsReply] | type[ReasonedToolsReply]:
     """Return the reply record for `tools`, whose calls can name no other tool.
 
-    Where the explanation `may_answer` the user, it may be longer.
+    Where the explanation `may_answer` the user, it may be longer. `typed` puts the tools' own schemas of arguments into
+    the reply's, which endpoints can take where these are as plain as our own.
     """
-    return _calls_of(tuple(tool_function(tool)["name"] for tool in tools), reasoned, may_answer)
+    schemas = orjson.dumps([tool_function(tool)["parameters"] for tool in tools]) if typed else b""
+    return _calls_of(tuple(tool_function(tool)["name"] for tool in tools), reasoned, may_answer, schemas)
 
 
 @lru_cache(maxsize=256)
-def _calls_of(names: tuple[str, ...], reasoned: bool, may_answer: bool) -> type[ToolsReply] | type[ReasonedToolsReply]:
+def _calls_of(
+    names: tuple[str, ...], reasoned: bool, may_answer: bool, schemas: bytes
+) -> type[ToolsReply] | type[ReasonedToolsReply]:
     named: Any = Literal[names]
     call: Any = create_model("Call", __base__=ReplyRecord, name=(named, ...), arguments=(dict[str, Any], ...))
     calls: Any = Annotated[tuple[call, ...], Field(json_schema_extra={"maxItems": 16})]
+    if schemas:
+        items = [_typed(name, schema) for name, schema in zip(names, orjson.loads(schemas), strict=True)]
+        listed = {"type": "array", "maxItems": 16, "items": {"anyOf": items}}
+        calls = Annotated[tuple[call, ...], WithJsonSchema(listed)]
     fields: dict[str, Any] = {"explanation": (Long, ...)} if may_answer else {}
     fields["calls"] = (calls, ...)
     if reasoned:
         return create_model("ReasonedCalls", __base__=ReasonedToolsReply, **fields)
     return create_model("Calls", __base__=ToolsReply, **fields)
+
+
+def _typed(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    properties = {"name": {"const": name}, "arguments": arguments}
+    return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
 
 
 def tool_function(tool: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class RejectionSampling(Stage):
     `concurrent` draws buy time with money.
     """
 
-    prompts: ClassVar[tuple[str, ...]] = (*PROMPTS, "panel.v1")
+    prompts: ClassVar[tuple[str, ...]] = (*PROMPTS, "panel.v1", "panel_step.v1")
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("vote_mode", "route_mode"),)
     mode: ClassVar[Mode]
     writers: ClassVar[str]
@@ -41,7 +41,7 @@ class RejectionSampling(Stage):
 
     def applies(self, draft: Draft) -> bool:
         chosen = draft.choice is not None and draft.choice.mode is self.mode
-        return super().applies(draft) and chosen and not draft.candidates
+        return super().applies(draft) and chosen and not draft.candidates and not draft.equipment
 
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
         candidates: tuple[Candidate, ...] = ()
@@ -56,7 +56,9 @@ class RejectionSampling(Stage):
         if candidate.fault or candidate.verdicts:
             return candidate
         panel = members(tools, "panel")
-        return judged(candidate, await by_panel(draft.transcript, shown(candidate), panel, agreement=self.agreement))
+        prompt = "panel_step.v1" if candidate.tool_calls else "panel.v1"
+        verdict = await by_panel(draft.transcript, shown(candidate), panel, agreement=self.agreement, prompt=prompt)
+        return judged(candidate, verdict)
 
     def _settled(self, candidates: Sequence[Candidate], wanted: int) -> bool:
         """Whether more draws are in vain: enough of these will do, or no verifier is at hand for any."""

@@ -1,6 +1,10 @@
 """Histories: recorded steps, what is wrong with them, and conversations as text."""
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kat_data.domain.history import Step, as_text, history_flaw, is_recorded, steps
 from kat_data.domain.query import Message, Role
@@ -42,6 +46,25 @@ def test_the_steps_of_a_recorded_conversation() -> None:
     assert history_flaw(RECORDED) is None
     assert is_recorded(RECORDED)
     assert not is_recorded(RECORDED[:4])
+
+
+roles = st.lists(st.sampled_from([Role.SYSTEM, Role.USER, Role.ASSISTANT, Role.TOOL]), max_size=8)
+
+
+@given(roles, st.data())
+def test_a_history_without_flaw_has_a_step_for_all_that_was_said(roles: list[Role], data: st.DataObject) -> None:
+    messages = tuple(
+        said(role, str(n), *[FIND] * (data.draw(st.integers(0, 2)) if role is Role.ASSISTANT else 0))
+        for n, role in enumerate(roles)
+    )
+    if history_flaw(messages) is not None:
+        return
+    found = steps(messages)
+    assert [step.user for step in found if step.user] == [m.content for m in messages if m.role is Role.USER]
+    assert [r for step in found for r in step.results] == [m.content for m in messages if m.role is Role.TOOL]
+    assert all(len(step.results) in (0, len(step.tool_calls)) for step in found)
+    for before, step in pairwise(found):
+        assert bool(step.user) or bool(before.results)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,12 @@ VALUES = {
     "message": "What is 6 * 7?",
     "dimensions": {"style": "5 clear; 1 muddled"},
     "answers": ["41", "42"],
+    "native": False,
+    "plan": "1. Multiply.",
+    "files": [("solution.py", "print(6 * 7)")],
+    "tool": '{"name":"f"}',
+    "known": "",
+    "call": "f({})",
 }
 
 
@@ -60,7 +66,11 @@ def test_the_hash_is_the_files(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["vote_mode.v1", "panel.v1", "improve.v1", "criticise.v1", "weave.v1", "judge_mode.v1", "improve_calls.v1"]
+    "name",
+    [
+        *("vote_mode.v1", "vote_step.v1", "panel.v1", "panel_step.v1", "panel_whole.v1", "improve.v1", "criticise.v1"),
+        *("weave.v1", "judge_mode.v1", "improve_calls.v1", "emulate.v1", "plan.v1", "review.v1"),
+    ],
 )
 def test_the_part_before_the_query_is_static(name):
     other = VALUES | {"conversation": a_conversation("Bye"), "answer": "1", "attempt": "2", "notes": [], "findings": []}

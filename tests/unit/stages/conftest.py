@@ -15,7 +15,7 @@ from kat_data.domain.verdict import Outcome, Verdict
 from kat_data.errors import RequestRejected
 from kat_data.llm.bound_model import BoundModel
 from kat_data.pipeline.look import RegistryLook
-from kat_data.stages.stage import Group, Tools, group_none
+from kat_data.stages.stage import Execute, Group, Tools, execute_nothing, group_none
 from kat_data.testing import a_draft, a_model, a_reply, a_verdict
 from kat_data.verifiers.model_judge import ModelJudge
 
@@ -30,6 +30,8 @@ KIND_BY_FIELD = {
     "calls": "calls",
     "text": "paraphrase",
     "answers": "prefer",
+    "result": "result",
+    "steps": "plan",
 }
 
 
@@ -84,6 +86,7 @@ def tools() -> Callable[..., Tools]:
         hits: Any = None,
         near: Any = None,
         group: Group = group_none,
+        execute: Execute = execute_nothing,
         **roles: Any,
     ) -> Tools:
         async def verify(query: Query, candidate: Candidate) -> Verdict | None:
@@ -93,7 +96,15 @@ def tools() -> Callable[..., Tools]:
 
         look = RegistryLook(hits or {}, near)
         models = {role: tuple(m) if isinstance(m, list) else (m,) for role, m in roles.items()}
-        return Tools(models=models, verify=verify, compare=ModelJudge().compare, index=look, seed=seed, group=group)
+        return Tools(
+            models=models,
+            verify=verify,
+            compare=ModelJudge().compare,
+            index=look,
+            seed=seed,
+            group=group,
+            execute=execute,
+        )
 
     return build
 

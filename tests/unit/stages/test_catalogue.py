@@ -19,6 +19,7 @@ def test_stages_stand_in_the_order_of_the_pipeline():
         "route_mode",
         "measure_mode",
         "select",
+        "develop",
         "sample_off",
         "reason_on",
         "sample_on",

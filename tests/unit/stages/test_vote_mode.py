@@ -3,6 +3,7 @@ import pytest
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin
 from kat_data.domain.sample import Turn
+from kat_data.domain.tool_call import ToolCall
 from kat_data.stages.vote_mode import VoteMode
 from kat_data.testing import a_draft, a_query
 
@@ -93,3 +94,32 @@ async def test_voters_see_the_finished_turns(tools, player):
 def test_a_turn_that_has_its_mode_is_not_voted_on(chosen):
     assert VoteMode().applies(a_draft())
     assert not VoteMode().applies(chosen(Mode.ON))
+
+
+async def test_a_step_is_voted_on_as_one_with_its_results_in_sight(tools, player):
+    call = ToolCall(name="look", arguments={"order": "#7"})
+    turn = Turn(
+        user="Where is it?",
+        judge_analysis="So.",
+        mode=Mode.ON,
+        thinking="Hm.",
+        answer="I look.",
+        tool_calls=(call,),
+        results=("sent",),
+    )
+    play = player(vote=[OFF])
+    draft = await VoteMode(random_share=0).run(a_draft(turns=(turn,)), tools(voters=play.model()))
+    assert draft.choice.mode is Mode.OFF
+    [sent] = play.sent("vote")
+    assert sent.endswith("Last results:\nResult of look:\nsent")
+    assert '[assistant] I look.\nCalls:\nlook({"order":"#7"})' in sent
+    assert "Hm." not in sent
+
+
+async def test_a_wish_of_the_user_holds_for_every_step_towards_its_answer(tools):
+    query = a_query("Where is it? /no_think")
+    turn = Turn(
+        user=query.user_turns[0], judge_analysis="", mode=Mode.OFF, thinking="", answer="I look.", results=("sent",)
+    )
+    draft = await VoteMode().run(a_draft(query, turns=(turn,)), tools())
+    assert draft.choice == ModeChoice(mode=Mode.OFF, origin=ModeOrigin.DIRECTIVE)

@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from kat_data.stages.environments.workspace import WORKSPACE_TOOLS
 from kat_data.stages.parts.replies import (
     CriticReply,
     JudgeReply,
@@ -68,3 +69,23 @@ def test_editing_a_docstring_does_not_change_what_a_call_is():
         "required": ["good"],
         "additionalProperties": False,
     }
+
+
+def test_typed_calls_bring_the_schemas_of_their_arguments():
+    schema = tools_reply(WORKSPACE_TOOLS, reasoned=False, may_answer=True, typed=True)
+    assert list(schema.model_json_schema()["properties"]) == ["explanation", "calls"]
+    listed = schema.model_json_schema()["properties"]["calls"]
+    assert listed["maxItems"] == 16
+    for tool, item in zip(WORKSPACE_TOOLS, listed["items"]["anyOf"], strict=True):
+        assert item["properties"]["name"] == {"const": tool["function"]["name"]}
+        assert item["properties"]["arguments"] == tool["function"]["parameters"]
+    reply = schema.model_validate({"explanation": "So.", "calls": [{"name": "run_tests", "arguments": {}}]})
+    assert reply.calls[0].name == "run_tests"
+
+
+def test_an_explanation_that_may_answer_may_be_longer():
+    bounds = [
+        tools_reply(TOOLS, reasoned=False, may_answer=may).model_json_schema()["properties"]["explanation"]["maxLength"]
+        for may in (False, True)
+    ]
+    assert bounds == [300, 1200]
