@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearDuplicate:
-    """Whom a query is left out for, by content hashes: the representative of its cluster.
+    """Whom a query is left out for, by content hashes, hex: the representative of its cluster.
 
     `nearest` is the member that is most like the query, by `similarity`; a cluster may hold queries that are alike
     only through others.
     """
 
-    representative: bytes
-    nearest: bytes
+    representative: str
+    nearest: str
     similarity: float
 
 

@@ -43,7 +43,7 @@ def _left_out(pairs: Iterable[PairRow], queries: Mapping[int, Query], scope: Sco
             if id_ != kept:
                 similarity, other = nearest[id_]
                 found[queries[id_].hash] = NearDuplicate(
-                    representative=queries[kept].hash, nearest=queries[-other].hash, similarity=similarity
+                    representative=queries[kept].hash.hex(), nearest=queries[-other].hash.hex(), similarity=similarity
                 )
     return found
 

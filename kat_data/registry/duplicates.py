@@ -35,7 +35,7 @@ def of_run(connection: Connection, run: int) -> dict[bytes, NearDuplicate]:
     """
     return {
         bytes(row.hash): NearDuplicate(
-            representative=bytes(row.representative), nearest=bytes(row.nearest), similarity=row.similarity
+            representative=row.representative.hex(), nearest=row.nearest.hex(), similarity=row.similarity
         )
         for row in connection.execute(text(sql), {"run": run})
     }

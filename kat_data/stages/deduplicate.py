@@ -52,7 +52,7 @@ class Deduplicate(Stage):
         found = tools.index.near_duplicate(draft.query)
         if found is None:
             return draft
-        kept, nearest = found.representative.hex()[:_SHOWN], found.nearest.hex()[:_SHOWN]
+        kept, nearest = found.representative[:_SHOWN], found.nearest[:_SHOWN]
         through = "" if nearest == kept else f", through {nearest}"
         detail = f"of query {kept}{through}: similarity {found.similarity:.2f}"
         return Dropped(reason=DropReason.NEAR_DUPLICATE, detail=detail)

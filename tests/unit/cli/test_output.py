@@ -63,7 +63,7 @@ def test_commands_are_named_as_they_were_called(monkeypatch, tmp_path: Path) -> 
 def test_the_lines_of_the_cost_add_up(capsys) -> None:
     cost = {"made": 7, "reused": 3, "recorded": 0, "failed": 1, "usd": 3.5, "usd_lost": 1.25, "usd_used": 4.0}
     found = {"run": 1, "recipe": "r", "state": "finished", "queries": 0, "accepted": 2, "funnel": [], "models": []}
-    print_report(found | {"left_out": [], "composition": [], "cost": cost})
+    print_report(found | {"left_out": [], "mixture": [], "modes": [], "composition": [], "cost": cost})
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert lines[-5:-1] == [
         "7 calls that this run paid cost $2.25",

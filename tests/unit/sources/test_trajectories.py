@@ -109,7 +109,10 @@ def test_a_set_of_tools_serves_queries_that_bring_none(tmp_path: Path) -> None:
     tools_file.write_text(json.dumps(described) + "\n" + json.dumps({"type": "function", "function": described}))
     rows = [
         {"question": "2?"},
-        {"question": "3?", "tools": [{"name": "own", "parameters": {"type": "object"}}]},
+        {
+            "question": "3?",
+            "tools": [{"type": "function", "function": {"name": "own", "parameters": {"type": "object"}}}],
+        },
         {"question": "4?", "category": "math"},
     ]
     file.write_text("\n".join(map(json.dumps, rows)))

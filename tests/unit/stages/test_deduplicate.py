@@ -14,14 +14,14 @@ QUERY, KEPT, BETWEEN = a_query("What is 6 * 7?"), a_query("What is 6 * 7 then?")
 
 
 async def test_a_duplicate_leaves_and_names_who_stays(tools, chosen):
-    found = NearDuplicate(representative=KEPT.hash, nearest=KEPT.hash, similarity=0.875)
+    found = NearDuplicate(representative=KEPT.hash.hex(), nearest=KEPT.hash.hex(), similarity=0.875)
     dropped = await Deduplicate().run(chosen(Mode.OFF, QUERY), tools(near={QUERY.hash: found}))
     assert dropped.reason is DropReason.NEAR_DUPLICATE
     assert dropped.detail == f"of query {KEPT.hash.hex()[:12]}: similarity 0.88"
 
 
 async def test_one_that_is_like_another_names_both(tools, chosen):
-    found = NearDuplicate(representative=KEPT.hash, nearest=BETWEEN.hash, similarity=0.7)
+    found = NearDuplicate(representative=KEPT.hash.hex(), nearest=BETWEEN.hash.hex(), similarity=0.7)
     dropped = await Deduplicate().run(chosen(Mode.OFF, QUERY), tools(near={QUERY.hash: found}))
     kept, between = KEPT.hash.hex()[:12], BETWEEN.hash.hex()[:12]
     assert dropped.detail == f"of query {kept}, through {between}: similarity 0.70"
