@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from kat_data.domain.mode import Mode
+from kat_data.domain.pair import Pair
 from kat_data.domain.query import Role
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.tool_call import ToolCall, call_id
@@ -151,6 +152,25 @@ def render_prompt(sample: Sample) -> list[dict[str, Any]]:
         _require("answer", turn.answer)
         messages += [*_asked(sample, index), _assistant(turn, turn.answer, index)]
     return [*messages, *_asked(sample, len(sample.turns) - 1)]
+
+
+def pair_prompt(pair: Pair) -> list[dict[str, Any]]:
+    """Return a query–verifier pair's messages as a model sees them, with made-up ids of calls."""
+    messages: list[dict[str, Any]] = []
+    waiting: list[dict[str, Any]] = []
+    for index, said in enumerate(pair.messages):
+        message = _message(said.role, said.content)
+        if said.role is Role.ASSISTANT and said.tool_calls:
+            waiting = [
+                {"id": call_id(index, number), "type": "function", "function": _function(call)}
+                for number, call in enumerate(said.tool_calls)
+            ]
+            message["tool_calls"] = list(waiting)
+        elif said.role is Role.TOOL and waiting:
+            call = waiting.pop(0)
+            message |= {"tool_call_id": call["id"], "name": call["function"]["name"]}
+        messages.append(message)
+    return messages
 
 
 def render_prompt_completion(sample: Sample) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

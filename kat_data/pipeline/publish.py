@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from kat_data.clock import Clock
 from kat_data.domain.category import Category
 from kat_data.domain.codec import from_python
+from kat_data.domain.pair import Pair
 from kat_data.domain.query import ReferenceOrigin, VerifierKind, VerifierSpec
 from kat_data.domain.sample import Sample
 from kat_data.domain.states import RunState
@@ -107,7 +108,7 @@ def _rows(inputs: Iterable[dict[str, Any]], ids: list[int]) -> Iterator[Row]:
     for found in inputs:
         ids.append(found["id"])
         yield Row(
-            sample=from_python(Sample, found["sample"]),
+            sample=_sample(found["sample"]),
             query=found["query_hash"].hex(),
             lineage=found["lineage"].hex(),
             category=Category(found["category"]),
@@ -120,6 +121,10 @@ def _rows(inputs: Iterable[dict[str, Any]], ids: list[int]) -> Iterator[Row]:
             verifier=from_python(VerifierSpec, found["verifier"]) if found["verifier"] else None,
             pass_rate=found["pass_rate"],
         )
+
+
+def _sample(stored: dict[str, Any]) -> Sample | Pair:
+    return from_python(Sample, stored) if "turns" in stored else from_python(Pair, stored)
 
 
 def _known(connection: Connection, name: str) -> dict[int, str]:

@@ -85,7 +85,8 @@ def _size(rows: int) -> str:
 def _composition(cells: Sequence[Cell]) -> str:
     """Rows by category, with a column for each mode and band of difficulty that occurs, and their sums."""
     counts = totals(cells, "category", "mode", "band")
-    columns = [(m.value, b) for m in Mode for b in BANDS if any(key[1:] == (m.value, b) for key in counts)]
+    modes = [*(mode.value for mode in Mode), ""]  # query–verifier pairs have no mode
+    columns = [(mode, b) for mode in modes for b in BANDS if any(key[1:] == (mode, b) for key in counts)]
     rows = [(c.value,) for c in Category if any(key[0] == c.value for key in counts)]
     lines = [_composition_line(category, columns, counts) for (category,) in rows]
     total = {"category": "all"} | {name: sum(line[name] for line in lines) for name in list(lines[0])[1:]}
@@ -95,7 +96,7 @@ def _composition(cells: Sequence[Cell]) -> str:
 def _composition_line(
     category: str, columns: Sequence[tuple[str, str]], counts: Mapping[tuple[str, ...], int]
 ) -> dict[str, Any]:
-    cells = {f"{mode}, {band}": counts.get((category, mode, band), 0) for mode, band in columns}
+    cells = {f"{mode}, {band}" if mode else band: counts.get((category, mode, band), 0) for mode, band in columns}
     return {"category": category, **cells, "rows": sum(cells.values())}
 
 

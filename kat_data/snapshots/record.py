@@ -9,10 +9,12 @@ import orjson
 
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
+from kat_data.domain.pair import Pair
 from kat_data.domain.query import ReferenceOrigin, VerifierSpec
 from kat_data.domain.sample import Sample, Turn
-from kat_data.domain.template import render_messages, render_prompt, render_prompt_completion
+from kat_data.domain.template import pair_prompt, render_messages, render_prompt, render_prompt_completion
 from kat_data.domain.tool_call import ToolCall
+from kat_data.errors import TemplateError
 from kat_data.hashing import canonical_json, content_hash, draw
 
 SCHEMA_VERSION = 2
@@ -37,10 +39,11 @@ class Row:
     """An accepted sample on its way into a snapshot, with what is known of its query.
 
     `query` and `lineage` are content hashes, hex; `reference`, `verifier` and `pass_rate` are stored in stage 3 alone,
-    with `reference_origin`, as a soft reference is what models agreed on and nobody's knowledge.
+    with `reference_origin`, as a soft reference is what models agreed on and nobody's knowledge. A pair has a place in
+    stage 3 alone, and no mode.
     """
 
-    sample: Sample
+    sample: Sample | Pair
     query: str
     lineage: str
     category: Category
@@ -58,6 +61,11 @@ class Row:
         """The sample's content hash, hex: the row's identity in every snapshot."""
         return content_hash(self.sample).hex()
 
+    @property
+    def mode(self) -> str:
+        """The sample's mode; empty where nobody has answered."""
+        return self.sample.mode.value if isinstance(self.sample, Sample) else ""
+
 
 def to_record(row: Row, stage: TrainingStage) -> Record:
     """Return the row's record: JSON values alone, every column of the stage present; raises `TemplateError`."""
@@ -67,7 +75,7 @@ def to_record(row: Row, stage: TrainingStage) -> Record:
         "category": row.category.value,
         "domain": row.domain,
         "difficulty": None if row.difficulty is None else float(row.difficulty),
-        "mode": row.sample.mode.value,
+        "mode": row.mode,
         "source": row.source,
         "licence": row.licence,
         "lineage": row.lineage,
@@ -93,16 +101,17 @@ def order_key(seed: int, record: Record) -> tuple[int, str]:
 
 
 def _content(row: Row, stage: TrainingStage) -> Record:
-    match stage:
-        case TrainingStage.STAGE1:
-            prompt, completion = render_prompt_completion(row.sample)
-            return {"prompt": _complete(prompt), "completion": _complete(completion)}
-        case TrainingStage.STAGE2:
-            turns = [_structured(turn) for turn in row.sample.turns]
-            return {"messages": _complete(render_messages(row.sample)), "turns": turns}
-        case TrainingStage.STAGE3:
-            prompt = _complete(render_prompt(row.sample))
-            return {"prompt": prompt, "verifier": _verifier(row), "pass_rate": row.pass_rate}
+    sample = row.sample
+    if stage is TrainingStage.STAGE3:
+        prompt = pair_prompt(sample) if isinstance(sample, Pair) else render_prompt(sample)
+        return {"prompt": _complete(prompt), "verifier": _verifier(row), "pass_rate": row.pass_rate}
+    if isinstance(sample, Pair):
+        raise TemplateError(f"a query–verifier pair has no answer, and cannot stand in a snapshot of {stage}")
+    if stage is TrainingStage.STAGE2:
+        turns = [_structured(turn) for turn in sample.turns]
+        return {"messages": _complete(render_messages(sample)), "turns": turns}
+    prompt, completion = render_prompt_completion(sample)
+    return {"prompt": _complete(prompt), "completion": _complete(completion)}
 
 
 def _complete(messages: Sequence[Record]) -> list[Record]:

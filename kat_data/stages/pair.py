@@ -13,6 +13,7 @@ class MakePair(Stage):
 
     name: ClassVar[str] = "pair"
     per_turn: ClassVar[bool] = False
+    follows: ClassVar[tuple[tuple[str, ...], ...]] = (("pass_rate",),)
 
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
         if draft.query.verifier is None:

@@ -5,14 +5,18 @@ from typing import Any
 
 import pytest
 
+from kat_data.clock import SystemClock
 from kat_data.domain.category import Category
 from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.domain.states import RunState
 from kat_data.errors import BudgetExhausted
 from kat_data.pipeline.mixture import fillings
 from kat_data.pipeline.plan import Plan
+from kat_data.pipeline.publish import publish_run
 from kat_data.pipeline.recipe import parse_recipe
 from kat_data.registry import queries, runs
+from kat_data.snapshots.read import open_snapshot
+from kat_data.snapshots.verify import verify
 from kat_data.testing import a_query
 from kat_data.testing.obedient import obedient
 
@@ -145,12 +149,19 @@ async def test_a_killed_round_is_taken_up_again(add_queries, lean, run, look, fi
     assert look.ends(row.id)["accepted"] == 10
 
 
-async def test_pairs_are_accepted_without_an_answer(add_queries, lean, run, registry, server, look) -> None:
+async def test_pairs_are_accepted_without_an_answer_and_published(
+    add_queries, lean, run, registry, tmp_path, look
+) -> None:
     answerless = a_query("Say something.", reference=None, category=Category.GENERAL)
     add_queries(*pool(Category.GENERAL, 6), a_query("Hi", "Hello", "What is 1 + 1?"), answerless)
-    row = await run(
-        lean(stages=["normalise", {"select": {"counts": {"any": 8}}}, "pair"], snapshot={"stage": "stage3"})
-    )
+    plain = lean(
+        stages=["normalise", {"pass_rate": {"k": 2, "prompted": True, "mode": "think_off"}},
+                {"select": {"counts": {"pass_rate=0..1": 7, "any": 1}}}, "pair"],
+        snapshot={"stage": "stage3"},
+    )  # fmt: skip
+    plain["models"]["policy"] = {"endpoint": "scripted", "model": "policy", "revision": "step-1"}
+    plain["roles"] = {"policy": [{"model": "policy", "temperature": 1.0}]}
+    row = await run(plain)
     assert look.ends(row.id) == {"accepted": 7, "dropped": 1}
     assert look.reasons(row.id) == {"no_verifier"}
     with registry.engine.connect() as connection:
@@ -158,5 +169,11 @@ async def test_pairs_are_accepted_without_an_answer(add_queries, lean, run, regi
     assert {sample["mode"] for sample in samples} == {None}
     [several] = [sample["sample"] for sample in samples if sample["category"] == "math"]
     assert [message["content"] for message in several["messages"]] == ["Hi", "Hello", "What is 1 + 1?"]
-    assert (several["reference"], several["verifier"]["kind"]) == ("42", "math")
-    assert server.statistics.requests == 0
+    written = publish_run(registry, tmp_path, row.id, name=None, partial=False, clock=SystemClock())
+    assert verify(written.path).problems == ()
+    rows = list(open_snapshot(written.path).rows("train"))
+    assert {row["mode"] for row in rows} == {""}
+    assert {row["pass_rate"] for row in rows} <= {0.0, 0.5, 1.0}
+    [sums] = [row for row in rows if row["category"] == "math"]
+    assert [message["role"] for message in sums["prompt"]] == ["user", "assistant", "user"]
+    assert (sums["verifier"]["kind"], sums["verifier"]["reference"]) == ("math", "42")
