@@ -62,6 +62,11 @@ PLACES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("stages",), ["vote_mode", "sample_off", "sample_on", "verify", "verify"], "stage `verify` stands twice"),
     (("stages", 0), "tag", "stage `tag` needs the role `taggers`: add it under `roles`"),
     (("roles", "voters"), [], "stage `vote_mode` needs the role `voters`: add it under `roles`"),
+    (
+        ("roles", "embedder"),
+        [{"model": "chat"}, {"model": "chat"}],
+        "role `embedder` holds one model, and not 2: embeddings of two cannot be compared",
+    ),
     (("roles", "voter"), [{"model": "chat"}], "unknown role `voter`: did you mean `voters`?"),
     (("roles", "responder.general"), [{"model": "chta"}], "role `responder.general`: unknown model `chta`"),
     (("roles", "responder.generl"), [{"model": "chat"}], "unknown category `generl`: did you mean `general`?"),
