@@ -67,7 +67,7 @@ PLACES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("roles", "responder.generl"), [{"model": "chat"}], "unknown category `generl`: did you mean `general`?"),
     (("roles", "judge.code"), [{"model": "chat"}], "role `judge.code`: add `judge`, too, for the other categories"),
     (("roles", "voters", 0, "model"), "chta", "role `voters`: unknown model `chta`: did you mean `chat`?"),
-    (("models", "chat", "api"), "scores", "models.chat.api: Input should be 'chat', 'classify', 'score' or 'pooling'"),
+    (("models", "chat", "api"), "scores", "models.chat.api: Input should be 'chat', 'classify', 'score'"),
     (("models", "chat", "endpoint"), "loacl", "model `chat`: unknown endpoint `loacl`: did you mean `local`?"),
     (("endpoints", "local"), {}, "endpoints.local: give either `url` or `recording`"),
     (("endpoints", "local", "recording"), "demo", "endpoints.local: give either `url` or `recording`"),
