@@ -1,13 +1,14 @@
-"""`kat queries clusters`: queries that mean nearly the same, as a run found them."""
+"""`kat queries clusters`: near-duplicates as `kat deduplicate` found them, or what means the same, as a run did."""
 
 from typing import Any
 
 import click
 
+from kat_data.cli.deduplicate import print_clusters
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import transaction
 from kat_data.errors import ConfigError, NotFoundError
-from kat_data.registry import embeddings, runs
+from kat_data.registry import duplicates, embeddings, runs
 
 _PROMPT = 70
 _COLUMNS = ("cluster", "query", "source", "category", "similarity", "prompt")
@@ -15,14 +16,33 @@ _COLUMNS = ("cluster", "query", "source", "category", "similarity", "prompt")
 
 @click.command()
 @click.option("--semantic", is_flag=True, help="Clusters by embeddings, as the stage `cluster` found them.")
-@click.option("--run", "run", type=int, help="Of this run; the newest that has clusters where none is named.")
-@click.option("--clusters", "limit", default=20, show_default=True, type=click.IntRange(min=1), help="How many.")
-@click.option("--members", default=5, show_default=True, type=click.IntRange(min=0), help="Of each, beside the first.")
+@click.option("--run", "run", type=int, help="With --semantic: of this run, and not of the newest that has clusters.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(min=0), help="How many clusters.")
+@click.option("--members", default=10, show_default=True, type=click.IntRange(min=0), help="Of each, beside the first.")
 @json_option
 def clusters(semantic: bool, run: int | None, limit: int, members: int, as_json: bool) -> None:
-    """Show a run's largest clusters: the query nearest to the centre first, then the nearest to it."""
-    if not semantic:
-        raise ConfigError("say which clusters: --semantic shows those by embeddings")
+    """Show the largest clusters of near-duplicates: the query that stays, then those that it stands for.
+
+    With --semantic those of a run, whose queries mean nearly the same: the nearest to the centre first.
+    """
+    if semantic:
+        _show_semantic(run, limit, members, as_json=as_json)
+    elif run is not None:
+        raise ConfigError("near-duplicates are of the whole registry: --run goes with --semantic")
+    else:
+        _show_near(limit, members, as_json=as_json)
+
+
+def _show_near(limit: int, members: int, *, as_json: bool) -> None:
+    with transaction() as connection:
+        found = duplicates.list_clusters(connection, limit, members)
+    if as_json:
+        print_json(found)
+    else:
+        print_clusters(found)
+
+
+def _show_semantic(run: int | None, limit: int, members: int, *, as_json: bool) -> None:
     with transaction() as connection:
         run = runs.get_run(connection, run).id if run is not None else embeddings.newest_clustered(connection)
         if run is None or not embeddings.has_clusters(connection, run):

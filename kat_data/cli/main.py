@@ -17,6 +17,7 @@ COMMANDS = {
     "config": ("kat_data.cli.config:config", "Show settings and where each came from."),
     "db": ("kat_data.cli.db:db", "Upgrade, inspect or stop the database."),
     "decontaminate": ("kat_data.cli.decontaminate:decontaminate", "Find queries that come from a benchmark."),
+    "deduplicate": ("kat_data.cli.deduplicate:deduplicate", "Find queries that are alike but for a few words."),
     "demo": ("kat_data.cli.demo:demo", "Run the whole job on the bundled queries, offline."),
     "models": ("kat_data.cli.models:models", "Check the endpoints of a recipe."),
     "queries": ("kat_data.cli.queries:queries", "Import and list queries."),

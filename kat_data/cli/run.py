@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from kat_data.cli.deduplicate import compare
 from kat_data.cli.output import json_option, print_json, rounded, say, usd
 from kat_data.cli.progress import work_on
 from kat_data.cli.registry import open_registry
@@ -12,11 +13,12 @@ from kat_data.cli.report import print_report, report
 from kat_data.domain.states import RunState
 from kat_data.domain.stratum import EXAMPLE, parse_stratum
 from kat_data.errors import ConfigError, UserError
-from kat_data.pipeline.recipe import Recipe, load_recipe, with_counts
+from kat_data.pipeline.recipe import Recipe, load_recipe, parse_recipe, with_counts
 from kat_data.pipeline.run import open_run
 from kat_data.pipeline.wiring import MakeClient, check_keys, make_client
 from kat_data.registry import runs
 from kat_data.registry.session import Registry
+from kat_data.stages.deduplicate import Deduplicate
 
 
 @click.command()
@@ -73,6 +75,8 @@ def finish_run(registry: Registry, row: runs.RunRow, *, client: MakeClient = mak
     with registry.engine.begin() as connection:
         left = runs.unfinished(connection, row.id)
     if left or row.state is not RunState.FINISHED:
+        if any(isinstance(stage, Deduplicate) for stage in parse_recipe(row.recipe, f"run {row.id}").stages):
+            compare(registry)
         work_on(registry, row, row.queries - left, client=client)
     with registry.engine.begin() as connection:
         return report(connection, row.id)

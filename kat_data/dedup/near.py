@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kat_data.dedup.band_store import BandStore
+from kat_data.dedup.band_store import BandStore, Candidates
 from kat_data.dedup.bands import band_keys
 from kat_data.dedup.jaccard import jaccard
 from kat_data.dedup.minhash import signatures
@@ -19,6 +19,9 @@ _PIECE = 512  # texts fingerprinted at once: their arrays stay in the processor'
 
 Texts = Callable[[Collection[int]], Mapping[int, str]]
 """Gives the normalised texts of ids that were added before; an id that it leaves out resembles nothing any more."""
+
+Eligible = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
+"""Says which pairs of ids may be duplicates at all, before their words are compared: so templates stay cheap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +66,13 @@ class NearDuplicates:
     added anew.
     """
 
-    def __init__(self, store: BandStore, texts: Texts, *, threshold: float = THRESHOLD) -> None:
+    def __init__(
+        self, store: BandStore, texts: Texts, *, threshold: float = THRESHOLD, eligible: Eligible | None = None
+    ) -> None:
         self._store = store
         self._texts = texts
         self._threshold = threshold
+        self._eligible = eligible
 
     def add(self, ids: Sequence[int], texts: Sequence[str]) -> Pairs:
         """Add texts under their ids and return every verified pair with a text of this batch in it."""
@@ -85,13 +91,19 @@ class NearDuplicates:
 
     def _verified(self, one: NDArray[np.int64], other: NDArray[np.int64], known: Mapping[int, str]) -> Pairs:
         differ = one != other
-        pairs = pairs_once(np.minimum(one, other)[differ], np.maximum(one, other)[differ])
+        pairs = self._worth_it(pairs_once(np.minimum(one, other)[differ], np.maximum(one, other)[differ]))
         ids = np.unique(np.concatenate([pairs.rows, pairs.ids]))
         texts = self._all_texts(ids.tolist(), known)
         first, second = np.searchsorted(ids, pairs.rows), np.searchsorted(ids, pairs.ids)
         similarity = jaccard(shingles(texts), first, second)
         near = similarity >= self._threshold
         return Pairs(first=pairs.rows[near], second=pairs.ids[near], similarity=similarity[near])
+
+    def _worth_it(self, pairs: Candidates) -> Candidates:
+        if self._eligible is None or not len(pairs.rows):
+            return pairs
+        kept = self._eligible(pairs.rows, pairs.ids)
+        return Candidates(rows=pairs.rows[kept], ids=pairs.ids[kept])
 
     def _all_texts(self, ids: list[int], known: Mapping[int, str]) -> list[str]:
         missing = [id_ for id_ in ids if id_ not in known]

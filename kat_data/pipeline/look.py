@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from kat_data.domain.contamination import Contamination
 from kat_data.domain.crowding import Crowding
+from kat_data.domain.duplicate import NearDuplicate
 from kat_data.domain.query import Query
 from kat_data.pipeline.decontamination import check_queries
 from kat_data.registry import benchmarks
@@ -11,24 +12,30 @@ from kat_data.registry.embeddings import crowding_of_run
 from kat_data.registry.session import Registry
 from kat_data.stages.cluster import ClusterQueries
 from kat_data.stages.decontaminate import Decontaminate
+from kat_data.stages.deduplicate import Deduplicate
 from kat_data.stages.stage import Stage
 
 
 class RegistryLook:
-    """Answers stages from what was read; it holds the hits of one run's queries."""
+    """Answers stages from what was read; it holds what is known of one run's queries, by their hashes."""
 
     def __init__(
         self,
         contamination: Mapping[bytes, tuple[Contamination, ...]],
-        *,
+        near_duplicates: Mapping[bytes, NearDuplicate] | None = None,
         crowding: Mapping[bytes, Crowding] | None = None,
     ) -> None:
         self._contamination = contamination
+        self._near_duplicates = near_duplicates or {}
         self._crowding = crowding or {}
 
     def contamination(self, query: Query) -> tuple[Contamination, ...]:
         """Return the benchmarks' items that the query holds and nobody allowed, the surest first."""
         return self._contamination.get(query.hash, ())
+
+    def near_duplicate(self, query: Query) -> NearDuplicate | None:
+        """Return the query that stays in place of this one; none where it stays itself."""
+        return self._near_duplicates.get(query.hash)
 
     def crowding(self, query: Query) -> Crowding | None:
         """Return the semantic cluster of the run in which the query is one too many; none where it stays."""
@@ -42,11 +49,14 @@ def look(registry: Registry, run: int, stages: Sequence[Stage], *, seed: int = 0
     asks for benchmarks and there are none.
     """
     contamination: Mapping[bytes, tuple[Contamination, ...]] = {}
+    near_duplicates: Mapping[bytes, NearDuplicate] = {}
     crowding: Mapping[bytes, Crowding] = {}
     for stage in stages:
         match stage:
             case Decontaminate():
                 contamination = contamination_of_run(registry, run)
+            case Deduplicate():
+                near_duplicates = _near_duplicates(registry, run, stage)
             case ClusterQueries():
                 with registry.engine.connect() as connection:
                     crowding = crowding_of_run(
@@ -54,7 +64,7 @@ def look(registry: Registry, run: int, stages: Sequence[Stage], *, seed: int = 0
                     )
             case _:
                 pass
-    return RegistryLook(contamination, crowding=crowding)
+    return RegistryLook(contamination, near_duplicates, crowding)
 
 
 def contamination_of_run(registry: Registry, run: int) -> Mapping[bytes, tuple[Contamination, ...]]:
@@ -62,3 +72,11 @@ def contamination_of_run(registry: Registry, run: int) -> Mapping[bytes, tuple[C
     check_queries(registry)
     with registry.engine.connect() as connection:
         return benchmarks.hits_of_run(connection, run)
+
+
+def _near_duplicates(registry: Registry, run: int, stage: Deduplicate) -> Mapping[bytes, NearDuplicate]:
+    from kat_data.pipeline.deduplication import compare_queries  # numpy loads with it
+    from kat_data.pipeline.duplicates import duplicates_of_run
+
+    compare_queries(registry)
+    return duplicates_of_run(registry, run, stage)

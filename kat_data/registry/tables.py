@@ -5,6 +5,8 @@ sources ─< queries ─< query_conflicts
            queries ─< contamination >─ benchmark_items >─ benchmarks
            queries ─< allowances     hits that a person overruled
            queries ─< embeddings >─ embedders
+           queries ─< near_duplicates, cluster_members >─ clusters
+           queries ─< bands          by which near-duplicates are found; deduplication says how far
 runs ─< work_items                the queue: one row per (run, query)
         ├─< semantic_clusters     what means nearly the same, before the first item is worked on
         ├─< stage_attempts        append-only history, with the ledger keys of each attempt
@@ -180,6 +182,51 @@ allowances = Table(
     _need("decided_by", Text),
     _stamp("decided_at"),
     Index(None, "query_id"),
+)
+
+deduplication = Table(
+    "deduplication",
+    metadata,
+    Column("scheme", Text, primary_key=True),  # what band keys and pairs were computed by; one row
+    _need("key", Text, "gen_random_uuid()"),  # names these bands in files that are made from them
+    _need("checked_through", BigInteger, "0"),  # every query up to this id has its bands stored and was compared
+    _need("settled_through", BigInteger, "0"),  # no query up to this id is displaced by a later one
+    _need("settled_cluster", BigInteger, "0"),  # no cluster up to this one gets another representative
+)
+
+bands = Table(
+    "bands",
+    metadata,
+    _need("key", BigInteger),
+    _need("query_id", BigInteger),  # no foreign key: its checks would double the cost of the registry's largest table
+    Index(None, "key", "query_id"),
+)
+
+near_duplicates = Table(
+    "near_duplicates",
+    metadata,
+    _ref("first", "queries.id", primary_key=True),
+    _ref("second", "queries.id", primary_key=True),
+    _need("similarity", Double),
+    Index(None, "second"),
+)
+
+clusters = Table(
+    "clusters",
+    metadata,
+    _id(),
+    _ref("representative", "queries.id"),
+    _stamp("created_at"),
+)
+
+cluster_members = Table(
+    "cluster_members",
+    metadata,
+    _ref("query_id", "queries.id", primary_key=True),
+    _ref("cluster_id", "clusters.id"),
+    Column("nearest", BigInteger),  # the member that is most like it; none where only the representative is left
+    Column("similarity", Double),
+    Index(None, "cluster_id"),
 )
 
 workers = Table(

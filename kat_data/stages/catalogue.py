@@ -3,6 +3,7 @@
 from kat_data.stages.add_intent import AddIntent
 from kat_data.stages.cluster import ClusterQueries
 from kat_data.stages.decontaminate import Decontaminate
+from kat_data.stages.deduplicate import Deduplicate
 from kat_data.stages.judge_mode import JudgeMode
 from kat_data.stages.measure_mode import MeasureMode
 from kat_data.stages.normalise import Normalise
@@ -25,6 +26,7 @@ STAGES: dict[str, type[Stage]] = {
     stage.name: stage
     for stage in (
         Normalise,
+        Deduplicate,
         Decontaminate,
         ClusterQueries,
         TagQuery,

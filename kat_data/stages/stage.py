@@ -13,6 +13,7 @@ from kat_data.domain.contamination import Contamination
 from kat_data.domain.crowding import Crowding
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
+from kat_data.domain.duplicate import NearDuplicate
 from kat_data.domain.equivalence import Equivalence
 from kat_data.domain.held import Held
 from kat_data.domain.query import Query
@@ -53,6 +54,10 @@ class Index(Protocol):
 
     def contamination(self, query: Query) -> tuple[Contamination, ...]:
         """Return the benchmarks' items that the query holds and nobody allowed, the surest first."""
+        ...
+
+    def near_duplicate(self, query: Query) -> NearDuplicate | None:
+        """Return the query that stays in place of this one, by the recipe's options; none where it stays itself."""
         ...
 
     def crowding(self, query: Query) -> Crowding | None:

@@ -19,7 +19,7 @@ def poems(kat, tmp_path: Path) -> None:
 
 def test_clusters_are_shown_with_the_query_that_represents_each(kat, poems, endpoint, write_recipe) -> None:
     assert "no semantic clusters yet" in kat.error("queries", "clusters", "--semantic", code=2)
-    assert "say which clusters" in kat.error("queries", "clusters", code=2)
+    assert "--run goes with --semantic" in kat.error("queries", "clusters", "--run", "1", code=2)
     recipe = write_recipe(
         endpoint.url,
         roles={

@@ -161,3 +161,15 @@ def test_two_batches_at_once_never_both_miss_a_pair(store: BandStore) -> None:
     for thread in threads:
         thread.join()
     assert {(n, n + len(texts)) for n in range(len(texts))} <= found
+
+
+def test_pairs_that_are_not_eligible_are_never_read() -> None:
+    shelf = Shelf(corpus(9, 60, 60))
+    near = NearDuplicates(MemoryBandStore(), shelf, eligible=lambda first, second: (first + second) % 2 == 0)
+    expected = {pair for pair in true_pairs(shelf.texts, 0.7) if sum(pair) % 2 == 0}
+    assert expected
+    assert added(near, shelf.texts, 10) == expected
+    whole = NearDuplicates(MemoryBandStore(), shelf, eligible=lambda first, _: first < 0)
+    shelf.asked.clear()
+    assert added(whole, shelf.texts, 10) == set()
+    assert shelf.asked == set()

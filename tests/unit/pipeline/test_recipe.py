@@ -67,7 +67,7 @@ PLACES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("roles", "responder.generl"), [{"model": "chat"}], "unknown category `generl`: did you mean `general`?"),
     (("roles", "judge.code"), [{"model": "chat"}], "role `judge.code`: add `judge`, too, for the other categories"),
     (("roles", "voters", 0, "model"), "chta", "role `voters`: unknown model `chta`: did you mean `chat`?"),
-    (("models", "chat", "api"), "scores", "models.chat.api: Input should be 'chat', 'classify', 'score'"),
+    (("models", "chat", "api"), "scores", "models.chat.api: Input should be 'chat', 'classify', 'score', 'pooling' or"),
     (("models", "chat", "endpoint"), "loacl", "model `chat`: unknown endpoint `loacl`: did you mean `local`?"),
     (("endpoints", "local"), {}, "endpoints.local: give either `url` or `recording`"),
     (("endpoints", "local", "recording"), "demo", "endpoints.local: give either `url` or `recording`"),
@@ -373,5 +373,5 @@ def test_a_reward_model_can_be_a_rewarder_alone() -> None:
     plain["roles"] |= {"rewarder": [{"model": "rm"}], "rewarder.general": [{"model": "chat"}, {"model": "rm"}]}
     assert parse_recipe(plain, "small.yaml").models["rm"].api is Api.CLASSIFY
     plain["roles"]["judge"] = [{"model": "rm"}]
-    with pytest.raises(RecipeError, match="role `judge`: model `rm` is a reward model: only `rewarder` can have it"):
+    with pytest.raises(RecipeError, match="role `judge`: model `rm` has the api classify: only `rewarder` can have it"):
         parse_recipe(plain, "small.yaml")

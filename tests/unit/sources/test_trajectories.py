@@ -80,7 +80,7 @@ def test_a_solved_tau_bench_trajectory_keeps_its_calls() -> None:
         "traj": [{"role": "system", "content": "Policy."}, USER, called(("a", ONE)), result("a", "ok")],
         "reward": 1.0,
     }
-    query = tau({**row, "tools": [{"type": "function", "function": {"name": "f", "description": "F."}}]})
+    query = tau({**row, "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]})
     assert query.category is Category.TOOL_USE
     assert query.messages[2].tool_calls == (ONE,)
     assert query.tools[0]["function"]["name"] == "f"
@@ -107,7 +107,11 @@ def test_a_set_of_tools_serves_queries_that_bring_none(tmp_path: Path) -> None:
     tools_file, file = tmp_path / "tools.json", tmp_path / "rows.jsonl"
     described = {"name": "f", "description": "F.", "parameters": {"type": "dict", "properties": {}}}
     tools_file.write_text(json.dumps(described) + "\n" + json.dumps({"type": "function", "function": described}))
-    rows = [{"question": "2?"}, {"question": "3?", "tools": [{"name": "own"}]}, {"question": "4?", "category": "math"}]
+    rows = [
+        {"question": "2?"},
+        {"question": "3?", "tools": [{"name": "own", "parameters": {"type": "object"}}]},
+        {"question": "4?", "category": "math"},
+    ]
     file.write_text("\n".join(map(json.dumps, rows)))
     tools = read_tools(tools_file)
     assert [tool["function"]["parameters"]["type"] for tool in tools] == ["object", "object"]

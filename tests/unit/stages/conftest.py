@@ -82,6 +82,7 @@ def tools() -> Callable[..., Tools]:
         verdicts: dict[str, Verdict | Outcome | None] | None = None,
         seed: int = 7,
         hits: Any = None,
+        near: Any = None,
         group: Group = group_none,
         **roles: Any,
     ) -> Tools:
@@ -90,7 +91,7 @@ def tools() -> Callable[..., Tools]:
             verdict = verdicts[candidate.answer]
             return a_verdict(verdict) if isinstance(verdict, Outcome) else verdict
 
-        look = RegistryLook(hits or {})
+        look = RegistryLook(hits or {}, near)
         models = {role: tuple(m) if isinstance(m, list) else (m,) for role, m in roles.items()}
         return Tools(models=models, verify=verify, compare=ModelJudge().compare, index=look, seed=seed, group=group)
 

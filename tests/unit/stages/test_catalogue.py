@@ -9,6 +9,7 @@ from kat_data.stages.select import Select
 def test_stages_stand_in_the_order_of_the_pipeline():
     assert list(STAGES) == [
         "normalise",
+        "deduplicate",
         "decontaminate",
         "cluster",
         "tag",
@@ -30,16 +31,9 @@ def test_stages_stand_in_the_order_of_the_pipeline():
     ]
     once = [name for name, stage in STAGES.items() if not stage.per_turn]
     assert once == [
-        "normalise",
-        "decontaminate",
-        "cluster",
-        "tag",
-        "soft_label",
-        "add_intent",
-        "select",
-        "pass_rate",
-        "pair",
-    ]
+        "normalise", "deduplicate", "decontaminate", "cluster", "tag", "soft_label", "add_intent", "select",
+        "pass_rate", "pair",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=STAGES)

@@ -74,6 +74,7 @@ async def test_a_tag_of_the_template_drops_the_query(tools, tag):
 
 
 CALL = ToolCall(name="weather", arguments={"city": "Oslo"})
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 RECORD = (
     Message(role=Role.USER, content="Weather? "),
     Message(role=Role.ASSISTANT, content="", tool_calls=(CALL,)),
@@ -82,6 +83,6 @@ RECORD = (
 
 
 async def test_a_recorded_conversation_keeps_its_calls_and_empty_results(tools):
-    query = replace(a_query(), messages=RECORD, tools=({"type": "function", "function": {"name": "weather"}},))
+    query = replace(a_query(), messages=RECORD, tools=(WEATHER,))
     draft = await normalised(tools, query)
     assert draft.query.messages == (replace(RECORD[0], content="Weather?"), *RECORD[1:])
