@@ -46,7 +46,7 @@ class BoundModel:
 
     @property
     def gives_rewards(self) -> bool:
-        return self.api is not Api.CHAT
+        return self.api not in {Api.CHAT, Api.EMBEDDINGS}
 
     async def chat(
         self, messages: Sequence[Message], *, sample: int = 0, tools: tuple[dict[str, Any], ...] = ()

@@ -90,8 +90,8 @@ def _member_problems(role: str, base: str, member: MemberSpec, models: Mapping[s
             f"role `{role}`: model `{member.model}` has no revision: set models.{member.model}.revision to its "
             "checkpoint's hash, or pass rates would go stale in silence"
         )
-    elif model.api not in {Api.CHAT, Api.EMBEDDINGS} and base != "rewarder":
-        yield f"role `{role}`: model `{member.model}` is a reward model: only `rewarder` can have it"
+    elif model.api is not Api.CHAT and base != (only := "embedder" if model.api is Api.EMBEDDINGS else "rewarder"):
+        yield f"role `{role}`: model `{member.model}` has the api {model.api}: only `{only}` can have it"
 
 
 def stage_problems(stages: Sequence[Stage], earlier: Mapping[str, Any]) -> Iterator[str]:

@@ -75,7 +75,7 @@ OUTPUT_COLUMNS = {
     "k, correct, incorrect, undecided, tokens",
     "rollouts": "run_id, query_id, position, mode, outcome, status, tokens, call, evidence",
     "turns": "run_id, query_id, turn, mode, origin, margin, accepted, judge_analysis, results",
-    "further": "run_id, query_id, turn, position, judge_analysis",
+    "further": "run_id, query_id, turn, position, judge_analysis, kept",
     "intents": "run_id, query_id, turn, mode, place, text, wording, call",
     "mode_measurements": "run_id, query_id, turn, chosen, chosen_by, preferred, off_n, off_correct, off_undecided, "
     "off_tokens, on_n, on_correct, on_undecided, on_tokens",
@@ -95,7 +95,8 @@ GOES_ON = {
             results = excluded.results
     """,
     "further": """
-        ON CONFLICT (run_id, query_id, turn, position) DO UPDATE SET judge_analysis = excluded.judge_analysis
+        ON CONFLICT (run_id, query_id, turn, position) DO UPDATE SET judge_analysis = excluded.judge_analysis,
+            kept = excluded.kept
     """,
 }
 

@@ -75,9 +75,13 @@ def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
     _candidate_facts(turn_key, before, after, rows)
     for position, score in enumerate(after.scores[len(before.scores) :], len(before.scores)):
         rows["scores"].append({**turn_key, "position": position, **_record(score), "call": _bytea(score.call)})
+    kept = {one.position for one in after.further}
     for one in after.further:
         if one not in before.further:
-            rows["further"].append({**turn_key, **_record(one)})
+            rows["further"].append({**turn_key, **_record(one), "kept": True})
+    for one in before.further:
+        if one.position not in kept:
+            rows["further"].append({**turn_key, **_record(one), "kept": False})
     return rows
 
 
@@ -246,7 +250,7 @@ def _with_turn(draft: Draft, turn: int, facts: Mapping[str, list[Row]]) -> Draft
         accepted=state["accepted"],
         scores=tuple(from_python(Score, _fields(Score, row, call=row["call"].hex())) for row in _in_order(scores)),
         judge_analysis=state["judge_analysis"],
-        further=tuple(from_python(Further, _fields(Further, row)) for row in _in_order(further)),
+        further=tuple(from_python(Further, _fields(Further, row)) for row in _in_order(further) if row["kept"]),
         results=None if state["results"] is None else tuple(state["results"]),
     )
 

@@ -456,6 +456,7 @@ further = Table(  # accepted candidates of the last turn beyond the first
     *_item_columns(turn=True),
     Column("position", SmallInteger, primary_key=True),
     Column("judge_analysis", Text),
+    _need("kept", Boolean, "true"),  # false where a stage put another in its place
     _item_key(),
 )
 

@@ -13,6 +13,7 @@ COUNTS = [f"{mode}_{count}" for mode in ("off", "on") for count in ("n", "correc
 
 def upgrade() -> None:
     op.add_column("candidates", sa.Column("tokens", sa.Integer(), nullable=True))
+    op.add_column("further", sa.Column("kept", sa.Boolean(), server_default=sa.text("true"), nullable=False))
     _create(
         "intents",
         sa.Column("mode", sa.Text(), nullable=False),
@@ -63,4 +64,5 @@ def _create(name: str, *columns: "sa.Column[object]", key: tuple[str, ...]) -> N
 def downgrade() -> None:
     for name in ("scores", "mode_measurements", "intents"):
         op.drop_table(name)
+    op.drop_column("further", "kept")
     op.drop_column("candidates", "tokens")

@@ -8,7 +8,7 @@ import pytest
 from kat_data.clock import SystemClock
 from kat_data.domain.candidate import Round
 from kat_data.domain.category import Category
-from kat_data.domain.draft import Draft
+from kat_data.domain.draft import Draft, Further
 from kat_data.domain.intent import Intent, Place
 from kat_data.domain.measurement import ModeMeasurement, Trials
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
@@ -213,8 +213,9 @@ def intent_measurement_and_scores() -> list[Draft]:
         Score(candidate=i % 2, rewarder="judge", dimension="style", value=i / 4, reason=f"理由 {i}", call=call(40 + i))
         for i in range(4)
     )
-    drawn = tuple(a_candidate("42", position=i, thinking="6 * 7", calls=(call(i),)) for i in range(2))
-    sampled = replace(measured, candidates=drawn, accepted=0)
+    drawn = tuple(a_candidate("42", position=i, thinking="6 * 7", calls=(call(i),)) for i in range(3))
+    sampled = replace(measured, candidates=drawn, accepted=0, further=(Further(position=1),))
+    preferred = replace(sampled, scores=scores, accepted=1, further=(Further(position=0), Further(position=2)))
     return [
         blank,
         wished,
@@ -223,7 +224,8 @@ def intent_measurement_and_scores() -> list[Draft]:
         chosen,
         measured,
         sampled,
-        replace(sampled, scores=scores, accepted=1),
+        preferred,
+        replace(preferred, judge_analysis="So.", further=(Further(position=2, judge_analysis="So, too."),)),
     ]
 
 

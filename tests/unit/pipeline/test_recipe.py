@@ -378,5 +378,5 @@ def test_a_reward_model_can_be_a_rewarder_alone() -> None:
     plain["roles"] |= {"rewarder": [{"model": "rm"}], "rewarder.general": [{"model": "chat"}, {"model": "rm"}]}
     assert parse_recipe(plain, "small.yaml").models["rm"].api is Api.CLASSIFY
     plain["roles"]["judge"] = [{"model": "rm"}]
-    with pytest.raises(RecipeError, match="role `judge`: model `rm` is a reward model: only `rewarder` can have it"):
+    with pytest.raises(RecipeError, match="role `judge`: model `rm` has the api classify: only `rewarder` can have it"):
         parse_recipe(plain, "small.yaml")

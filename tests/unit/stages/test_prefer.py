@@ -1,9 +1,11 @@
 import re
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
 
 from kat_data.domain.category import Category
+from kat_data.domain.draft import Further
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.mode import Mode
 from kat_data.domain.verdict import Outcome
@@ -178,3 +180,10 @@ async def test_a_dimension_of_the_users_own_is_scored_by_its_rubric(tools, playe
     assert draft.accepted == 1
     assert "warmth, 1 to 5: 5 a hug; 1 a shrug" in script.requests[0][1].messages[0].content
     assert Prefer(**stage.model_dump(mode="json")) == stage
+
+
+async def test_the_best_are_kept_where_several_responses_are_wanted(tools, player, chosen):
+    script = player(prefer=[judgement(1, 4, 5, 3)])
+    draft = replace(accepted(chosen, "a", "b", "c", "d"), responses=3, further=(Further(position=1),))
+    found = await Prefer(**ONE, orders=1).run(draft, tools(rewarder=script.model()))
+    assert (found.accepted, [one.position for one in found.further]) == (2, [1, 3])
