@@ -42,7 +42,7 @@ class Oracle:
             fields["mode"] = "think_on" if seed / _WHOLE < self._on else "think_off"
         if "good" in fields:
             fields["good"] = not self._errs(seed)
-        if "calls" in fields and body["messages"][-1]["role"] == Role.TOOL:
+        if "calls" in fields and _tells_results(body["messages"][-1]):
             fields["calls"] = []  # the results are there: what is left is to answer
         elif "calls" in fields and (query := self._query(body)) is not None and not self._errs(seed):
             fields["calls"] = _right_calls(query)
@@ -54,6 +54,11 @@ class Oracle:
     def _query(self, body: dict[str, Any]) -> Query | None:
         asked = [message["content"] for message in body["messages"] if message["role"] == Role.USER]
         return self._known.get(fold(asked[-1])) if asked else None
+
+
+def _tells_results(message: dict[str, Any]) -> bool:
+    """Whether the message holds results of tools, which models without tools of their own are told as text."""
+    return message["role"] == Role.TOOL or message["content"].startswith("Result of ")
 
 
 def _right_answer(query: Query) -> str:
