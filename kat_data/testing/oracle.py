@@ -58,7 +58,7 @@ class Oracle:
 
 def _tells_results(message: dict[str, Any]) -> bool:
     """Whether the message holds results of tools, which models without tools of their own are told as text."""
-    return message["role"] == Role.TOOL or message["content"].startswith("Result of ")
+    return message["role"] == Role.TOOL or str(message["content"]).startswith("Result of ")
 
 
 def _right_answer(query: Query) -> str:
