@@ -108,9 +108,10 @@ def vectors_of_run(
     connection: Connection, run: int, embedder: int, categories: Sequence[str]
 ) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield id, hash and vector of the run's queries that have one, by hash: the same order on any machine."""
-    rows = connection.execution_options(stream_results=True, yield_per=2000).execute(
+    rows = connection.execute(
         text(f"SELECT queries.id, hash, vector {_OF_RUN} AND vector IS NOT NULL ORDER BY hash"),
         {"run": run, "embedder": embedder, "categories": list(categories)},
+        execution_options={"stream_results": True, "yield_per": 2000},
     )
     for part in rows.partitions(2000):
         for row in part:

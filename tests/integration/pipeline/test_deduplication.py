@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -225,25 +224,9 @@ def test_killed_in_the_middle_it_goes_on(registry: Registry, add_queries, tmp_pa
     assert put_twice(registry) == {25: 250}
 
 
-def test_a_query_whose_import_is_under_way_is_waited_for(registry: Registry, add_queries) -> None:
-    """Its id is lower than one that is there already, so that a mark at the highest id would pass it over."""
+def test_a_query_whose_import_is_under_way_is_waited_for(registry: Registry, overtaken) -> None:
     text = "Name three things that a good gardener does in the first week of a dry and cold spring."
-    with registry.connection() as late:
-        add_queries(general("Something else."))  # the source is there
-        late.execute(
-            "INSERT INTO queries (hash, raw_fingerprint, category, messages, source_id)"
-            " SELECT 'late', 0, 'general', %s, id FROM sources",
-            ['[{"role": "user", "content": "' + text + '"}]'],
-        )
-        add_queries(general("Please n" + text[1:]))
-        thread = Thread(target=compare_queries, args=[registry])
-        thread.start()
-        with registry.connection(autocommit=True) as watch:
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareLock'"
-            while watch.execute(waiting).fetchone() == (0,):
-                assert thread.is_alive()
-        late.commit()
-        thread.join()
+    overtaken(general(text), by=general("Please n" + text[1:]), work=compare_queries)
     assert len(stored_pairs(registry)) == 1
 
 
