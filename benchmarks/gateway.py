@@ -36,7 +36,6 @@ from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
 from kat_data.llm.openai_http import OpenAIClient
 from kat_data.pipeline.job import RunJob
-from kat_data.pipeline.look import RegistryLook
 from kat_data.pipeline.plan import Plan
 from kat_data.registry import embedded, runs
 from kat_data.registry.ledger import PostgresLedger
@@ -44,6 +43,7 @@ from kat_data.registry.session import Registry, connect
 from kat_data.registry.worker import Worker
 from kat_data.settings import Settings
 from kat_data.stages.stage import Stage, Tools
+from kat_data.testing import some_tools
 
 QUESTION = "How many sheets of paper do {n} books of 120 pages need, printed on both sides? Show the steps."
 
@@ -107,9 +107,7 @@ async def whole(url: str, calls: int, in_flight: int, registry: Registry, salt: 
             sampling=Sampling(max_tokens=256),
             price=Price(prompt=1.0, completion=1.0),
         )
-        tools = Tools(
-            models={"responder": (model,)}, verify=_no_verifier, compare=_no_verifier, index=RegistryLook({}), seed=0
-        )
+        tools = some_tools(models={"responder": (model,)})
         stop = asyncio.Event()
         job = RunJob(run=run.id, worker=worker, plan=Plan([AskOnce()]), tools=tools, attempts=1, clock=clock, stop=stop)
         await drain(job, in_flight=in_flight, clock=clock, stop=stop)
@@ -117,10 +115,6 @@ async def whole(url: str, calls: int, in_flight: int, registry: Registry, salt: 
         await ledger.close()
     assert job.counts["dropped"] == calls, job.counts
     return list(AskOnce.latencies)
-
-
-async def _no_verifier(*_: Any, **__: Any) -> Any:
-    return None
 
 
 def _store_queries(connection: Any, calls: int, salt: int) -> None:

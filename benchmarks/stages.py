@@ -203,7 +203,10 @@ class Window:
             tools = Tools(
                 models=build_models(self._recipe, gateway),
                 verify=self._verifiers,
+                admit=self._verifiers.admit,
                 compare=ModelJudge().compare,
+                group=self._verifiers.group,
+                execute=self._verifiers.execute,
                 index=self._index,
                 seed=self._recipe.seed,
             )

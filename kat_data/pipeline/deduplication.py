@@ -16,6 +16,7 @@ from kat_data.dedup.task import RULE, Task, compared_text, same_task, task_of
 from kat_data.domain.query import Query
 from kat_data.pipeline.band_stores import MirroredBands, RegistryBands, folder_of, lacking
 from kat_data.registry import clusters
+from kat_data.registry.horizon import horizon
 from kat_data.registry.session import Registry
 
 METHOD = f"{SCHEME} threshold={THRESHOLD} {RULE}"
@@ -37,8 +38,8 @@ def compare_queries(registry: Registry, *, home: Path | None = None, on_progress
     Bulks are looked up in a file under `home` where one is given. `on_progress` is given how many are done, and of how
     many. Can be killed at any moment and goes on from there; several processes take turns.
     """
+    through = horizon(registry)
     with clusters.open_connection(registry) as connection:
-        through = clusters.horizon(connection)
         with connection.transaction():
             clusters.lock(connection)
             marks = clusters.marks(connection, METHOD)

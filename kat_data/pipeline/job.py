@@ -18,7 +18,7 @@ from kat_data.pipeline.casting import cast_for
 from kat_data.pipeline.mixture import Round
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.tracing import TracedModel
-from kat_data.registry.drafts import Row, new_facts, sample_rows
+from kat_data.registry.facts import Row, new_facts, sample_rows
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
 from kat_data.stages.stage import Stage, Tools
 

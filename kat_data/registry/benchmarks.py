@@ -1,5 +1,6 @@
 """Benchmarks: their items, the queries that come from them, and what people allowed all the same."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,10 +11,10 @@ from sqlalchemy import Connection, text
 from kat_data.domain.contamination import Contamination, ItemKind, MatchKind
 from kat_data.errors import InputError, NotFoundError
 from kat_data.hashing import content_hash
-from kat_data.registry.session import Registry
+from kat_data.registry.session import STREAMED, Registry
 
 _AT_ONCE = 5000
-_LOCK = 0x6B61745F646563  # "kat_dec": one check at a time, so that no query is missed between two
+_LOCK = 0x6B61745F646563  # "kat_dec": one check at a time, so that no query and no item is missed between two
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ def add_items(registry: Registry, name: str, items: Iterable[tuple[int, ItemKind
     items = iter(items)
     added = seen = 0
     with registry.engine.begin() as connection:
+        lock(connection)
         sql = "INSERT INTO benchmarks (name) VALUES (:name) ON CONFLICT (name) DO UPDATE SET name = :name RETURNING id"
         benchmark = connection.execute(text(sql), {"name": name}).scalar_one()
         while chunk := list(islice(items, _AT_ONCE)):
@@ -123,6 +125,7 @@ def list_benchmarks(connection: Connection) -> list[dict[str, Any]]:
 
 def remove(connection: Connection, name: str) -> None:
     """Remove a benchmark with its items and hits; raises `NotFoundError` where there is none of that name."""
+    lock(connection)
     benchmark = _id_of(connection, name)
     for table in ("allowances", "benchmark_items"):  # hits go with their items
         connection.execute(text(f"DELETE FROM {table} WHERE benchmark_id = :id"), {"id": benchmark})
@@ -135,14 +138,18 @@ def items(connection: Connection) -> Iterator[Item]:
         SELECT benchmark_items.id, name, kind, text FROM benchmark_items JOIN benchmarks ON benchmarks.id = benchmark_id
         ORDER BY benchmark_items.id
     """
-    rows = connection.execution_options(stream_results=True, yield_per=_AT_ONCE).execute(text(sql))
-    for part in rows.partitions(_AT_ONCE):
-        for row in part:
-            yield Item(id=row.id, benchmark=row.name, kind=ItemKind(row.kind), text=row.text)
+    for row in connection.execute(text(sql), execution_options=STREAMED):
+        yield Item(id=row.id, benchmark=row.name, kind=ItemKind(row.kind), text=row.text)
+
+
+def edition(connection: Connection) -> tuple[int, int]:
+    """Return a mark that changes whenever items are added or removed."""
+    count, newest = connection.execute(text("SELECT count(*), coalesce(max(id), 0) FROM benchmark_items")).one()
+    return int(count), int(newest)
 
 
 def lock(connection: Connection) -> None:
-    """Keep others from checking until this transaction ends."""
+    """Keep others from checking, and items as they are, until this transaction ends."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
@@ -154,20 +161,24 @@ def forget_checks(connection: Connection, method: str) -> None:
     connection.execute(text(sql), {"stale": stale})
 
 
-def unchecked(connection: Connection) -> int:
-    """Return how many queries have to be checked."""
-    return int(connection.execute(text(f"SELECT count(*) FROM queries WHERE id > {_THROUGH}")).scalar_one())
+def count_unchecked(connection: Connection, through: int) -> int:
+    """Return how many queries with an id up to `through` have to be checked."""
+    return int(connection.execute(text(f"SELECT count(*) {_UNCHECKED}"), {"through": through}).scalar_one())
 
 
-_THROUGH = "(SELECT coalesce(min(checked_through), 9223372036854775807) FROM benchmarks)"
+_UNCHECKED = """
+    FROM queries WHERE id <= :through
+    AND id > (SELECT coalesce(min(checked_through), 9223372036854775807) FROM benchmarks)
+"""
 
 
-def next_unchecked(connection: Connection, limit: int) -> list[Unchecked]:
-    """Return the next queries that have to be checked, by id."""
-    sql = f"SELECT id, messages FROM queries WHERE id > {_THROUGH} ORDER BY id LIMIT :limit"
+def next_unchecked(connection: Connection, through: int, limit: int) -> list[Unchecked]:
+    """Return the next queries with an id up to `through` that have to be checked, by id."""
+    rows = connection.execute(
+        text(f"SELECT id, messages {_UNCHECKED} ORDER BY id LIMIT :limit"), {"through": through, "limit": limit}
+    )
     return [
-        Unchecked(id=row.id, texts=tuple(m["content"] for m in row.messages if m["role"] == "user"))
-        for row in connection.execute(text(sql), {"limit": limit})
+        Unchecked(id=row.id, texts=tuple(m["content"] for m in row.messages if m["role"] == "user")) for row in rows
     ]
 
 
@@ -214,7 +225,7 @@ def hits_of_run(connection: Connection, run: int) -> dict[bytes, tuple[Contamina
     within = "queries.id IN (SELECT query_id FROM work_items WHERE run_id = :run)"
     sql = f"{_HITS} AND {within} ORDER BY queries.id, share DESC"
     found: dict[bytes, tuple[Contamination, ...]] = {}
-    for row in connection.execute(text(sql), {"run": run}):
+    for row in connection.execute(text(sql), {"run": run}, execution_options=STREAMED):
         found[bytes(row.hash)] = (*found.get(bytes(row.hash), ()), _hit(row))
     return found
 
@@ -228,7 +239,7 @@ def hits_of_query(connection: Connection, query: int) -> tuple[Contamination, ..
 def _hit(row: Any) -> Contamination:
     return Contamination(
         benchmark=row.benchmark,
-        item=row.item,
+        item=sys.intern(row.item),  # many queries hold one item
         line=row.line,
         kind=MatchKind(row.kind),
         query_span=tuple(row.query_span),

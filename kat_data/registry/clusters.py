@@ -49,14 +49,6 @@ def open_connection(registry: Registry) -> "psycopg.Connection[Any]":
     return connection
 
 
-def horizon(connection: "psycopg.Connection[Any]") -> int:
-    """Return the id through which no query can turn up any more; waits for imports to end their transactions."""
-    with connection.transaction():
-        # Ids are drawn before their transaction commits: without the lock a lower one could appear behind a higher.
-        connection.execute("LOCK TABLE queries IN SHARE MODE")
-        return _number(connection, "SELECT coalesce(max(id), 0) FROM queries")
-
-
 def lock(connection: "psycopg.Connection[Any]") -> None:
     """Keep others from comparing until this transaction ends."""
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])

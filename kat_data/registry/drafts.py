@@ -1,4 +1,4 @@
-"""Drafts in the registry: what a stage adds becomes rows, and the rows become a draft again."""
+"""Drafts, made again of the rows that `facts` made of what stages added."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,19 +13,14 @@ from kat_data.domain.codec import from_python
 from kat_data.domain.draft import Draft, Further
 from kat_data.domain.intent import Intent
 from kat_data.domain.measurement import ModeMeasurement, Trials
-from kat_data.domain.mode import Mode, ModeChoice, Vote
-from kat_data.domain.pair import Pair, pair_of
+from kat_data.domain.mode import ModeChoice, Vote
 from kat_data.domain.pass_rate import PassRate, Rollout
 from kat_data.domain.query import Query
-from kat_data.domain.sample import Sample
 from kat_data.domain.score import Score
 from kat_data.domain.soft_label import LabelAnswer, SoftLabel
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.verdict import Verdict
-from kat_data.hashing import content_hash
-
-Row = dict[str, Any]
-Item = tuple[int, int]  # run id, query id
+from kat_data.registry.facts import Row
 
 FACT_TABLES = (
     "tags",
@@ -50,126 +45,6 @@ LOAD_QUERIES = """
     FROM queries JOIN sources ON sources.id = queries.source_id
     WHERE queries.id = ANY(%(ids)s)
 """
-
-
-def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
-    """Return the rows, by table, that `after` holds beyond `before`; both are of the same turn."""
-    key = {"run_id": item[0], "query_id": item[1]}
-    turn_key = {**key, "turn": len(after.turns)}
-    rows: dict[str, list[Row]] = defaultdict(list)
-    for position, tag in enumerate(after.tags[len(before.tags) :], len(before.tags)):
-        rows["tags"].append({**key, "position": position, **_record(tag), "call": _bytea(tag.call)})
-    if after.summary is not None and before.summary is None:
-        rows["tag_summaries"].append({**key, **_record(after.summary)})
-    _label_facts(key, before, after, rows)
-    _pass_rate_facts(key, before, after, rows)
-    if after.intent is not None and before.intent is None:
-        call = after.intent.call and _bytea(after.intent.call)
-        rows["intents"].append({**key, **_record(after.intent), "call": call})
-    for position, vote in enumerate(after.votes[len(before.votes) :], len(before.votes)):
-        rows["votes"].append({**turn_key, "position": position, **_record(vote), "call": _bytea(vote.call)})
-    if _turn_state(after) != _turn_state(before):
-        rows["turns"].append({**turn_key, **_turn_state(after)})
-    if after.measurement is not None and before.measurement is None:
-        rows["mode_measurements"].append({**turn_key, **_measurement_row(after.measurement)})
-    _candidate_facts(turn_key, before, after, rows)
-    for position, score in enumerate(after.scores[len(before.scores) :], len(before.scores)):
-        rows["scores"].append({**turn_key, "position": position, **_record(score), "call": _bytea(score.call)})
-    kept = {one.position for one in after.further}
-    for one in after.further:
-        if one not in before.further:
-            rows["further"].append({**turn_key, **_record(one), "kept": True})
-    for one in before.further:
-        if one.position not in kept:
-            rows["further"].append({**turn_key, **_record(one), "kept": False})
-    return rows
-
-
-def sample_rows(item: Item, accepted: Draft) -> tuple[Row, ...]:
-    """Return the rows of the samples that an accepted draft brings: one for each response, or its pair."""
-    if accepted.paired:
-        found: list[tuple[Sample | Pair, Mode | None, bytes]] = [(pair_of(accepted.query), None, accepted.lineage)]
-    else:
-        samples = [(finished.sample(), finished.lineage) for finished in accepted.finished()]
-        found = [(sample, sample.mode, lineage) for sample, lineage in samples]
-    return tuple(
-        {
-            "hash": _bytea(content_hash(sample).hex()),
-            "run_id": item[0],
-            "query_id": item[1],
-            "number": number,
-            "mode": mode,
-            "sample": sample,
-            "lineage": _bytea(lineage.hex()),
-        }
-        for number, (sample, mode, lineage) in enumerate(found)
-    )
-
-
-def _label_facts(key: Row, before: Draft, after: Draft, rows: dict[str, list[Row]]) -> None:
-    label = after.soft_label
-    if label is None or before.soft_label is not None:
-        return
-    rows["soft_labels"].append({**key, **_record(label, but="answers")})
-    rows["soft_label_answers"] += [
-        {**key, "position": position, **_record(answer), "call": _bytea(answer.call)}
-        for position, answer in enumerate(label.answers)
-    ]
-
-
-def _pass_rate_facts(key: Row, before: Draft, after: Draft, rows: dict[str, list[Row]]) -> None:
-    rate = after.pass_rate
-    if rate is None or before.pass_rate is not None:
-        return
-    counts = {name: getattr(rate, name) for name in ("k", "correct", "incorrect", "undecided", "tokens")}
-    rows["pass_rates"].append({**key, **_record(rate, but="rollouts"), **counts})
-    rows["rollouts"] += [
-        {**key, "position": position, **_record(rollout), "call": _bytea(rollout.call)}
-        for position, rollout in enumerate(rate.rollouts)
-    ]
-
-
-def _measurement_row(found: ModeMeasurement) -> Row:
-    counts = {
-        f"{mode}_{name}": value
-        for mode, trials in (("off", found.off), ("on", found.on))
-        for name, value in _record(trials).items()
-    }
-    return {"chosen": found.chosen, "chosen_by": found.chosen_by, "preferred": found.preferred, **counts}
-
-
-def _candidate_facts(turn_key: Row, before: Draft, after: Draft, rows: dict[str, list[Row]]) -> None:
-    known = {candidate.position: candidate for candidate in before.candidates}
-    for candidate in after.candidates:
-        key = {**turn_key, "position": candidate.position}
-        old = known.get(candidate.position)
-        if old is None:
-            row = {**key, **_record(candidate), "calls": [_bytea(call) for call in candidate.calls]}
-            del row["verdicts"]
-            rows["candidates"].append(row)
-        judged = len(old.verdicts) if old else 0
-        for number, verdict in enumerate(candidate.verdicts[judged:], judged):
-            rows["verdicts"].append({**key, "number": number, **_record(verdict), "reward": verdict.reward})
-
-
-def _turn_state(draft: Draft) -> Row:
-    choice = draft.choice
-    return {
-        "mode": choice.mode if choice else None,
-        "origin": choice.origin if choice else None,
-        "margin": choice.margin if choice else None,
-        "accepted": draft.accepted,
-        "judge_analysis": draft.judge_analysis,
-        "results": draft.results,
-    }
-
-
-def _record(record: Any, *, but: str = "") -> Row:
-    return {name: getattr(record, name) for name in record.__dataclass_fields__ if name != but}
-
-
-def _bytea(call: str) -> str:
-    return "\\x" + call
 
 
 async def load_drafts(

@@ -23,7 +23,8 @@ from kat_data.domain.states import ItemState
 from kat_data.errors import LeaseLost
 from kat_data.registry import claims
 from kat_data.registry.claims import commit_statement
-from kat_data.registry.drafts import Row, load_drafts
+from kat_data.registry.drafts import load_drafts
+from kat_data.registry.facts import Row
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
 

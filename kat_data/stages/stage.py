@@ -19,7 +19,6 @@ from kat_data.domain.execution import Execution
 from kat_data.domain.held import Held
 from kat_data.domain.query import Query
 from kat_data.domain.verdict import Verdict
-from kat_data.errors import RecipeError
 from kat_data.llm.model import Model
 
 
@@ -72,33 +71,18 @@ class Execute(Protocol):
     async def __call__(self, files: Mapping[str, str], source: str) -> Execution | None: ...
 
 
-async def execute_nothing(files: Mapping[str, str], source: str) -> None:
-    """Run nothing: no sandbox is at hand."""
-    return
-
-
-async def admit_all(query: Query) -> str | None:
-    """Say nothing against any task."""
-    return None
-
-
-async def group_none(query: Query, answers: Sequence[str]) -> Equivalence:
-    """Refuse: nobody at hand can tell which answers are equal."""
-    raise RecipeError("no verifier is at hand that groups equal answers: soft labels need one")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """Everything a stage may use beside its draft: models by role, verifiers, the registry's index, the run's seed."""
 
     models: Mapping[str, tuple[Model, ...]]
     verify: Verify
+    admit: Admit
     compare: Compare
+    group: Group
+    execute: Execute
     index: Index
     seed: int
-    admit: Admit = admit_all
-    group: Group = group_none
-    execute: Execute = execute_nothing
 
 
 class Stage(BaseModel, ABC):

@@ -15,6 +15,7 @@ from kat_data.testing.builders import (
     a_verdict,
 )
 from kat_data.testing.scripted_client import Script, ScriptedClient
+from kat_data.testing.tools import some_tools
 
 __all__ = [
     "Script",
@@ -28,4 +29,5 @@ __all__ = [
     "a_request",
     "a_sample",
     "a_verdict",
+    "some_tools",
 ]

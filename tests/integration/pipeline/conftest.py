@@ -2,11 +2,13 @@
 
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from kat_data.clock import SystemClock
+from kat_data.domain.codec import to_json
 from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.domain.states import RunState
 from kat_data.executors.local import execute_run
@@ -54,6 +56,34 @@ def lean(server: ScriptedServer) -> Callable[..., Plain]:
         return plain
 
     return make
+
+
+@pytest.fixture
+def overtaken(registry: Registry, add_queries) -> Callable[..., None]:
+    """Do some work while the import of a query is under way, which ends once the work waits for it.
+
+    The query's id is lower than one that is there already: a mark at the highest id would pass it over.
+    """
+
+    def overtake(query: Query, *, by: Query, work: Callable[[Registry], object]) -> None:
+        with registry.connection() as late:
+            add_queries(a_query("Something else."))  # the source is there
+            late.execute(
+                "INSERT INTO queries (hash, raw_fingerprint, category, messages, source_id)"
+                " SELECT %s, 0, %s, %s, id FROM sources",
+                [query.hash, query.category, to_json(query.messages).decode()],
+            )
+            add_queries(by)
+            thread = Thread(target=work, args=[registry])
+            thread.start()
+            with registry.connection(autocommit=True) as watch:
+                waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareLock'"
+                while watch.execute(waiting).fetchone() == (0,):
+                    assert thread.is_alive()
+            late.commit()
+            thread.join()
+
+    return overtake
 
 
 @pytest.fixture

@@ -61,6 +61,28 @@ def test_new_queries_and_new_items_are_checked(farm: Registry, add_queries) -> N
     assert check_queries(farm) == 0
 
 
+def test_a_query_whose_import_is_under_way_is_waited_for(farm: Registry, overtaken) -> None:
+    overtaken(HELD, by=CLEAN, work=check_queries)
+    assert hits(farm, HELD) == [("farm", MatchKind.NGRAM)]
+    assert check_queries(farm) == 0
+
+
+def test_items_that_come_during_a_check_are_looked_for_too(
+    farm: Registry, add_queries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kat_data.pipeline.decontamination._AT_ONCE", 1)
+    add_queries(CLEAN, HELD)
+    added = []
+
+    def import_more(done: int, total: int) -> None:
+        if not added:
+            added.append(benchmarks.add_items(farm, "tanks", [(1, ItemKind.PROSE, CLEAN.user_turns[0])]))
+
+    assert check_queries(farm, import_more) == 3  # the first query once more
+    assert hits(farm, CLEAN) == [("tanks", MatchKind.EXACT)]
+    assert hits(farm, HELD) == [("farm", MatchKind.NGRAM)]
+
+
 def test_a_person_overrules(farm: Registry, add_queries) -> None:
     add_queries(HELD)
     check_queries(farm)

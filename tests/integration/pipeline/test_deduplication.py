@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import combinations
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -225,25 +224,9 @@ def test_killed_in_the_middle_it_goes_on(registry: Registry, add_queries, tmp_pa
     assert put_twice(registry) == {25: 250}
 
 
-def test_a_query_whose_import_is_under_way_is_waited_for(registry: Registry, add_queries) -> None:
-    """Its id is lower than one that is there already, so that a mark at the highest id would pass it over."""
+def test_a_query_whose_import_is_under_way_is_waited_for(registry: Registry, overtaken) -> None:
     text = "Name three things that a good gardener does in the first week of a dry and cold spring."
-    with registry.connection() as late:
-        add_queries(general("Something else."))  # the source is there
-        late.execute(
-            "INSERT INTO queries (hash, raw_fingerprint, category, messages, source_id)"
-            " SELECT 'late', 0, 'general', %s, id FROM sources",
-            ['[{"role": "user", "content": "' + text + '"}]'],
-        )
-        add_queries(general("Please n" + text[1:]))
-        thread = Thread(target=compare_queries, args=[registry])
-        thread.start()
-        with registry.connection(autocommit=True) as watch:
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareLock'"
-            while watch.execute(waiting).fetchone() == (0,):
-                assert thread.is_alive()
-        late.commit()
-        thread.join()
+    overtaken(general(text), by=general("Please n" + text[1:]), work=compare_queries)
     assert len(stored_pairs(registry)) == 1
 
 
@@ -305,7 +288,9 @@ def test_a_run_of_its_own_scope_chooses_by_the_rule(registry: Registry, open_run
     compare_queries(registry)
     found = duplicates_of_run(registry, row.id, Deduplicate(scope="run", threshold=threshold))
     kept = true_kept(CORPUS, threshold)
-    assert {hash_: bytes.fromhex(who.representative) for hash_, who in found.items()} == {h: k for h, k in kept.items() if h != k}
+    assert {hash_: who.representative for hash_, who in found.items()} == {
+        h: k.hex() for h, k in kept.items() if h != k
+    }
 
 
 @pytest.mark.parametrize("threshold", [0.7, 0.8])
@@ -322,7 +307,7 @@ def test_the_registrys_representative_stays_where_it_is_alike(registry, add_quer
     assert not [pair for pair in true_pairs(CORPUS, threshold) if pair <= left]
     if stage.as_stored:
         kept = stored_kept(registry)
-        assert {h: bytes.fromhex(who.representative) for h, who in found.items()} == {h: k for h, k in kept.items() if h != k}
+        assert {h: who.representative for h, who in found.items()} == {h: k.hex() for h, k in kept.items() if h != k}
 
 
 async def test_a_run_drops_all_but_one_of_a_kind(

@@ -19,7 +19,8 @@ from kat_data.domain.soft_label import LabelAnswer, SoftLabel
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.tool_call import ToolCall
 from kat_data.domain.verdict import Outcome, Status, Verdict
-from kat_data.registry.drafts import load_drafts, new_facts
+from kat_data.registry.drafts import load_drafts
+from kat_data.registry.facts import new_facts
 from kat_data.registry.session import Registry
 from kat_data.registry.worker import Attempt, Move, Step, Worker
 from kat_data.testing import a_candidate, a_query, a_verdict
@@ -285,9 +286,3 @@ async def test_fresh_and_begun_items_load_together(registry: Registry, open_run)
         drafts = await load_drafts(connection, run.id, ids[:2], {ids[2]: 0})
     assert list(drafts) == ids
     assert {draft.user_text for draft in drafts.values()} == {f"What is {n} + 1?" for n in range(3)}
-
-
-def test_an_unchanged_draft_has_no_new_facts() -> None:
-    for history in HISTORIES:
-        for draft in history():
-            assert new_facts((1, 2), draft, draft) == {}

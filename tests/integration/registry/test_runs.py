@@ -15,7 +15,7 @@ from kat_data.domain.tag import Tag, TagSummary
 from kat_data.errors import NotFoundError, UserError
 from kat_data.hashing import content_hash
 from kat_data.registry import queries, runs
-from kat_data.registry.drafts import new_facts
+from kat_data.registry.facts import new_facts
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.runs import FunnelRow
 from kat_data.registry.session import Registry

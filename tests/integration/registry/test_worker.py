@@ -16,7 +16,7 @@ from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
 from kat_data.domain.states import ItemState
 from kat_data.errors import LeaseLost
 from kat_data.hashing import content_hash
-from kat_data.registry.drafts import new_facts
+from kat_data.registry.facts import new_facts
 from kat_data.registry.session import Registry
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
 from kat_data.testing import a_candidate, a_draft, a_query, a_sample, a_verdict

@@ -15,9 +15,8 @@ from kat_data.domain.verdict import Outcome, Verdict
 from kat_data.errors import RequestRejected
 from kat_data.llm.bound_model import BoundModel
 from kat_data.pipeline.look import RegistryLook
-from kat_data.stages.stage import Execute, Group, Tools, execute_nothing, group_none
-from kat_data.testing import a_draft, a_model, a_reply, a_verdict
-from kat_data.verifiers.model_judge import ModelJudge
+from kat_data.stages.stage import Tools
+from kat_data.testing import a_draft, a_model, a_reply, a_verdict, some_tools
 
 # A field that only one reply schema has tells what is asked; a request without schema is a chat.
 KIND_BY_FIELD = {
@@ -33,6 +32,8 @@ KIND_BY_FIELD = {
     "result": "result",
     "steps": "plan",
 }
+
+PARTS = set(Tools.__dataclass_fields__)
 
 
 class Player:
@@ -78,33 +79,22 @@ def cut() -> Reply:
 
 @pytest.fixture
 def tools() -> Callable[..., Tools]:
-    """Build a stage's tools from models by role, and from the verdict that each answer is to get."""
+    """Build a stage's tools from models by role, parts by name, and the verdict that each answer is to get."""
 
     def build(
         verdicts: dict[str, Verdict | Outcome | None] | None = None,
-        seed: int = 7,
         hits: Any = None,
         near: Any = None,
-        group: Group = group_none,
-        execute: Execute = execute_nothing,
-        **roles: Any,
+        **given: Any,
     ) -> Tools:
         async def verify(query: Query, candidate: Candidate) -> Verdict | None:
             assert verdicts is not None, "no verifier is expected to be asked"
             verdict = verdicts[candidate.answer]
             return a_verdict(verdict) if isinstance(verdict, Outcome) else verdict
 
-        look = RegistryLook(hits or {}, near)
-        models = {role: tuple(m) if isinstance(m, list) else (m,) for role, m in roles.items()}
-        return Tools(
-            models=models,
-            verify=verify,
-            compare=ModelJudge().compare,
-            index=look,
-            seed=seed,
-            group=group,
-            execute=execute,
-        )
+        parts = {name: given.pop(name) for name in PARTS & given.keys()}
+        models = {role: tuple(m) if isinstance(m, list) else (m,) for role, m in given.items()}
+        return some_tools(models=models, verify=verify, index=RegistryLook(hits or {}, near), **parts)
 
     return build
 

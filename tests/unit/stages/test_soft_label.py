@@ -8,7 +8,6 @@ from kat_data.domain.category import Category
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.query import ReferenceOrigin, VerifierKind, VerifierSpec
 from kat_data.domain.tag import TagSummary
-from kat_data.errors import RecipeError
 from kat_data.stages.sample_on import SampleOn
 from kat_data.stages.soft_label import LabelSoftly
 from kat_data.testing import a_candidate, a_draft, a_query
@@ -155,9 +154,3 @@ def summary(*, verifiable):
 )
 def test_it_serves_queries_that_lack_a_reference_and_could_have_one(draft, options, applies):
     assert LabelSoftly(**options).applies(draft) is applies
-
-
-async def test_without_a_verifier_that_groups_it_is_the_recipes_fault(tools, player):
-    script = player(chat=[boxed(1)] * 8)
-    with pytest.raises(RecipeError, match="soft labels need one"):
-        await LabelSoftly().run(a_draft(a_query(reference=None)), tools(labellers=script.model()))

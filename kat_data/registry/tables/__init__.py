@@ -1,0 +1,27 @@
+"""The registry's tables. Inside the database rows have identity keys; what leaves it carries content hashes.
+
+One file a noun, `columns` for what recurs; whoever imports `metadata` from here has every table.
+
+sources ─< imports                what was read, and how far
+sources ─< queries ─< query_conflicts
+           queries ─< contamination >─ benchmark_items >─ benchmarks
+           queries ─< allowances     hits that a person overruled
+           queries ─< embeddings >─ embedders
+           queries ─< near_duplicates, cluster_members >─ clusters
+           queries ─< bands          by which near-duplicates are found; deduplication says how far
+runs ─< work_items                the queue: one row per (run, query)
+        ├─< semantic_clusters     what means nearly the same, before the first item is worked on
+        ├─< stage_attempts        append-only history, with the ledger keys of each attempt
+        ├─< tags, tag_summaries   once per query
+        ├─< soft_labels, soft_label_answers
+        ├─< pass_rates, rollouts  of one policy revision
+        ├─< intents               directives that the run added to a query
+        └─< turns ─< votes, mode_measurements, candidates ─< verdicts, scores, further
+runs ─< samples ─< snapshot_rows >─ snapshots
+calls                             the ledger, shared by all runs
+"""
+
+from kat_data.registry.tables import benchmarks, calls, facts, likeness, queries, runs, samples
+from kat_data.registry.tables.columns import metadata
+
+__all__ = ["benchmarks", "calls", "facts", "likeness", "metadata", "queries", "runs", "samples"]
