@@ -99,12 +99,13 @@ def list_(root: Path | None, as_json: bool) -> None:
 def show(label: str, file: Path | None, root: Path | None, as_json: bool) -> None:
     """Show what a snapshot (NAME, NAME@latest or NAME@3) holds, and how near it comes to its recipe's mixture."""
     snapshot = read.open_snapshot(read.find(root_folder(root), label))
-    reached = compare(snapshot.distribution(), snapshot.manifest.hashed.rows)
+    spread = snapshot.distribution()
+    reached = compare(spread, snapshot.manifest.hashed.rows) if spread.strata else None
     if file is not None:
         plot_into(file, snapshot)
         say(f"drawn: {file}")
     if as_json:
-        print_json(orjson.loads(snapshot.manifest.to_bytes()) | {"mixture": asdict(reached)})
+        print_json(orjson.loads(snapshot.manifest.to_bytes()) | {"mixture": asdict(reached) if reached else None})
     else:
         _print_snapshot(snapshot, label)
         _print_mixture(snapshot.manifest, reached)
@@ -127,8 +128,8 @@ def _print_snapshot(snapshot: read.Snapshot, label: str) -> None:
         print_table(["category", *Transition], rows, title="how modes go on from turn to turn")
 
 
-def _print_mixture(manifest: Manifest, reached: Reached) -> None:
-    if reached.strata:
+def _print_mixture(manifest: Manifest, reached: Reached | None) -> None:
+    if reached:
         print_table(COLUMNS, lines(reached), title="mixture: target and reached")
     elif has_mixture(manifest.hashed.recipe):
         click.echo(f"The mixture asks for pass rates, which rows of {manifest.hashed.stage} do not hold.")

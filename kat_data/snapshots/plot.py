@@ -128,7 +128,8 @@ def _strata(axes: "Axes", reached: Reached) -> None:
         _note(axes, place, 100 * max(found.share, found.target_share), f"{found.share:.1%}, {found.state}")
     axes.set_yticks(list(drawn), [_short(found.stratum) for found in drawn.values()])
     axes.set_ylim(len(drawn) - 0.5, -0.5)
-    axes.set_xlim(0, 118 * max(max(found.share, found.target_share) for found in drawn.values()))
+    longest = max(max(found.share, found.target_share) for found in drawn.values())
+    axes.set_xlim(0, 118 * (longest or 1.0))
     some = f", the first {len(drawn)} of {len(reached.strata)}" if len(drawn) < len(reached.strata) else ""
     _finish(axes, f"Share of rows by stratum of the mixture{some} (%); the lines are targets")
 

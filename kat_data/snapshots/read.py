@@ -30,7 +30,10 @@ class Snapshot:
                 yield from parquet_rows(self.shard_bytes(shard), shard.path)
 
     def distribution(self) -> Distribution:
-        """Return how the rows are spread; where the manifest does not state it, they are read and counted."""
+        """Return how the rows are spread; where the manifest does not state it, they are read and counted.
+
+        Of such an old manifest the strata stand in the order of their names: its recipe has no other.
+        """
         hashed = self.manifest.hashed
         return hashed.distribution or distribute(self.rows(), targets(hashed.recipe, hashed.stage))
 
