@@ -37,9 +37,10 @@ class Draft:
     `accepted` (a candidate's position), scores, the judge analysis and `results` belong to the turn under work, whose
     index is `len(turns)`. `results` are what the accepted answer's calls gave, one for each, or none as long as nothing
     was made of them. An `intent` stands in what models are sent and samples hold, and never in the query; `equipment`
-    are tools that the recipe adds to a query that has none. Where there is a soft label, `query` is the run's own copy,
-    with the label as its reference. `responses` is how many samples the query is to bring: beyond the first they differ
-    in the last turn (`further`). A `paired` one is accepted as a query–verifier pair, without an answer.
+    are tools that the recipe adds to a query that has none, and it is `observed` where the recipe finds out what calls
+    give. Where there is a soft label, `query` is the run's own copy, with the label as its reference. `responses` is
+    how many samples the query is to bring: beyond the first they differ in the last turn (`further`). A `paired` one
+    is accepted as a query–verifier pair, without an answer.
     """
 
     query: Query
@@ -62,6 +63,7 @@ class Draft:
     paired: bool = False
     results: tuple[str, ...] | None = None
     equipment: tuple[dict[str, Any], ...] = ()
+    observed: bool = False
 
     @property
     def tools(self) -> tuple[dict[str, Any], ...]:
@@ -153,8 +155,11 @@ class Draft:
 
     @property
     def wanted(self) -> int:
-        """How many accepted candidates the turn under work needs: an earlier turn has one history alone."""
-        return self.responses if self.is_last_turn else 1
+        """How many accepted candidates the turn under work needs: an earlier turn has one history alone.
+
+        Whether a turn is the last is not known before its calls are observed, so a trajectory brings one sample.
+        """
+        return self.responses if self.is_last_turn and not self.observed else 1
 
     @property
     def labels(self) -> Labels:
@@ -207,6 +212,7 @@ class Draft:
             query=self.query,
             responses=self.responses,
             equipment=self.equipment,
+            observed=self.observed,
             tags=self.tags,
             summary=self.summary,
             soft_label=self.soft_label,

@@ -6,18 +6,18 @@ a run that is taken up again decides as it did before.
 
 import asyncio
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Container, Iterator, Sequence
 
 from kat_data.domain.category import Category
 from kat_data.errors import UserError
 from kat_data.llm.embedder import Embedder
-from kat_data.pipeline.look import contamination_of_run
+from kat_data.pipeline.look import contamination_of_run, near_duplicates_of_run
 from kat_data.registry import embeddings
 from kat_data.registry.embeddings import Embedding, Membership, Unembedded
 from kat_data.registry.session import Registry
 from kat_data.stages.cluster import ClusterQueries
 from kat_data.stages.decontaminate import Decontaminate
+from kat_data.stages.deduplicate import Deduplicate
 from kat_data.stages.stage import Stage
 
 BATCH = 64
@@ -41,9 +41,12 @@ async def cluster_run(
             return
         ident = embeddings.embedder_id(connection, embedder.name, embedder.revision)
     await _embed(registry, run, ident, categories, embedder, at_once)
-    leaving: Mapping[bytes, Any] = {}
-    if any(isinstance(other, Decontaminate) for other in stages):
-        leaving = contamination_of_run(registry, run)
+    leaving: set[bytes] = set()
+    for other in stages:
+        if isinstance(other, Decontaminate):
+            leaving |= contamination_of_run(registry, run).keys()
+        elif isinstance(other, Deduplicate):
+            leaving |= near_duplicates_of_run(registry, run, other).keys()
     await asyncio.to_thread(_cluster, registry, run, ident, categories, stage.threshold, leaving)
 
 
@@ -90,7 +93,7 @@ def _cluster(
     ident: int,
     categories: Sequence[str],
     threshold: float,
-    leaving: Mapping[bytes, Any],
+    leaving: Container[bytes],
 ) -> None:
     """Cluster the vectors in a file, so that a million of them take no memory of their own."""
     import numpy as np

@@ -56,7 +56,7 @@ def look(registry: Registry, run: int, stages: Sequence[Stage], *, seed: int = 0
             case Decontaminate():
                 contamination = contamination_of_run(registry, run)
             case Deduplicate():
-                near_duplicates = _near_duplicates(registry, run, stage)
+                near_duplicates = near_duplicates_of_run(registry, run, stage)
             case ClusterQueries():
                 with registry.engine.connect() as connection:
                     crowding = crowding_of_run(
@@ -74,7 +74,8 @@ def contamination_of_run(registry: Registry, run: int) -> Mapping[bytes, tuple[C
         return benchmarks.hits_of_run(connection, run)
 
 
-def _near_duplicates(registry: Registry, run: int, stage: Deduplicate) -> Mapping[bytes, NearDuplicate]:
+def near_duplicates_of_run(registry: Registry, run: int, stage: Deduplicate) -> Mapping[bytes, NearDuplicate]:
+    """Compare what was not compared yet, and return the run's queries that others stay for, by hash."""
     from kat_data.pipeline.deduplication import compare_queries  # numpy loads with it
     from kat_data.pipeline.duplicates import duplicates_of_run
 

@@ -45,7 +45,7 @@ class MeasureMode(Stage):
 
     def applies(self, draft: Draft) -> bool:
         open_ = draft.choice is not None and draft.choice.origin in _OPEN_TO_EVIDENCE
-        blank = draft.measurement is None and not draft.candidates
+        blank = draft.measurement is None and not draft.candidates and not draft.equipment
         return super().applies(draft) and draft.verifiable and open_ and blank
 
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:

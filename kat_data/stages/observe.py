@@ -44,6 +44,9 @@ class Observe(Stage):
     def needed_roles(self) -> tuple[str, ...]:
         return ("environment", "panel") if self.emulate else ()
 
+    def prepare(self, draft: Draft, seed: int) -> Draft:
+        return replace(draft, observed=self.serves(draft.query.category) and any(self._environments(draft)))
+
     def refuse(self, draft: Draft) -> Dropped | None:
         messages = draft.query.messages
         if not has_results(messages):

@@ -55,6 +55,9 @@ class Select(Stage):
             raise ValueError(f"`{low}`: a query brings one response at least")
         return self
 
+    def applies(self, draft: Draft) -> bool:
+        return super().applies(draft) and not draft.turns
+
     @property
     def dimensions(self) -> frozenset[str]:
         """The labels that earlier stages have to give."""

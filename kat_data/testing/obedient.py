@@ -22,13 +22,13 @@ def obedient(body: dict[str, Any]) -> Reply:
     seed = draw(int(body.get("seed") or 0), canonical_json(body["messages"]))
     form = body.get("response_format") or {}
     if form.get("type") == "json_schema":
-        return _reply(body, orjson.dumps(fabricate(form["json_schema"]["schema"], seed)).decode())
+        return reply_to(body, orjson.dumps(fabricate(form["json_schema"]["schema"], seed)).decode())
     if body.get("tools"):
         function = body["tools"][0]["function"]
         arguments = fabricate(function.get("parameters") or {"type": "object"}, seed)
         call = ToolCall(name=function["name"], arguments=arguments)
-        return _reply(body, "", tool_calls=(call,))
-    return _reply(body, f"The steps are few and short.\n\nThe result follows: \\boxed{{{_number(body, seed)}}}")
+        return reply_to(body, "", tool_calls=(call,))
+    return reply_to(body, f"The steps are few and short.\n\nThe result follows: \\boxed{{{_number(body, seed)}}}")
 
 
 def _number(body: dict[str, Any], seed: int) -> int:
@@ -39,7 +39,8 @@ def _number(body: dict[str, Any], seed: int) -> int:
     return int(task[1]) + int(task[2]) + slip
 
 
-def _reply(body: dict[str, Any], text: str, *, tool_calls: tuple[ToolCall, ...] = ()) -> Reply:
+def reply_to(body: dict[str, Any], text: str, *, tool_calls: tuple[ToolCall, ...] = ()) -> Reply:
+    """Return a reply of `text` to a request's body, with its usage."""
     asked = sum(len(message.get("content") or "") for message in body["messages"])
     return Reply(
         text=text,

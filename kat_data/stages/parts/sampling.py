@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from kat_data.domain.candidate import Candidate
+from kat_data.domain.category import Category
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
 from kat_data.domain.mode import Mode
@@ -32,8 +33,10 @@ class RejectionSampling(Stage):
 
     k: int = Field(4, ge=1, description="The most answers that are drawn for one response to a turn.")
     concurrent: int = Field(1, ge=1, description="How many answers are drawn side by side before they are looked at.")
-    keep: Literal["first", "all"] = Field(
-        "first", description="Stop at the first answer that will do, or draw all `k` for a later stage to choose from."
+    keep: Literal["first", "all"] | tuple[Category, ...] = Field(
+        "first",
+        description="Stop at the first answer that will do, or draw all `k` for a later stage to choose from: "
+        "for all categories, or for those in a list.",
     )
     agreement: float = Field(
         0.5, ge=0.5, lt=1, description="The panel decides where more than this share of it agrees."
@@ -46,7 +49,7 @@ class RejectionSampling(Stage):
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
         candidates: tuple[Candidate, ...] = ()
         limit = self.k * draft.wanted
-        while len(candidates) < limit and not self._settled(candidates, draft.wanted):
+        while len(candidates) < limit and not self._settled(candidates, draft):
             batch = range(len(candidates), min(len(candidates) + self.concurrent, limit))
             candidates += await all_settled(self._draw(draft, tools, position) for position in batch)
         return replace(draft, candidates=candidates)
@@ -60,9 +63,10 @@ class RejectionSampling(Stage):
         verdict = await by_panel(draft.transcript, shown(candidate), panel, agreement=self.agreement, prompt=prompt)
         return judged(candidate, verdict)
 
-    def _settled(self, candidates: Sequence[Candidate], wanted: int) -> bool:
+    def _settled(self, candidates: Sequence[Candidate], draft: Draft) -> bool:
         """Whether more draws are in vain: enough of these will do, or no verifier is at hand for any."""
-        if self.keep == "first" and len(acceptable(candidates)) >= wanted:
+        choosy = self.keep == "all" or draft.query.category in self.keep
+        if not choosy and len(acceptable(candidates)) >= draft.wanted:
             return True
         return any(verdict.status is Status.NOT_VERIFIED for candidate in candidates for verdict in candidate.verdicts)
 

@@ -185,3 +185,15 @@ async def test_pairs_are_accepted_without_an_answer_and_published(
     [sums] = [row for row in rows if row["category"] == "math"]
     assert [message["role"] for message in sums["prompt"]] == ["user", "assistant", "user"]
     assert (sums["verifier"]["kind"], sums["verifier"]["reference"]) == ("math", "42")
+
+
+async def test_a_conversation_waits_once_and_counts_by_its_last_mode(add_queries, lean, run, look, filled) -> None:
+    talks = [
+        a_query(f"Tell me of result {n}.", "Yes.", f"And of result {n + 100}?", reference=None, verifier=SPEC,
+                category=Category.MULTI_TURN)
+        for n in range(20)
+    ]  # fmt: skip
+    add_queries(*talks)
+    row = await run(lean(stages=stages({"counts": {"category=multi_turn": 6}})))
+    assert filled(row) == {"category=multi_turn": (6, "filled")}
+    assert look.ends(row.id) == {"accepted": 6, "dropped": 14}

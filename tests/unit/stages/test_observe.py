@@ -64,6 +64,15 @@ async def test_a_result_that_the_template_cannot_hold_drops_the_query(accepted, 
     assert dropped == Dropped(reason=DropReason.NOT_RENDERABLE, detail="a tool's result holds the reserved tag <think>")
 
 
+def test_a_query_whose_calls_are_observed_brings_one_sample():
+    plain = a_draft(replace(recorded(), messages=recorded().messages[:1]), responses=3)
+    assert (Observe().prepare(plain, 7).wanted, Observe(emulate=True).prepare(plain, 7).wanted) == (3, 1)
+    assert Observe(emulate=True, only=(Category.CODE,)).prepare(plain, 7).wanted == 3
+    observed = Observe().prepare(a_draft(recorded(), responses=3), 7)
+    assert observed.observed
+    assert observed.wanted == 1
+
+
 def refused(query: Query) -> Dropped | None:
     return Observe().refuse(a_draft(query))
 
