@@ -91,21 +91,20 @@ def lines(reached: Reached) -> list[tuple[Any, ...]]:
 def category_targets(strata: Sequence[StratumRows]) -> dict[str, dict[str, float]]:
     """Return the target's share by category and mode, with an empty mode where strata leave it open.
 
-    Nothing where a stratum leaves the category open, as its share cannot be told for each.
+    Categories that a stratum shares with others are left out, as their own part of it cannot be told.
     """
     wanted = sum(found.target for found in strata)
     shares: dict[str, dict[str, float]] = {}
+    shared: set[str] = set()
     for found in strata:
-        if not found.target:
-            continue
-        allowed = dict(parse_stratum(found.stratum).allowed)
-        if len(allowed.get("category", ())) != 1:
-            return {}
-        modes = allowed.get("mode", ())
-        by_mode = shares.setdefault(allowed["category"][0], {})
-        mode = modes[0] if len(modes) == 1 else ""
-        by_mode[mode] = by_mode.get(mode, 0.0) + found.target / wanted
-    return shares
+        if found.target:
+            stratum = parse_stratum(found.stratum)
+            shared.update(stratum.categories if len(stratum.categories) > 1 else ())
+            modes = dict(stratum.allowed).get("mode", ())
+            by_mode = shares.setdefault(stratum.categories[0], {})
+            mode = modes[0] if len(modes) == 1 else ""
+            by_mode[mode] = by_mode.get(mode, 0.0) + found.target / wanted
+    return {category: by_mode for category, by_mode in shares.items() if category not in shared}
 
 
 def _options(recipe: Mapping[str, Any]) -> Any:

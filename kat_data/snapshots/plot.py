@@ -94,8 +94,8 @@ def _categories(axes: "Axes", manifest: Manifest, distribution: Distribution) ->
     ends = {place: 100 * sum(by_mode.values()) for place, by_mode in wanted.items()}
     if wanted:
         _marks(axes, ends, "target", "solid")
-    if wanted and all("" not in by_mode for by_mode in wanted.values()):
-        on = {place: 100 * by_mode.get(Mode.ON, 0.0) for place, by_mode in wanted.items()}
+    on = {place: 100 * by_mode.get(Mode.ON, 0.0) for place, by_mode in wanted.items() if "" not in by_mode}
+    if on:
         _marks(axes, on, f"target of {Mode.ON.value}", (0, (1, 1)))
     for place, end in enumerate(left):
         _note(axes, place, max(end, ends.get(place, 0.0)), f"{end / 100:.1%}")

@@ -84,11 +84,12 @@ def test_a_mixture_that_wants_nothing_is_filled() -> None:
         ),
         (["category=math difficulty=1..5", "category=math difficulty=6..10"], {"math": {"": 1.0}}),
         (["category=math", "category=code mode=think_on"], {"math": {"": 0.5}, "code": {"think_on": 0.5}}),
-        (["category=math", "category=code,science"], {}),
+        (["category=math", "category=code,science"], {"math": {"": 0.5}}),
+        (["category=math", "category=math,science"], {}),
         (["category=math", "mode=think_on"], {}),
     ],
 )
-def test_targets_by_category_are_told_where_every_stratum_has_one(
+def test_targets_are_told_of_categories_that_no_stratum_shares(
     names: list[str], expected: dict[str, dict[str, float]]
 ) -> None:
     assert category_targets(strata(*((name, 5, 0) for name in names))) == expected
