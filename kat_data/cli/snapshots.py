@@ -1,5 +1,6 @@
 """`kat snapshots`: create, list, show, verify and export."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -17,6 +18,9 @@ from kat_data.snapshots import read
 from kat_data.snapshots.composition import totals
 from kat_data.snapshots.export import ExportFormat
 from kat_data.snapshots.export import export as write_export
+from kat_data.snapshots.manifest import Manifest
+from kat_data.snapshots.mixture import COLUMNS, Reached, compare, has_mixture, lines
+from kat_data.snapshots.plot import plot_into
 from kat_data.snapshots.verify import verify as verify_folder
 
 
@@ -89,14 +93,25 @@ def list_(root: Path | None, as_json: bool) -> None:
 
 @snapshots.command()
 @click.argument("label")
+@click.option("--plot", "file", type=click.Path(path_type=Path, dir_okay=False), help="Draw its composition there.")
 @root_option
 @json_option
-def show(label: str, root: Path | None, as_json: bool) -> None:
-    """Show what a snapshot (NAME, NAME@latest or NAME@3) holds."""
+def show(label: str, file: Path | None, root: Path | None, as_json: bool) -> None:
+    """Show what a snapshot (NAME, NAME@latest or NAME@3) holds, and how near it comes to its recipe's mixture."""
     snapshot = read.open_snapshot(read.find(root_folder(root), label))
+    spread = snapshot.distribution()
+    reached = compare(spread, snapshot.manifest.hashed.rows) if spread.strata else None
+    if file is not None:
+        plot_into(file, snapshot)
+        say(f"drawn: {file}")
     if as_json:
-        print_json(orjson.loads(snapshot.manifest.to_bytes()))
-        return
+        print_json(orjson.loads(snapshot.manifest.to_bytes()) | {"mixture": asdict(reached) if reached else None})
+    else:
+        _print_snapshot(snapshot, label)
+        _print_mixture(snapshot.manifest, reached)
+
+
+def _print_snapshot(snapshot: read.Snapshot, label: str) -> None:
     hashed = snapshot.manifest.hashed
     facts = [
         ["folder", str(snapshot.path)],
@@ -111,6 +126,13 @@ def show(label: str, root: Path | None, as_json: bool) -> None:
     if hashed.transitions:
         rows = [[name, *(found.get(t, 0) for t in Transition)] for name, found in hashed.transitions.items()]
         print_table(["category", *Transition], rows, title="how modes go on from turn to turn")
+
+
+def _print_mixture(manifest: Manifest, reached: Reached | None) -> None:
+    if reached:
+        print_table(COLUMNS, lines(reached), title="mixture: target and reached")
+    elif has_mixture(manifest.hashed.recipe):
+        click.echo(f"The mixture asks for pass rates, which rows of {manifest.hashed.stage} do not hold.")
 
 
 @snapshots.command()

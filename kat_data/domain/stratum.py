@@ -18,6 +18,8 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "domain": (),
 }
 RANGES: Final = ("difficulty", "pass_rate")
+WHOLE: Final = 1e-6
+"""How far shares may be from adding up to 1: what floating point makes of them."""
 EXAMPLE: Final = "`category=math mode=think_on difficulty=6..9`"
 
 
@@ -84,6 +86,19 @@ def parse_stratum(text: str) -> Stratum:
 def first_that_holds(strata: Sequence[Stratum], labels: Labels) -> Stratum | None:
     """Return the stratum that the labels count for: the first that holds them, as strata may overlap."""
     return next((stratum for stratum in strata if stratum.holds(labels)), None)
+
+
+def apportion(shares: Mapping[str, float], samples: int) -> dict[str, int]:
+    """Split `samples` by shares that add up to 1; what division leaves over goes to the largest remainders.
+
+    Of equal remainders the first by name counts, so that the order in which shares are written does not matter.
+    """
+    exact = {name: share * samples for name, share in shares.items()}
+    whole = {name: int(value + WHOLE) for name, value in exact.items()}
+    largest = sorted(exact, key=lambda name: (whole[name] - exact[name], name))
+    for name in largest[: samples - sum(whole.values())]:
+        whole[name] += 1
+    return whole
 
 
 def _said(labels: Labels, name: str) -> str | None:

@@ -9,7 +9,8 @@ import yaml
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode, Transition
 from kat_data.snapshots.composition import BANDS, Cell, totals
-from kat_data.snapshots.manifest import Hashed, Manifest
+from kat_data.snapshots.manifest import PLOT, Hashed, Manifest
+from kat_data.snapshots.mixture import COLUMNS, compare, lines
 from kat_data.snapshots.record import TrainingStage
 
 # Identifiers that the Hub knows as licences; any other is shown as `other` with its name.
@@ -41,7 +42,8 @@ def card(manifest: Manifest) -> str:
     sections = [
         f"---\n{_front_matter(manifest)}---\n",
         f"# {hashed.name}@{unhashed.version}\n\n{_PURPOSE[hashed.stage]} {hashed.rows} rows.\n",
-        _section("Composition", _composition(hashed.composition)),
+        _section("Composition", f"{_composition(hashed.composition)}\n\n{_image(manifest)}"),
+        _section("Mixture: target and reached", _mixture(hashed)),
         _section("Transitions between modes, from turn to turn", _transitions(hashed.transitions or {})),
         _section("Domains", _shares(totals(hashed.composition, "domain"), "domain", hashed.rows)),
         _section("Funnel", _table(unhashed.funnel)),
@@ -91,6 +93,17 @@ def _composition(cells: Sequence[Cell]) -> str:
     lines = [_composition_line(category, columns, counts) for (category,) in rows]
     total = {"category": "all"} | {name: sum(line[name] for line in lines) for name in list(lines[0])[1:]}
     return _table([*lines, total])
+
+
+def _image(manifest: Manifest) -> str:
+    shown = "Rows by category and mode, their difficulty, and the mixture's targets"
+    return f"![{shown}]({PLOT})" if manifest.unhashed.plot_sha256 else ""
+
+
+def _mixture(hashed: Hashed) -> str:
+    if hashed.distribution is None or not hashed.distribution.strata:
+        return ""
+    return _table([dict(zip(COLUMNS, line, strict=True)) for line in lines(compare(hashed.distribution, hashed.rows))])
 
 
 def _composition_line(

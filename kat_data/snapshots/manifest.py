@@ -13,10 +13,12 @@ from kat_data.domain.codec import from_python
 from kat_data.errors import SnapshotError
 from kat_data.hashing import ADDED_LATER, canonical_json, content_hash
 from kat_data.snapshots.composition import Cell
+from kat_data.snapshots.distribution import Distribution
 from kat_data.snapshots.record import TrainingStage
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
+PLOT = "composition.png"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class Hashed:
 
     `verifiers` names each verifier, with the sha256 of the labelled cases that it is measured on.
     `transitions` counts how modes go on from turn to turn, by category; snapshots of the first schema have none.
+    `distribution` has the mixture reached, difficulties and pass rates; the first snapshots do not state it.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Hashed:
     code_version: str
     writer: dict[str, str]
     transitions: dict[str, dict[str, int]] | None = field(default=None, metadata=ADDED_LATER)
+    distribution: Distribution | None = field(default=None, metadata=ADDED_LATER)
 
     @property
     def content_hash(self) -> str:
@@ -62,7 +66,10 @@ class Hashed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unhashed:
-    """How the snapshot came about: its place among versions, the clock, the money, and the card's checksum.
+    """How the snapshot came about: its place among versions, the clock, the money, and checksums of card and plot.
+
+    The first snapshots have no plot. What is drawn follows from the hashed part, but its bytes hang on matplotlib's
+    version too, so that they are no part of the content.
 
     `error_rates` are the verifiers' as measured where it was built: what can be measured depends on the machine.
     """
@@ -74,6 +81,7 @@ class Unhashed:
     error_rates: list[dict[str, Any]] = field(default_factory=list)
     notes: str = ""
     card_sha256: str = ""
+    plot_sha256: str | None = field(default=None, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

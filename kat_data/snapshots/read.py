@@ -7,7 +7,9 @@ from pathlib import Path
 
 from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import sha256
+from kat_data.snapshots.distribution import Distribution, distribute
 from kat_data.snapshots.manifest import MANIFEST, Manifest, Shard, from_bytes
+from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.record import Record
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -26,6 +28,14 @@ class Snapshot:
         for shard in self.manifest.hashed.shards:
             if split in (None, shard.split):
                 yield from parquet_rows(self.shard_bytes(shard), shard.path)
+
+    def distribution(self) -> Distribution:
+        """Return how the rows are spread; where the manifest does not state it, they are read and counted.
+
+        Of such an old manifest the strata stand in the order of their names: its recipe has no other.
+        """
+        hashed = self.manifest.hashed
+        return hashed.distribution or distribute(self.rows(), targets(hashed.recipe, hashed.stage))
 
     def shard_bytes(self, shard: Shard) -> bytes:
         """Return a shard's bytes once they match the manifest's sha256; raises `SnapshotError` where they do not."""

@@ -16,7 +16,9 @@ from kat_data.domain.template import RESERVED_TAGS, last_user, parse_completion,
 from kat_data.errors import KatError, SnapshotError, TemplateError
 from kat_data.hashing import content_hash, sha256
 from kat_data.snapshots.composition import compose, count_transitions
-from kat_data.snapshots.manifest import CARD, MANIFEST, Hashed, Shard
+from kat_data.snapshots.distribution import distribute
+from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Shard
+from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.read import Snapshot, open_snapshot, parquet_rows
 from kat_data.snapshots.record import SCHEMA_VERSION, Record, TrainingStage, order_key, to_sample
 from kat_data.snapshots.schema import arrow_schema
@@ -60,12 +62,15 @@ def verify(path: Path) -> Report:
 
 
 def _files(snapshot: Snapshot) -> Iterator[str]:
-    expected = {MANIFEST, CARD, *(shard.path for shard in snapshot.manifest.hashed.shards)}
+    unhashed = snapshot.manifest.unhashed
+    checked = {CARD: unhashed.card_sha256} | ({PLOT: unhashed.plot_sha256} if unhashed.plot_sha256 else {})
+    expected = {MANIFEST, *checked, *(shard.path for shard in snapshot.manifest.hashed.shards)}
     present = {p.relative_to(snapshot.path).as_posix() for p in snapshot.path.rglob("*") if not p.is_dir()}
     yield from (f"{name} is missing" for name in sorted(expected - present))
     yield from (f"{name} does not belong to the snapshot" for name in sorted(present - expected))
-    if CARD in present and sha256((snapshot.path / CARD).read_bytes()).hex() != snapshot.manifest.unhashed.card_sha256:
-        yield f"{CARD} was changed after it was written: its sha256 does not match"
+    for name, checksum in checked.items():
+        if name in present and sha256((snapshot.path / name).read_bytes()).hex() != checksum:
+            yield f"{name} was changed after it was written: its sha256 does not match"
 
 
 def _read(snapshot: Snapshot, shard: Shard) -> list[Record]:
@@ -101,9 +106,23 @@ def _whole(splits: Mapping[str, list[Record]], hashed: Hashed) -> Iterator[str]:
         yield "the rows do not add up to the manifest's composition"
     if hashed.transitions is not None and count_transitions(records) != hashed.transitions:
         yield "the rows do not add up to the manifest's transitions between modes"
+    yield from _spread(records, hashed)
     for label, stated in (("source", hashed.sources), ("licence", hashed.licences)):
         if dict(Counter(record[label] for record in records)) != stated:
             yield f"the rows do not add up to the manifest's count by {label}"
+
+
+def _spread(records: list[Record], hashed: Hashed) -> Iterator[str]:
+    stated = hashed.distribution
+    if stated is None:
+        return
+    try:
+        if stated.targets != targets(hashed.recipe, hashed.stage):
+            yield "the manifest's strata are not the mixture of its recipe"
+        if distribute(records, stated.targets) != stated:
+            yield "the rows do not add up to the manifest's distribution"
+    except (SnapshotError, ValueError) as error:
+        yield f"the manifest's mixture cannot be read: {error}"
 
 
 def check_row(record: Record, stage: TrainingStage) -> Iterator[str]:

@@ -13,8 +13,11 @@ from kat_data.errors import SnapshotError
 from kat_data.hashing import canonical_json, sha256
 from kat_data.snapshots.card import card
 from kat_data.snapshots.composition import compose, count_transitions
+from kat_data.snapshots.distribution import distribute
 from kat_data.snapshots.folder import exclusive, publish, unfinished, write_file
-from kat_data.snapshots.manifest import CARD, MANIFEST, Hashed, Manifest, Shard, Unhashed
+from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest, Shard, Unhashed
+from kat_data.snapshots.mixture import targets
+from kat_data.snapshots.plot import plot
 from kat_data.snapshots.read import check_name, open_snapshot, versions
 from kat_data.snapshots.record import SCHEMA_VERSION, Record, Row, TrainingStage, order_key, to_record
 from kat_data.snapshots.schema import to_parquet, writer_versions
@@ -155,6 +158,7 @@ def _hashed(spec: SnapshotSpec, records: list[Record], duplicates: int, shards: 
         code_version=__version__,
         writer=writer_versions(),
         transitions=count_transitions(records),
+        distribution=distribute(records, targets(spec.recipe, spec.stage)),
     )
 
 
@@ -188,8 +192,13 @@ def _find(parent: Path, existing: Iterable[int], content_hash: str) -> Written |
 
 
 def _write_manifest(folder: Path, manifest: Manifest) -> Manifest:
-    text = card(manifest).encode()
+    """Write the plot, then the card that shows it, then the manifest that has the checksums of both."""
+    assert manifest.hashed.distribution is not None
+    image = plot(manifest, manifest.hashed.distribution)
+    write_file(folder / PLOT, [image])
+    drawn = replace(manifest, unhashed=replace(manifest.unhashed, plot_sha256=sha256(image).hex()))
+    text = card(drawn).encode()
     write_file(folder / CARD, [text])
-    sealed = replace(manifest, unhashed=replace(manifest.unhashed, card_sha256=sha256(text).hex()))
+    sealed = replace(drawn, unhashed=replace(drawn.unhashed, card_sha256=sha256(text).hex()))
     write_file(folder / MANIFEST, [sealed.to_bytes()])
     return sealed

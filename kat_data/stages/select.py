@@ -8,10 +8,8 @@ from pydantic import Field, model_validator
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.held import Held
-from kat_data.domain.stratum import Labels, Stratum, first_that_holds, parse_stratum
+from kat_data.domain.stratum import WHOLE, Labels, Stratum, apportion, first_that_holds, parse_stratum
 from kat_data.stages.stage import Stage, Tools
-
-_WHOLE = 1e-6
 
 
 class Select(Stage):
@@ -49,7 +47,7 @@ class Select(Stage):
             raise ValueError("shares need `samples`: how many there are to be in all")
         if self.counts and self.samples is not None:
             raise ValueError("`samples` goes with `shares`: counts say by themselves how many there are")
-        if self.shares and abs(sum(self.shares.values()) - 1) > _WHOLE:
+        if self.shares and abs(sum(self.shares.values()) - 1) > WHOLE:
             raise ValueError(f"the shares add up to {sum(self.shares.values()):g}, and not to 1")
         if low := next((name for name, value in (self.shares | self.counts).items() if value < 0), None):
             raise ValueError(f"`{low}`: a share or count is not negative")
@@ -71,12 +69,7 @@ class Select(Stage):
         if self.counts:
             return dict(self.counts)
         assert self.samples is not None
-        exact = {name: share * self.samples for name, share in self.shares.items()}
-        whole = {name: int(value + _WHOLE) for name, value in exact.items()}
-        largest = sorted(exact, key=lambda name: whole[name] - exact[name])
-        for name in largest[: self.samples - sum(whole.values())]:
-            whole[name] += 1
-        return whole
+        return apportion(self.shares, self.samples)
 
     def stratum(self, labels: Labels) -> Stratum | None:
         """Return the stratum for which a query with these labels counts."""

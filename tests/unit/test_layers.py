@@ -116,6 +116,7 @@ def test_a_wrong_arrow_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.parametrize("module", ["kat_data", "kat_data.cli.main"])
 def test_importing_loads_nothing_heavy(module: str) -> None:
     heavy = {"numpy", "torch", "streamlit", "celery", "sympy", "math_verify", "litellm", "pyarrow", "datasketch"}
+    heavy |= {"matplotlib"}
     program = f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"

@@ -189,6 +189,9 @@ def test_snapshots_are_created_listed_shown_verified_and_exported(kat, finished,
     assert (listed["snapshot"], listed["stage"], listed["rows"]) == ("small@1", "stage2", finished["accepted"])
     manifest = kat.json("snapshots", "show", "small@latest", "--json")
     assert created["content_hash"] in str(manifest)
+    assert manifest["mixture"] is None
+    assert kat("snapshots", "show", "small", "--plot", tmp_path / "small.png").err == f"drawn: {tmp_path}/small.png\n"
+    assert (tmp_path / "small.png").read_bytes() == Path(created["path"], "composition.png").read_bytes()
     verified = kat.json("snapshots", "verify", "small", "--json")
     assert verified == {"snapshot": "small", "ok": True, "rows": finished["accepted"], "problems": []}
     [file] = kat.json("snapshots", "export", "small@1", tmp_path / "out", "--json")["files"]

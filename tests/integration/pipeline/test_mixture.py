@@ -15,6 +15,7 @@ from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.publish import publish_run
 from kat_data.pipeline.recipe import parse_recipe
 from kat_data.registry import queries, runs
+from kat_data.snapshots.mixture import compare
 from kat_data.snapshots.read import open_snapshot
 from kat_data.snapshots.verify import verify
 from kat_data.testing import a_query
@@ -51,7 +52,9 @@ def filled(registry) -> Any:
     return read
 
 
-async def test_every_stratum_gets_its_samples_and_no_more(add_queries, lean, run, look, server, filled) -> None:
+async def test_every_stratum_gets_its_samples_and_no_more(
+    add_queries, lean, run, look, server, filled, registry, tmp_path
+) -> None:
     add_queries(*pool(Category.GENERAL, 60), *pool(Category.SCIENCE, 60), *pool(Category.MATH, 60))
     counts = {"category=general mode=on": 7, "category=general mode=off": 5, "category=science": 9}
     row = await run(lean(stages=stages({"counts": counts})))
@@ -65,6 +68,11 @@ async def test_every_stratum_gets_its_samples_and_no_more(add_queries, lean, run
     assert look.reasons(row.id) <= {"not_needed", "outside_mixture"}
     asked = Counter(body["messages"][-1]["content"].split(" result")[0].split()[-1] for body in server.bodies)
     assert asked["math"] == 0, "a category that no stratum wants costs no call"
+    written = publish_run(registry, tmp_path, row.id, name=None, partial=False, clock=SystemClock())
+    assert verify(written.path).problems == ()
+    reached = compare(open_snapshot(written.path).distribution(), written.manifest.hashed.rows)
+    assert {found.stratum: (found.rows, found.state) for found in reached.strata} == filled(row)
+    assert reached.outside == 0
 
 
 async def test_the_same_seed_chooses_the_same_queries(add_queries, lean, run, registry) -> None:

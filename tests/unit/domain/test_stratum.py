@@ -1,6 +1,6 @@
 import pytest
 
-from kat_data.domain.stratum import Labels, first_that_holds, parse_stratum
+from kat_data.domain.stratum import Labels, apportion, first_that_holds, parse_stratum
 
 HARD = Labels(category="math", mode="think_on", domain="number theory", difficulty=8.0, pass_rate=0.25)
 
@@ -71,3 +71,10 @@ def test_labels_that_a_stratum_needs() -> None:
     assert parse_stratum("category=math pass_rate=0..1 mode=on").dimensions == {"category", "mode", "pass_rate"}
     assert parse_stratum("mode=on").categories == ("code", "math", "science", "general", "multi_turn", "tool_use")
     assert parse_stratum("category=tool_use").categories == ("tool_use",)
+
+
+def test_what_division_leaves_over_does_not_hang_on_the_order_of_shares() -> None:
+    shares = {"category=math": 1 / 3, "category=code": 1 / 3, "any": 1 / 3}
+    split = apportion(shares, 10)
+    assert split == {"any": 4, "category=code": 3, "category=math": 3}
+    assert apportion(dict(reversed(shares.items())), 10) == split

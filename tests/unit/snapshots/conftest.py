@@ -50,12 +50,12 @@ def make_row(number: int) -> Row:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows() -> list[Row]:
     return [make_row(number) for number in range(1, 41)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_spec() -> Callable[..., SnapshotSpec]:
     def make(**changes: object) -> SnapshotSpec:
         values: dict[str, object] = {

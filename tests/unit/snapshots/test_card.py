@@ -1,5 +1,6 @@
 """The card: front matter that the Hub reads, and tables that add up."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -91,3 +92,22 @@ def test_an_empty_section_is_left_out(tmp_path: Path, rows: list[Row], make_spec
     text = card(write_snapshot(tmp_path, make_spec(funnel=[], verifiers=[]), {"train": rows}).manifest)
     assert "## Funnel" not in text
     assert "## Verifiers" not in text
+
+
+def test_the_mixture_stands_beside_what_was_reached(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    recipe = {"stages": [{"select": {"counts": {"category=math": 5, "category=code": 15}}}]}
+    written = write_snapshot(tmp_path, make_spec(recipe=recipe), {"train": rows})
+    text = (written.path / "README.md").read_text(encoding="utf-8")
+    maths, code = (sum(row.category == name for row in rows) for name in ("math", "code"))
+    assert table_after(text, "Mixture: target and reached")[2:] == [
+        ["category=math", "5", "25.0%", str(maths), f"{maths / 40:.1%}", f"{100 * maths / 40 - 25:+.1f} pp", "filled"],
+        ["category=code", "15", "75.0%", str(code), f"{code / 40:.1%}", f"{100 * code / 40 - 75:+.1f} pp", "short"],
+        ["outside every stratum", "", "", str(40 - maths - code), f"{1 - (maths + code) / 40:.1%}", "", ""],
+    ]
+
+
+def test_the_card_shows_the_plot_that_stands_beside_it(written: Written) -> None:
+    text = (written.path / "README.md").read_text(encoding="utf-8")
+    [image] = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
+    assert (written.path / image).read_bytes().startswith(b"\x89PNG")
+    assert "## Mixture" not in text

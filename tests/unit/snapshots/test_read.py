@@ -1,5 +1,6 @@
 """Reading: names, versions, labels, and shards that are trusted only when they match."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,14 +15,22 @@ from kat_data.snapshots.write import SnapshotSpec, write_snapshot
 MakeSpec = Callable[..., SnapshotSpec]
 
 
-@pytest.fixture
-def root(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> Path:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, rows: list[Row], make_spec: MakeSpec) -> Path:
+    folder = tmp_path_factory.mktemp("built")
     for count in range(1, 12):
-        write_snapshot(tmp_path, make_spec(), {"train": rows[:count]})
-    write_snapshot(tmp_path, make_spec(name="another"), {"train": rows})
-    (tmp_path / "demo" / "notes").mkdir()
-    (tmp_path / "demo" / "99").mkdir()
-    (tmp_path / "empty").mkdir()
+        write_snapshot(folder, make_spec(), {"train": rows[:count]})
+    write_snapshot(folder, make_spec(name="another"), {"train": rows})
+    (folder / "demo" / "notes").mkdir()
+    (folder / "demo" / "99").mkdir()
+    (folder / "empty").mkdir()
+    return folder
+
+
+@pytest.fixture
+def root(built: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

@@ -1,6 +1,7 @@
 """Verification: a changed byte, a missing file and a false row are all found."""
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,18 @@ from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import content_hash, sha256
 from kat_data.snapshots import schema, write
 from kat_data.snapshots.card import card
-from kat_data.snapshots.manifest import MANIFEST, from_bytes
+from kat_data.snapshots.distribution import distribute
+from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Manifest, from_bytes
+from kat_data.snapshots.mixture import targets
+from kat_data.snapshots.plot import plot, plot_into
 from kat_data.snapshots.read import open_snapshot, parquet_rows
 from kat_data.snapshots.record import Row, TrainingStage, to_record
 from kat_data.snapshots.schema import to_parquet
 from kat_data.snapshots.verify import check_row, verify
 from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
+
+# Its strata overlap, and are not in the order of their names.
+MIXTURE = {"stages": [{"select": {"counts": {"difficulty=5..10": 20, "category=math": 9, "mode=think_off": 9}}}]}
 
 
 @pytest.fixture
@@ -46,6 +53,57 @@ def test_a_manifest_with_error_rates_beside_the_names_is_whole(
     (written.path / MANIFEST).write_bytes(orjson.dumps(document, option=options))
     assert verify(written.path).problems == ()
     assert f"| math/1 | 86 | {'ab' * 32} | 5 |" in card(open_snapshot(written.path).manifest)
+
+
+@pytest.fixture
+def old(tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec]) -> Path:
+    """A snapshot as they were before manifests stated distributions and plots were drawn."""
+    written = write_snapshot(tmp_path / "old", make_spec(recipe=MIXTURE), {"train": rows})
+    hashed = replace(written.manifest.hashed, distribution=None)
+    unhashed = replace(written.manifest.unhashed, plot_sha256=None)
+    text = card(Manifest(hashed=hashed, unhashed=unhashed)).encode()
+    manifest = Manifest(hashed=hashed, unhashed=replace(unhashed, card_sha256=sha256(text).hex()))
+    (written.path / CARD).write_bytes(text)
+    (written.path / MANIFEST).write_bytes(manifest.to_bytes())
+    (written.path / PLOT).unlink()
+    return written.path
+
+
+def test_a_manifest_without_distribution_and_plot_is_whole(old: Path, tmp_path: Path) -> None:
+    assert not {"distribution", "plot_sha256"} & set(re.findall(r"\w+", (old / MANIFEST).read_text()))
+    assert PLOT not in (old / CARD).read_text()
+    assert verify(old).problems == ()
+    (old / PLOT).write_bytes(b"")
+    assert verify(old).problems == (f"{PLOT} does not belong to the snapshot",)
+
+
+def test_a_distribution_that_is_not_stated_is_counted_from_the_rows(old: Path, tmp_path: Path) -> None:
+    snapshot = open_snapshot(old)
+    spread = snapshot.distribution()
+    assert spread == distribute(snapshot.rows(), dict(sorted(targets(MIXTURE, TrainingStage.STAGE2).items())))
+    assert sum(spread.difficulty.values()) == 40
+    plot_into(tmp_path / "old.png", snapshot)
+    assert (tmp_path / "old.png").read_bytes() == plot(snapshot.manifest, spread)
+
+
+def test_a_false_distribution_is_found(tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec]) -> None:
+    written = write_snapshot(tmp_path, make_spec(recipe=MIXTURE), {"train": rows})
+    hashed = written.manifest.hashed
+    assert hashed.distribution is not None
+    first, *others = hashed.distribution.strata
+    assert (first.stratum, first.target) == ("difficulty=5..10", 20)
+    for strata, problem in [
+        ((replace(first, rows=first.rows + 1), *others), "the rows do not add up to the manifest's distribution"),
+        ((replace(first, target=1), *others), "the manifest's strata are not the mixture of its recipe"),
+        (tuple(others), "the manifest's strata are not the mixture of its recipe"),
+    ]:
+        forged = replace(hashed, distribution=replace(hashed.distribution, strata=strata))
+        (written.path / MANIFEST).write_bytes(replace(written.manifest, hashed=forged).to_bytes())
+        assert problem in verify(written.path).problems
+    broken = replace(hashed, recipe={"stages": [{"select": {"counts": {"colour=red": 1}}}]})
+    (written.path / MANIFEST).write_bytes(replace(written.manifest, hashed=broken).to_bytes())
+    [said] = verify(written.path).problems
+    assert said.startswith("the manifest's mixture cannot be read: ")
 
 
 def test_a_flipped_byte_anywhere_is_found(written: Written) -> None:

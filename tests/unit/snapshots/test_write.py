@@ -194,7 +194,7 @@ rows = [""",
 )
 
 
-@pytest.mark.parametrize("victim", ["train-00001.parquet", "README.md", "manifest.json"])
+@pytest.mark.parametrize("victim", ["train-00001.parquet", "composition.png", "README.md", "manifest.json"])
 def test_a_killed_build_shows_nothing_and_the_next_one_clears_up(
     tmp_path: Path, rows: list[Row], make_spec: MakeSpec, victim: str
 ) -> None:

@@ -1,0 +1,125 @@
+"""The mixture that a snapshot's recipe asks for, and how near its rows come to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kat_data.domain.stratum import apportion, parse_stratum
+from kat_data.errors import SnapshotError
+from kat_data.snapshots.distribution import Distribution, StratumRows
+from kat_data.snapshots.record import TrainingStage
+
+_STAGE: Final = "select"  # the recipe's stage that fills mixtures
+COLUMNS: Final = ("stratum", "target", "target share", "rows", "share", "difference", "state")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One stratum: rows and share of all rows, as the recipe asks and as reached; `difference` in percentage points."""
+
+    stratum: str
+    target_rows: int
+    target_share: float
+    rows: int
+    share: float
+    difference: float
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """A mixture stratum by stratum; `outside` counts the rows that count for none."""
+
+    strata: tuple[Comparison, ...]
+    outside: int
+    outside_share: float
+
+
+def targets(recipe: Mapping[str, Any], stage: TrainingStage) -> dict[str, int]:
+    """Return how many rows each stratum is to have, in the recipe's order; raises `SnapshotError` on a broken mixture.
+
+    Nothing where the recipe has no mixture, and where it asks for pass rates that rows of `stage` do not hold.
+    """
+    try:
+        options = _options(recipe)
+        if options is None:
+            return {}
+        named = options.get("counts") or apportion(options["shares"], options["samples"])
+        strata = {parse_stratum(name): int(target) for name, target in named.items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SnapshotError(f"the mixture of the recipe cannot be read: {error}") from error
+    if stage is not TrainingStage.STAGE3 and any("pass_rate" in stratum.dimensions for stratum in strata):
+        return {}
+    return {str(stratum): target for stratum, target in strata.items()}
+
+
+def has_mixture(recipe: Mapping[str, Any]) -> bool:
+    """Whether the recipe asks for a mixture, also for one that the rows of its snapshot cannot tell."""
+    return _options(recipe) is not None
+
+
+def compare(distribution: Distribution, rows: int) -> Reached:
+    """Compare what the strata hold of a snapshot's `rows` with what they were to hold."""
+    wanted = sum(found.target for found in distribution.strata) or 1
+    outside = rows - sum(found.rows for found in distribution.strata)
+    return Reached(
+        strata=tuple(_comparison(found, wanted, rows) for found in distribution.strata),
+        outside=outside,
+        outside_share=outside / rows,
+    )
+
+
+def lines(reached: Reached) -> list[tuple[Any, ...]]:
+    """Return the comparison as a table for people reads it, by `COLUMNS`; the last line has the rows outside."""
+    return [
+        *(
+            (
+                c.stratum,
+                c.target_rows,
+                f"{c.target_share:.1%}",
+                c.rows,
+                f"{c.share:.1%}",
+                f"{round(c.difference, 1) + 0.0:+.1f} pp",
+                c.state,
+            )
+            for c in reached.strata
+        ),
+        ("outside every stratum", "", "", reached.outside, f"{reached.outside_share:.1%}", "", ""),
+    ]
+
+
+def category_targets(strata: Sequence[StratumRows]) -> dict[str, dict[str, float]]:
+    """Return the target's share by category and mode, with an empty mode where strata leave it open.
+
+    Categories that a stratum shares with others are left out, as their own part of it cannot be told.
+    """
+    wanted = sum(found.target for found in strata)
+    shares: dict[str, dict[str, float]] = {}
+    shared: set[str] = set()
+    for found in strata:
+        if found.target:
+            stratum = parse_stratum(found.stratum)
+            shared.update(stratum.categories if len(stratum.categories) > 1 else ())
+            modes = dict(stratum.allowed).get("mode", ())
+            by_mode = shares.setdefault(stratum.categories[0], {})
+            mode = modes[0] if len(modes) == 1 else ""
+            by_mode[mode] = by_mode.get(mode, 0.0) + found.target / wanted
+    return {category: by_mode for category, by_mode in shares.items() if category not in shared}
+
+
+def _options(recipe: Mapping[str, Any]) -> Any:
+    stages = recipe.get("stages", ())
+    return next((stage[_STAGE] for stage in stages if isinstance(stage, Mapping) and _STAGE in stage), None)
+
+
+def _comparison(found: StratumRows, wanted: int, rows: int) -> Comparison:
+    target, share = found.target / wanted, found.rows / rows
+    return Comparison(
+        stratum=found.stratum,
+        target_rows=found.target,
+        target_share=target,
+        rows=found.rows,
+        share=share,
+        difference=100 * (share - target),
+        state="filled" if found.rows >= found.target else "short",
+    )
