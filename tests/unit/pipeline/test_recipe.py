@@ -10,6 +10,7 @@ import yaml
 
 from kat_data.domain.call import Api
 from kat_data.errors import RecipeError
+from kat_data.hashing import content_hash
 from kat_data.pipeline.recipe import ROLES, Recipe, load_recipe, parse_recipe, recipe_schema, shipped_recipes
 from kat_data.stages.catalogue import STAGES
 
@@ -380,3 +381,13 @@ def test_a_reward_model_can_be_a_rewarder_alone() -> None:
     plain["roles"]["judge"] = [{"model": "rm"}]
     with pytest.raises(RecipeError, match="role `judge`: model `rm` has the api classify: only `rewarder` can have it"):
         parse_recipe(plain, "small.yaml")
+
+
+def test_the_order_of_overlapping_strata_is_another_run() -> None:
+    def identity(*strata: str) -> object:
+        plain = load_recipe("math").resolved()
+        plain["stages"].insert(3, {"select": {"counts": dict.fromkeys(strata, 5)}})
+        return content_hash(parse_recipe(plain, "math").identity())
+
+    assert identity("mode=on", "difficulty=5..9") != identity("difficulty=5..9", "mode=on")
+    assert identity("mode=on", "difficulty=5..9") == identity("mode=think_on", "difficulty=5..9")
