@@ -1,4 +1,8 @@
-"""What stages may know of the whole registry, read once at the start of a run."""
+"""What stages may know of the whole registry, read once at the start of a run.
+
+What is held grows with the queries that a stage will drop, not with the run: about 0.3 kB for a crowded one, 0.45 kB
+for a near-duplicate, 0.6 kB for one that holds a benchmark's item. Rows are streamed, recurring texts are held once.
+"""
 
 from collections.abc import Mapping, Sequence
 

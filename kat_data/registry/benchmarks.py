@@ -1,5 +1,6 @@
 """Benchmarks: their items, the queries that come from them, and what people allowed all the same."""
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, text
 from kat_data.domain.contamination import Contamination, ItemKind, MatchKind
 from kat_data.errors import InputError, NotFoundError
 from kat_data.hashing import content_hash
-from kat_data.registry.session import Registry
+from kat_data.registry.session import STREAMED, Registry
 
 _AT_ONCE = 5000
 _LOCK = 0x6B61745F646563  # "kat_dec": one check at a time, so that no query and no item is missed between two
@@ -137,10 +138,8 @@ def items(connection: Connection) -> Iterator[Item]:
         SELECT benchmark_items.id, name, kind, text FROM benchmark_items JOIN benchmarks ON benchmarks.id = benchmark_id
         ORDER BY benchmark_items.id
     """
-    rows = connection.execute(text(sql), execution_options={"stream_results": True, "yield_per": _AT_ONCE})
-    for part in rows.partitions(_AT_ONCE):
-        for row in part:
-            yield Item(id=row.id, benchmark=row.name, kind=ItemKind(row.kind), text=row.text)
+    for row in connection.execute(text(sql), execution_options=STREAMED):
+        yield Item(id=row.id, benchmark=row.name, kind=ItemKind(row.kind), text=row.text)
 
 
 def edition(connection: Connection) -> tuple[int, int]:
@@ -226,7 +225,7 @@ def hits_of_run(connection: Connection, run: int) -> dict[bytes, tuple[Contamina
     within = "queries.id IN (SELECT query_id FROM work_items WHERE run_id = :run)"
     sql = f"{_HITS} AND {within} ORDER BY queries.id, share DESC"
     found: dict[bytes, tuple[Contamination, ...]] = {}
-    for row in connection.execute(text(sql), {"run": run}):
+    for row in connection.execute(text(sql), {"run": run}, execution_options=STREAMED):
         found[bytes(row.hash)] = (*found.get(bytes(row.hash), ()), _hit(row))
     return found
 
@@ -240,7 +239,7 @@ def hits_of_query(connection: Connection, query: int) -> tuple[Contamination, ..
 def _hit(row: Any) -> Contamination:
     return Contamination(
         benchmark=row.benchmark,
-        item=row.item,
+        item=sys.intern(row.item),  # many queries hold one item
         line=row.line,
         kind=MatchKind(row.kind),
         query_span=tuple(row.query_span),

@@ -1,5 +1,6 @@
 """What the clusters of near-duplicates say: of a run's queries, and to people."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from kat_data.domain.category import Category
 from kat_data.domain.duplicate import NearDuplicate
+from kat_data.registry.session import STREAMED
 
 _OF_RUN = "SELECT query_id FROM work_items WHERE run_id = :run"
 
@@ -35,9 +37,9 @@ def of_run(connection: Connection, run: int) -> dict[bytes, NearDuplicate]:
     """
     return {
         bytes(row.hash): NearDuplicate(
-            representative=row.representative.hex(), nearest=row.nearest.hex(), similarity=row.similarity
+            representative=sys.intern(row.representative.hex()), nearest=row.nearest.hex(), similarity=row.similarity
         )
-        for row in connection.execute(text(sql), {"run": run})
+        for row in connection.execute(text(sql), {"run": run}, execution_options=STREAMED)
     }
 
 
@@ -51,7 +53,7 @@ def pairs_of_run(connection: Connection, run: int, *, inside: bool) -> Iterator[
         WHERE cluster_id IN (SELECT cluster_id FROM cluster_members WHERE query_id IN ({_OF_RUN})) {within}
         ORDER BY first, second
     """
-    for row in connection.execute(text(sql), {"run": run}):
+    for row in connection.execute(text(sql), {"run": run}, execution_options=STREAMED):
         yield PairRow(
             first=row.first,
             second=row.second,

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from kat_data.domain.crowding import Crowding
-from kat_data.registry.session import Registry
+from kat_data.registry.session import STREAMED, Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +111,10 @@ def vectors_of_run(
     rows = connection.execute(
         text(f"SELECT queries.id, hash, vector {_OF_RUN} AND vector IS NOT NULL ORDER BY hash"),
         {"run": run, "embedder": embedder, "categories": list(categories)},
-        execution_options={"stream_results": True, "yield_per": 2000},
+        execution_options=STREAMED,
     )
-    for part in rows.partitions(2000):
-        for row in part:
-            yield row.id, bytes(row.hash), bytes(row.vector)
+    for row in rows:
+        yield row.id, bytes(row.hash), bytes(row.vector)
 
 
 def has_clusters(connection: Connection, run: int) -> bool:
@@ -154,25 +153,36 @@ def crowding_of_run(
     connection: Connection, run: int, *, per_cluster: int, pick: str, seed: int
 ) -> dict[bytes, Crowding]:
     """Return, by query hash, the queries of a run beyond the first `per_cluster` of their cluster."""
+    values = {"run": run, "per_cluster": per_cluster}
+    asked = {
+        row.id: _asked(row.messages) for row in connection.execute(text(_CROWDED), values, execution_options=STREAMED)
+    }
     rows = connection.execute(
         text(f"""
-            WITH ranked AS (
+            SELECT * FROM (
                 SELECT queries.hash, representative_id, similarity,
                     count(*) OVER (PARTITION BY representative_id) AS size,
                     row_number() OVER (PARTITION BY representative_id ORDER BY {_ORDER[pick]}) AS rank
                 FROM semantic_clusters JOIN queries ON queries.id = semantic_clusters.query_id WHERE run_id = :run
-            )
-            SELECT ranked.hash, similarity, size, rank, messages
-            FROM ranked JOIN queries ON queries.id = representative_id WHERE rank > :per_cluster
+            ) AS ranked WHERE rank > :per_cluster
         """),
-        {"run": run, "per_cluster": per_cluster} | ({"seed": seed} if pick == "random" else {}),
+        values | ({"seed": seed} if pick == "random" else {}),
+        execution_options=STREAMED,
     )
     return {
         bytes(row.hash): Crowding(
-            representative=_asked(row.messages), size=row.size, rank=row.rank, similarity=row.similarity
+            representative=asked[row.representative_id], size=row.size, rank=row.rank, similarity=row.similarity
         )
         for row in rows
     }
+
+
+_CROWDED = """
+    SELECT id, messages FROM queries WHERE id IN (
+        SELECT representative_id FROM semantic_clusters WHERE run_id = :run
+        GROUP BY representative_id HAVING count(*) > :per_cluster
+    )
+"""
 
 
 def largest_clusters(connection: Connection, run: int, limit: int, members: int) -> list[dict[str, Any]]:

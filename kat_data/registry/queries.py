@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from kat_data.errors import NotFoundError, UserError
+from kat_data.registry.session import STREAMED
 
 Row = dict[str, Any]
 
@@ -125,7 +126,7 @@ def list_samples(connection: Connection, run: int | None, limit: int) -> list[Ro
 
 def snapshot_inputs(connection: Connection, run: int) -> Iterator[Row]:
     """Yield what a snapshot needs of every accepted sample of a run, in no promised order."""
-    rows = connection.execution_options(stream_results=True, yield_per=1000).execute(
+    rows = connection.execute(
         text("""
             SELECT samples.id, samples.hash, samples.sample, samples.lineage, samples.mode, queries.hash AS query_hash,
                 queries.category, coalesce(soft_labels.reference, queries.reference) AS reference,
@@ -140,10 +141,10 @@ def snapshot_inputs(connection: Connection, run: int) -> Iterator[Row]:
             WHERE run_id = :run
         """),
         {"run": run},
+        execution_options=STREAMED,
     )
-    for part in rows.partitions(1000):
-        for row in part:
-            yield dict(row._mapping)
+    for row in rows:
+        yield dict(row._mapping)
 
 
 def accepted_kinds(connection: Connection, run: int) -> set[str]:

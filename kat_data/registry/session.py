@@ -15,6 +15,9 @@ from kat_data.settings import Settings
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+STREAMED = {"stream_results": True, "yield_per": 2000}
+"""The `execution_options` of a statement whose rows come as they are taken; otherwise all are held at once."""
+
 
 def connect(settings: Settings) -> "Registry":
     """Open the registry that `settings` name; raises `RegistryError` where it cannot be reached or needs an upgrade.
