@@ -352,16 +352,16 @@ def test_the_registrys_representative_stays_where_it_is_alike(registry, add_quer
         assert {h: who.representative for h, who in found.items()} == {h: k.hex() for h, k in kept.items() if h != k}
 
 
-async def test_a_run_drops_all_but_one_of_a_kind(
-    registry: Registry, lean, run, look, add_queries, easy_queries
-) -> None:
+@pytest.mark.usefixtures("small_batches")
+async def test_a_run_drops_all_but_one_of_a_kind(lean, run, look, add_queries, easy_queries, tmp_path: Path) -> None:
     twins = [query for query in easy_queries[:2] for _ in range(1)]
     copies = [general(query.user_turns[0].replace("Tell me of", "Tell me: of")) for query in twins]
     add_queries(*easy_queries, *copies)
     plain = lean(stages=["normalise", "deduplicate", *lean()["stages"][1:]])
-    finished = await run(plain)
+    finished = await run(plain, home=tmp_path)
     assert look.reasons(finished.id) == {"near_duplicate"}
     assert look.ends(finished.id) == {"accepted": 12, "dropped": 2}
+    assert list((tmp_path / "bands").iterdir())  # a bulk is looked up in a file
 
 
 def test_a_pass_that_was_killed_before_its_end_settles(registry: Registry, add_queries) -> None:
