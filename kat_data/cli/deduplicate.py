@@ -9,6 +9,7 @@ import click
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry
 from kat_data.registry import duplicates
+from kat_data.registry.asked import user_texts
 from kat_data.registry.session import Registry
 from kat_data.settings import Settings
 
@@ -71,7 +72,7 @@ def _what(row: dict[str, Any]) -> list[str]:
 
 
 def _prompt(row: dict[str, Any]) -> str:
-    said = " ".join(" ".join(m["content"] for m in row["messages"] if m["role"] == "user").split())
+    said = " ".join(" ".join(user_texts(row["messages"])).split())
     return said if len(said) <= _PROMPT else said[: _PROMPT - 1] + "…"
 
 

@@ -37,8 +37,16 @@ async def _work_on(registry: Registry, run: RunRow, ended: int, client: MakeClie
         asyncio.get_running_loop().add_signal_handler(name, _ask_to_stop, stop, run.id)
     seen: list[Progress] = []
     async with _bar(run, ended, seen):
-        sandbox = opener(Settings.load())
-        return await execute_run(registry, run, stop=stop, client=client, open_sandbox=sandbox, observe=seen.append)
+        settings = Settings.load()
+        return await execute_run(
+            registry,
+            run,
+            stop=stop,
+            client=client,
+            open_sandbox=opener(settings),
+            home=settings.home,
+            observe=seen.append,
+        )
 
 
 def _ask_to_stop(stop: asyncio.Event, run: int) -> None:

@@ -13,6 +13,7 @@ from kat_data.cli.run import finish_run
 from kat_data.domain.states import ItemState, RunState
 from kat_data.pipeline.calibration import calibrate
 from kat_data.registry import runs as stored
+from kat_data.registry.asked import user_texts
 from kat_data.registry.mode_evidence import mode_evidence
 
 
@@ -95,7 +96,7 @@ def items(run: int, state: str | None, reason: str | None, limit: int, as_json: 
 
 
 def _question(row: dict[str, Any]) -> str:
-    asked = [message["content"] for message in row["messages"] if message["role"] == "user"]
+    asked = user_texts(row["messages"])
     return " ".join(asked[0].split())[:60] if asked else ""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 import psycopg
 
@@ -51,11 +52,13 @@ async def execute_run(
     client: MakeClient = make_client,
     clock: Clock | None = None,
     open_sandbox: Callable[[], Sandbox | None] = lambda: None,
+    home: Path | None = None,
     observe: Callable[[Progress], None] = lambda _: None,
 ) -> runs.RunRow:
     """Work on a run until every item has ended; returns the finished run.
 
     `open_sandbox` opens the place where programs run, with the first of them; without one they are not verified.
+    Under `home` bulks of queries are looked up in files; without one in Postgres alone.
 
     Raises `RunStopped` (endpoint, budget, `stop` set, cancelled) after what was in flight is stored; the run can be
     resumed. Raises `RunBusy` where another process works on it, `RegistryError` where the database is lost.
@@ -70,7 +73,7 @@ async def execute_run(
             runs.set_state(connection, run.id, RunState.OPEN)
         try:
             verifiers = Verifiers(open_sandbox=open_sandbox)
-            await _work(registry, run.id, recipe, stop or asyncio.Event(), client, clock, verifiers, observe)
+            await _work(registry, run.id, recipe, stop or asyncio.Event(), client, clock, verifiers, home, observe)
         except RunInterrupted:
             pass  # asked for, here or by `kat runs cancel`: the run's state tells which
         except KatError as error:
@@ -94,6 +97,7 @@ async def _work(
     client: MakeClient,
     clock: Clock,
     verifiers: Verifiers,
+    home: Path | None,
     observe: Callable[[Progress], None],
 ) -> None:
     async with AsyncExitStack() as parts:
@@ -121,7 +125,7 @@ async def _work(
                 compare=ModelJudge().compare,
                 group=verifiers.group,
                 execute=verifiers.execute,
-                index=look(registry, run, recipe.stages, seed=recipe.seed),
+                index=look(registry, run, recipe.stages, seed=recipe.seed, home=home),
                 seed=recipe.seed,
             ),
             attempts=recipe.attempts,

@@ -13,7 +13,8 @@ from kat_data.errors import UserError
 from kat_data.llm.embedder import Embedder
 from kat_data.pipeline.look import contamination_of_run, near_duplicates_of_run
 from kat_data.registry import embeddings
-from kat_data.registry.embeddings import Embedding, Membership, Unembedded
+from kat_data.registry.asked import Asked
+from kat_data.registry.embeddings import Embedding, Membership
 from kat_data.registry.session import Registry
 from kat_data.stages.cluster import ClusterQueries
 from kat_data.stages.decontaminate import Decontaminate
@@ -72,7 +73,7 @@ async def _embed(
 
 
 async def _embed_batch(
-    registry: Registry, ident: int, batch: Sequence[Unembedded], embedder: Embedder, seats: asyncio.Semaphore
+    registry: Registry, ident: int, batch: Sequence[Asked], embedder: Embedder, seats: asyncio.Semaphore
 ) -> None:
     async with seats:
         found = await embedder.embed([_text(query) for query in batch])
@@ -83,7 +84,7 @@ async def _embed_batch(
         embeddings.store(connection, ident, rows)
 
 
-def _text(query: Unembedded) -> str:
+def _text(query: Asked) -> str:
     return "\n\n".join(query.texts)[:MAX_CHARS] or " "
 
 

@@ -8,6 +8,7 @@ from kat_data.decontam.index import Decontaminator
 from kat_data.decontam.item import BenchmarkItem
 from kat_data.errors import UserError
 from kat_data.registry import benchmarks
+from kat_data.registry.asked import Asked
 from kat_data.registry.horizon import horizon
 from kat_data.registry.session import Registry
 
@@ -67,7 +68,7 @@ class _Check:
                 for item in benchmarks.items(connection)
             )
 
-    def _found(self, queries: Sequence[benchmarks.Unchecked]) -> list[benchmarks.Found]:
+    def _found(self, queries: Sequence[Asked]) -> list[benchmarks.Found]:
         return [
             benchmarks.Found(
                 query=query.id,

@@ -15,7 +15,7 @@ from kat_data.dedup.near import THRESHOLD, NearDuplicates
 from kat_data.dedup.task import RULE, Task, compared_text, same_task, task_of
 from kat_data.domain.query import Query
 from kat_data.pipeline.band_stores import MirroredBands, RegistryBands, folder_of, lacking
-from kat_data.registry import clusters
+from kat_data.registry import bands, clusters
 from kat_data.registry.horizon import horizon
 from kat_data.registry.session import Registry
 
@@ -54,6 +54,7 @@ def compare_queries(registry: Registry, *, home: Path | None = None, on_progress
             on_progress(done, total)
         with connection.transaction():
             clusters.lock(connection)
+            bands.ensure_index(connection)
             clusters.settle(connection)
             if done > marks.checked // 10:
                 clusters.analyse(connection)
@@ -89,7 +90,10 @@ class _Comparison:
 
     def _store(self, marks: clusters.Marks) -> RegistryBands:
         if self._home is None:
+            bands.ensure_index(self._connection)
             return RegistryBands(self._connection)
+        if not marks.checked:
+            bands.drop_index(self._connection)  # the file answers, and the pass cannot be settled without the index
         folder = folder_of(self._home, marks.key)
         if self._mirrored is None or self._mirrored.folder != folder:
             self._mirrored = MirroredBands(self._connection, folder)

@@ -1,11 +1,11 @@
 """What stages may know of the whole registry, read once at the start of a run.
 
 What is held grows with the queries that a stage will drop, not with the run: about 0.3 kB for a crowded one, 0.45 kB
-for a near-duplicate, and 0.6 kB for one that holds a benchmark's item. Rows are streamed and texts that recur are held
-once.
+for a near-duplicate, 0.6 kB for one that holds a benchmark's item. Rows are streamed, recurring texts are held once.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from kat_data.domain.contamination import Contamination
 from kat_data.domain.crowding import Crowding
@@ -47,11 +47,13 @@ class RegistryLook:
         return self._crowding.get(query.hash)
 
 
-def look(registry: Registry, run: int, stages: Sequence[Stage], *, seed: int = 0) -> RegistryLook:
+def look(
+    registry: Registry, run: int, stages: Sequence[Stage], *, seed: int = 0, home: Path | None = None
+) -> RegistryLook:
     """Bring the registry up to date with what the stages ask of it, and read what they need for one run.
 
     Semantic clusters need calls, and so are there already (`clustering.cluster_run`). Raises `UserError` where a stage
-    asks for benchmarks and there are none.
+    asks for benchmarks and there are none. `home` is where bulks of near-duplicates are looked up (`compare_queries`).
     """
     contamination: Mapping[bytes, tuple[Contamination, ...]] = {}
     near_duplicates: Mapping[bytes, NearDuplicate] = {}
@@ -61,7 +63,7 @@ def look(registry: Registry, run: int, stages: Sequence[Stage], *, seed: int = 0
             case Decontaminate():
                 contamination = contamination_of_run(registry, run)
             case Deduplicate():
-                near_duplicates = near_duplicates_of_run(registry, run, stage)
+                near_duplicates = near_duplicates_of_run(registry, run, stage, home)
             case ClusterQueries():
                 with registry.engine.connect() as connection:
                     crowding = crowding_of_run(
@@ -79,10 +81,12 @@ def contamination_of_run(registry: Registry, run: int) -> Mapping[bytes, tuple[C
         return benchmarks.hits_of_run(connection, run)
 
 
-def near_duplicates_of_run(registry: Registry, run: int, stage: Deduplicate) -> Mapping[bytes, NearDuplicate]:
+def near_duplicates_of_run(
+    registry: Registry, run: int, stage: Deduplicate, home: Path | None = None
+) -> Mapping[bytes, NearDuplicate]:
     """Compare what was not compared yet, and return the run's queries that others stay for, by hash."""
     from kat_data.pipeline.deduplication import compare_queries  # numpy loads with it
     from kat_data.pipeline.duplicates import duplicates_of_run
 
-    compare_queries(registry)
+    compare_queries(registry, home=home)
     return duplicates_of_run(registry, run, stage)

@@ -21,7 +21,7 @@ from kat_data.llm.ledger import Ledger
 from kat_data.llm.openai_http import OpenAIClient, check_key
 from kat_data.llm.replay import Recording, ReplayClient
 from kat_data.pipeline.recipe import Recipe
-from kat_data.pipeline.recipe_parts import EndpointSpec, MemberSpec
+from kat_data.pipeline.recipe_parts import EndpointSpec, MemberSpec, ModelSpec
 from kat_data.recipes import DEMO_LEDGER
 
 MakeClient = Callable[[str, EndpointSpec], Client]
@@ -97,7 +97,7 @@ def build_embedder(recipe: Recipe, gateway: Gateway) -> Embedder:
         endpoint=model.endpoint,
         name=model.model,
         revision=model.revision,
-        price=Price(prompt=model.price.prompt, completion=model.price.completion),
+        price=_price(model),
     )
 
 
@@ -108,7 +108,7 @@ def _member(recipe: Recipe, member: MemberSpec, gateway: Gateway) -> BoundModel:
         endpoint=model.endpoint,
         name=model.model,
         revision=model.revision,
-        price=Price(prompt=model.price.prompt, completion=model.price.completion),
+        price=_price(model),
         sampling=Sampling(
             temperature=member.temperature,
             top_p=member.top_p,
@@ -121,3 +121,7 @@ def _member(recipe: Recipe, member: MemberSpec, gateway: Gateway) -> BoundModel:
         api=model.api,
         heads=model.heads,
     )
+
+
+def _price(model: ModelSpec) -> Price:
+    return Price(prompt=model.price.prompt, completion=model.price.completion)

@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+_INDEX = "ix_bands_key_query_id"
 _START = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 
@@ -40,6 +41,21 @@ def candidates(connection: "psycopg.Connection[Any]", probes: bytes, cap: int) -
             _write(copy, probes)
         [found] = cursor.execute(_FOUND, {"cap": cap}).fetchone() or [None]
     return bytes(found or b"")
+
+
+def drop_index(connection: "psycopg.Connection[Any]") -> None:
+    """Have the first bands of many queries stored without the index, which costs more than half of it.
+
+    Whoever looks bands up, and whoever ends a pass, calls `ensure_index` under the same lock.
+    """
+    connection.execute(f"DROP INDEX IF EXISTS {_INDEX}")
+
+
+def ensure_index(connection: "psycopg.Connection[Any]") -> None:
+    """Build the index where a pass dropped it, also one that was killed."""
+    [there] = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [_INDEX]).fetchone() or [False]
+    if not there:
+        connection.execute(f"CREATE INDEX {_INDEX} ON bands (key, query_id)")
 
 
 def put(connection: "psycopg.Connection[Any]", entries: bytes) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from kat_data.domain.contamination import Contamination, ItemKind, MatchKind
 from kat_data.errors import InputError, NotFoundError
 from kat_data.hashing import content_hash
+from kat_data.registry.asked import Asked, user_texts
 from kat_data.registry.session import STREAMED, Registry
 
 _AT_ONCE = 5000
@@ -25,14 +26,6 @@ class Item:
     benchmark: str
     kind: ItemKind
     text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unchecked:
-    """A query that was not checked against every benchmark yet."""
-
-    id: int
-    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,14 +165,12 @@ _UNCHECKED = """
 """
 
 
-def next_unchecked(connection: Connection, through: int, limit: int) -> list[Unchecked]:
+def next_unchecked(connection: Connection, through: int, limit: int) -> list[Asked]:
     """Return the next queries with an id up to `through` that have to be checked, by id."""
     rows = connection.execute(
         text(f"SELECT id, messages {_UNCHECKED} ORDER BY id LIMIT :limit"), {"through": through, "limit": limit}
     )
-    return [
-        Unchecked(id=row.id, texts=tuple(m["content"] for m in row.messages if m["role"] == "user")) for row in rows
-    ]
+    return [Asked(id=row.id, texts=user_texts(row.messages)) for row in rows]
 
 
 def note(connection: Connection, found: Sequence[Found], through: int) -> None:

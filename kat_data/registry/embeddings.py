@@ -10,15 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from kat_data.domain.crowding import Crowding
+from kat_data.registry.asked import Asked, user_texts
 from kat_data.registry.session import STREAMED, Registry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unembedded:
-    """A query without an embedding, with the texts of its user turns."""
-
-    id: int
-    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +58,7 @@ def count_unembedded(connection: Connection, run: int, embedder: int, categories
 
 def next_unembedded(
     connection: Connection, run: int, embedder: int, categories: Sequence[str], *, after: int, limit: int
-) -> list[Unembedded]:
+) -> list[Asked]:
     """Return the run's first queries behind id `after` that lack an embedding, by id."""
     sql = f"""
         SELECT queries.id, messages {_OF_RUN} AND embeddings.query_id IS NULL
@@ -73,10 +66,7 @@ def next_unembedded(
         ORDER BY work_items.query_id LIMIT :limit
     """
     values = {"run": run, "embedder": embedder, "categories": list(categories), "after": after, "limit": limit}
-    return [
-        Unembedded(id=row.id, texts=tuple(m["content"] for m in row.messages if m["role"] == "user"))
-        for row in connection.execute(text(sql), values)
-    ]
+    return [Asked(id=row.id, texts=user_texts(row.messages)) for row in connection.execute(text(sql), values)]
 
 
 def store(connection: Connection, embedder: int, found: Sequence[Embedding]) -> None:
@@ -155,7 +145,8 @@ def crowding_of_run(
     """Return, by query hash, the queries of a run beyond the first `per_cluster` of their cluster."""
     values = {"run": run, "per_cluster": per_cluster}
     asked = {
-        row.id: _asked(row.messages) for row in connection.execute(text(_CROWDED), values, execution_options=STREAMED)
+        row.id: _first_text(row.messages)
+        for row in connection.execute(text(_CROWDED), values, execution_options=STREAMED)
     }
     rows = connection.execute(
         text(f"""
@@ -210,7 +201,7 @@ def largest_clusters(connection: Connection, run: int, limit: int, members: int)
     for row in rows:
         mine = found.setdefault(row.representative_id, {"size": row.size, "least": row.least, "members": []})
         names = ("query", "source", "category", "similarity")
-        mine["members"].append({name: getattr(row, name) for name in names} | {"prompt": _asked(row.messages)})
+        mine["members"].append({name: getattr(row, name) for name in names} | {"prompt": _first_text(row.messages)})
     return list(found.values())
 
 
@@ -227,5 +218,5 @@ def cluster_totals(connection: Connection, run: int) -> dict[str, int]:
     return dict(row._mapping)
 
 
-def _asked(messages: Sequence[dict[str, Any]]) -> str:
-    return next((message["content"] for message in messages if message["role"] == "user"), "")
+def _first_text(messages: Sequence[dict[str, Any]]) -> str:
+    return next(iter(user_texts(messages)), "")

@@ -193,9 +193,50 @@ def start(registry: Registry, home: Path | None = None, kill_at: int = 0) -> "su
     return child
 
 
-def test_two_processes_at_once_keep_one_of_each_pair(registry: Registry, add_queries) -> None:
+def index(registry: Registry) -> str | None:
+    with registry.connection() as connection:
+        row = connection.execute("SELECT indexdef FROM pg_indexes WHERE tablename = 'bands'").fetchone()
+    return row and row[0]
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_a_first_bulk_is_stored_without_the_index_and_every_later_one_with_it(
+    registry: Registry, add_queries, tmp_path: Path
+) -> None:
+    migrated = index(registry)
+    seen: list[str | None] = []
+    add_queries(*CORPUS[:100])
+    compare_queries(registry, home=tmp_path, on_progress=lambda *_: seen.append(index(registry)))
+    assert set(seen) == {None}
+    assert index(registry) == migrated is not None
+    seen.clear()
+    add_queries(*CORPUS[100:])
+    compare_queries(registry, home=tmp_path, on_progress=lambda *_: seen.append(index(registry)))
+    assert set(seen) == {migrated}
+    assert stored_pairs(registry) == true_pairs(CORPUS)
+
+
+def test_what_a_killed_bulk_left_without_index_is_looked_up_with_one(
+    registry: Registry, add_queries, tmp_path: Path
+) -> None:
+    migrated = index(registry)
     add_queries(*CORPUS)
-    children = [start(registry) for _ in range(2)]
+    child = start(registry, tmp_path, 5)
+    child.communicate("go\n", timeout=60)
+    assert (child.returncode, index(registry)) == (-9, None)
+    seen: list[str | None] = []
+    compare_queries(registry, on_progress=lambda *_: seen.append(index(registry)))
+    assert seen == [migrated]
+    assert stored_pairs(registry) == true_pairs(CORPUS)
+
+
+@pytest.mark.parametrize("one_with_file", [False, True])
+def test_two_processes_at_once_keep_one_of_each_pair(
+    registry: Registry, add_queries, tmp_path: Path, one_with_file: bool
+) -> None:
+    migrated = index(registry)
+    add_queries(*CORPUS)
+    children = [start(registry, tmp_path if one_with_file else None), start(registry)]
     for child in children:
         assert child.stdin is not None
         child.stdin.write("go\n")
@@ -206,6 +247,7 @@ def test_two_processes_at_once_keep_one_of_each_pair(registry: Registry, add_que
     assert not [pair for pair in true_pairs(CORPUS) if all(kept.get(hash_, hash_) == hash_ for hash_ in pair)]
     assert kept == true_kept(CORPUS)
     assert put_twice(registry) == {25: 250}
+    assert index(registry) == migrated
 
 
 @pytest.mark.parametrize("with_file", [False, True])
@@ -310,16 +352,16 @@ def test_the_registrys_representative_stays_where_it_is_alike(registry, add_quer
         assert {h: who.representative for h, who in found.items()} == {h: k.hex() for h, k in kept.items() if h != k}
 
 
-async def test_a_run_drops_all_but_one_of_a_kind(
-    registry: Registry, lean, run, look, add_queries, easy_queries
-) -> None:
+@pytest.mark.usefixtures("small_batches")
+async def test_a_run_drops_all_but_one_of_a_kind(lean, run, look, add_queries, easy_queries, tmp_path: Path) -> None:
     twins = [query for query in easy_queries[:2] for _ in range(1)]
     copies = [general(query.user_turns[0].replace("Tell me of", "Tell me: of")) for query in twins]
     add_queries(*easy_queries, *copies)
     plain = lean(stages=["normalise", "deduplicate", *lean()["stages"][1:]])
-    finished = await run(plain)
+    finished = await run(plain, home=tmp_path)
     assert look.reasons(finished.id) == {"near_duplicate"}
     assert look.ends(finished.id) == {"accepted": 12, "dropped": 2}
+    assert list((tmp_path / "bands").iterdir())  # a bulk is looked up in a file
 
 
 def test_a_pass_that_was_killed_before_its_end_settles(registry: Registry, add_queries) -> None:
