@@ -62,7 +62,7 @@ class VerifierSpec:
     classifier {"model": path or value, or "examples": [[text, label]], "label": str, "minimum": probability},
     format {"json": bool or "bare" or "fenced", "required_keys": [str], "min_words": int, "max_words": int,
     "must_include": [str], "must_not_include": [str], "language": "en", and the other checks of
-    `verifiers.format_check.CHECKS`}.
+    `verifiers.format.check.CHECKS`}.
     """
 
     kind: VerifierKind

@@ -24,6 +24,7 @@ from kat_data.pipeline.look import look
 from kat_data.pipeline.mixture import next_round
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe, parse_recipe
+from kat_data.pipeline.run import check_context
 from kat_data.pipeline.wiring import MakeClient, build_embedder, build_gateway, build_models, is_recorded, make_client
 from kat_data.registry import runs
 from kat_data.registry.ledger import PostgresLedger
@@ -70,6 +71,7 @@ async def execute_run(
         if held != (True,):
             raise RunBusy(f"another process works on run {run.id}: wait for it, or stop it first")
         with registry.engine.begin() as connection:
+            check_context(connection, run, recipe)
             runs.set_state(connection, run.id, RunState.OPEN)
         try:
             verifiers = Verifiers(open_sandbox=open_sandbox)
@@ -112,6 +114,7 @@ async def _work(
         parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
         observe(Progress(calls=gateway.counters))
         await _cluster(registry, run, recipe, gateway)
+        index = await asyncio.to_thread(look, registry, run, recipe.stages, seed=recipe.seed, home=home)
         plan = Plan(recipe.stages)
         job = RunJob(
             run=run,
@@ -125,7 +128,7 @@ async def _work(
                 compare=ModelJudge().compare,
                 group=verifiers.group,
                 execute=verifiers.execute,
-                index=look(registry, run, recipe.stages, seed=recipe.seed, home=home),
+                index=index,
                 seed=recipe.seed,
             ),
             attempts=recipe.attempts,

@@ -42,13 +42,22 @@ async def cluster_run(
             return
         ident = embeddings.embedder_id(connection, embedder.name, embedder.revision)
     await _embed(registry, run, ident, categories, embedder, at_once)
-    leaving: set[bytes] = set()
-    for other in stages:
-        if isinstance(other, Decontaminate):
-            leaving |= contamination_of_run(registry, run).keys()
-        elif isinstance(other, Deduplicate):
-            leaving |= near_duplicates_of_run(registry, run, other).keys()
+    leaving = await asyncio.to_thread(_leaving, registry, run, stages, categories)
     await asyncio.to_thread(_cluster, registry, run, ident, categories, stage.threshold, leaving)
+
+
+def _leaving(registry: Registry, run: int, stages: Sequence[Stage], categories: Sequence[str]) -> set[bytes]:
+    """Return the hashes of the queries that other stages drop, and that can take nobody's place."""
+    leaving: set[bytes] = set()
+    for stage in stages:
+        if not all(stage.serves(Category(category)) for category in categories):
+            continue  # who is left out of these categories shows only later
+        if isinstance(stage, Decontaminate):
+            hits = contamination_of_run(registry, run)
+            leaving |= {key for key, found in hits.items() if any(stage.counts(hit) for hit in found)}
+        elif isinstance(stage, Deduplicate):
+            leaving |= near_duplicates_of_run(registry, run, stage).keys()
+    return leaving
 
 
 async def _embed(

@@ -168,7 +168,7 @@ class RunJob:
 
     async def _accept(self, claim: Claim, attempt: Attempt, facts: dict[str, list[Row]], draft: Draft) -> None:
         rows = sample_rows((claim.run, claim.query), draft)
-        stratum = self._plan.stratum(draft)  # as it came out: a conversation's last turn may have another mode
+        stratum = self._plan.stratum(draft)  # as it came out: the last turn may have another mode than the first
         move = Move(stage=attempt.stage, turn=claim.turn, state=ItemState.ACCEPTED, stratum=stratum)
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts, samples=rows))
         self.counts["accepted"] += 1

@@ -8,6 +8,9 @@ from kat_data.domain.history import has_results
 from kat_data.stages.select import Select
 from kat_data.stages.stage import Stage
 
+OUTSIDE = ""
+"""The stratum of a sample that lies in none of the mixture's."""
+
 
 class Plan:
     """A recipe's stages in order; those that are `per_turn` run again for every assistant turn."""
@@ -37,9 +40,11 @@ class Plan:
         return self.stages[self._index[name] + 1].name
 
     def stratum(self, draft: Draft) -> str | None:
-        """Return the stratum for which the draft counts, none where there is no mixture or it is outside."""
-        found = self.select.stratum(draft.labels) if self.select else None
-        return str(found) if found else None
+        """Return the stratum for which the draft counts: empty where it is outside, none where there is no mixture."""
+        if self.select is None:
+            return None
+        found = self.select.stratum(draft.labels)
+        return str(found) if found else OUTSIDE
 
     def prepare(self, draft: Draft, seed: int) -> Draft:
         """Return the draft with what the stages add to its query."""

@@ -93,7 +93,7 @@ def _spec(
         name=name,
         stage=TrainingStage(recipe.snapshot.stage),
         seed=recipe.seed,
-        recipe=recipe.identity(),
+        recipe=recipe.identity() | row.context,
         models={
             role: [recipe.models[member.model].model for member in members] for role, members in recipe.roles.items()
         },

@@ -47,7 +47,7 @@ _LAST_STAGE = {
 KNOWN_AFTER: Mapping[str, tuple[str, ...]] = {
     "difficulty": ("tag",),
     "domain": ("tag",),
-    "mode": ("vote_mode", "route_mode"),
+    "mode": ("vote_mode", "route_mode", "measure_mode"),
     "pass_rate": ("pass_rate",),
 }
 """The stages that tell a label by which mixtures are made."""

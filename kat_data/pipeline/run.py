@@ -4,17 +4,43 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from kat_data.dedup.task import RULE
+from kat_data.errors import UserError
+from kat_data.pipeline import decontamination
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe
+from kat_data.pipeline.recipe_checks import nearest
 from kat_data.registry import benchmarks, runs
 from kat_data.registry.session import Registry
 from kat_data.stages.decontaminate import Decontaminate
+from kat_data.stages.deduplicate import Deduplicate
 
 
-def _context(connection: Connection, recipe: Recipe) -> dict[str, Any]:
-    """Return what decides the samples beside recipe and queries: the benchmarks whose items are left out."""
-    named = [stage.benchmarks for stage in recipe.stages if isinstance(stage, Decontaminate)]
-    return {"benchmarks": benchmarks.digests(connection, named[0])} if named else {}
+def context(connection: Connection, recipe: Recipe) -> dict[str, Any]:
+    """Return what decides the samples beside recipe and queries: the benchmarks whose items are left out.
+
+    Raises `UserError` where the recipe names a benchmark that is not there.
+    """
+    found: dict[str, Any] = {}
+    for stage in recipe.stages:
+        if isinstance(stage, Decontaminate):
+            digests = benchmarks.digests(connection, stage.benchmarks)
+            if missing := [name for name in stage.benchmarks if name not in digests]:
+                known = benchmarks.digests(connection, ())
+                raise UserError(f"there is no benchmark `{missing[0]}`{nearest(missing[0], known)}")
+            found |= {"benchmarks": digests, "decontamination": decontamination.METHOD}
+        elif isinstance(stage, Deduplicate):
+            found["near_duplicates"] = RULE
+    return found
+
+
+def check_context(connection: Connection, row: runs.RunRow, recipe: Recipe) -> None:
+    """Raise `UserError` where what decides a run's samples has changed since the run was opened."""
+    if context(connection, recipe) != row.context:
+        raise UserError(
+            f"the benchmarks, or how they are looked for, have changed since run {row.id} was opened: `kat run` opens "
+            "a new run with what is there now, and pays no call twice"
+        )
 
 
 def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
@@ -32,7 +58,7 @@ def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
             sources=recipe.queries.sources,
             categories=[category.value for category in recipe.queries.categories],
             limit=recipe.queries.limit,
-            context=_context(connection, recipe),
+            context=context(connection, recipe),
             held=plan.select is not None,
             seed=recipe.seed,
             licences=recipe.queries.licences,

@@ -61,7 +61,7 @@ _DIGESTS = """
     SELECT name,
         (SELECT encode(sha256(string_agg(hash, ''::bytea ORDER BY hash)), 'hex') FROM benchmark_items
          WHERE benchmark_id = benchmarks.id) AS items,
-        (SELECT encode(sha256(string_agg(queries.hash, ''::bytea ORDER BY queries.hash)), 'hex')
+        (SELECT encode(sha256(string_agg(DISTINCT queries.hash, ''::bytea ORDER BY queries.hash)), 'hex')
          FROM allowances JOIN queries ON queries.id = query_id
          WHERE benchmark_id = benchmarks.id OR benchmark_id IS NULL) AS allowed
     FROM benchmarks WHERE cardinality((:names)::text[]) = 0 OR name = ANY(:names) ORDER BY name

@@ -46,7 +46,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """What one try of one stage was: its time, its outcome (`done`, `dropped`, `failed`) and the calls it made."""
+    """One try of one stage: its time, its outcome (`done`, `dropped`, `held`, `failed`) and the calls it made."""
 
     stage: str
     started_at: datetime

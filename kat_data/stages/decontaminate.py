@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from kat_data.domain.contamination import Contamination
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.stages.stage import Stage, Tools
@@ -21,12 +22,12 @@ class Decontaminate(Stage):
         (), description="The benchmarks that count; all of the registry's where the list is empty."
     )
 
+    def counts(self, hit: Contamination) -> bool:
+        """Whether the recipe minds the hit's benchmark."""
+        return not self.benchmarks or hit.benchmark in self.benchmarks
+
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
-        hits = [
-            hit
-            for hit in tools.index.contamination(draft.query)
-            if not self.benchmarks or hit.benchmark in self.benchmarks
-        ]
+        hits = [hit for hit in tools.index.contamination(draft.query) if self.counts(hit)]
         if not hits:
             return draft
         hit = hits[0]

@@ -22,7 +22,7 @@ from kat_data.llm.prompts.prompt import load_prompt
 from kat_data.stages.environments.workspace import SOLUTION, WORKSPACE_TOOLS, files_of, path_fault, tested
 from kat_data.stages.parts.answering import Written, ask_calls, complete, shown, tool_lines, unreadable
 from kat_data.stages.parts.arguments import refusal
-from kat_data.stages.parts.asking import ask_first, members
+from kat_data.stages.parts.asking import ask_first, members, whose_turn
 from kat_data.stages.parts.assessing import judged, misfit
 from kat_data.stages.parts.replies import CriticReply, PlanReply
 from kat_data.stages.stage import Stage, Tools
@@ -96,14 +96,13 @@ class Develop(Stage):
         self, draft: Draft, tools: Tools, plan: Round, findings: tuple[str, ...], position: int
     ) -> tuple[Candidate, tuple[str, ...]]:
         """Take the step once: the candidate with its verdict, and what the coder hears before the next try."""
-        coders = members(tools, "coder")
-        sample, turn = divmod(position, len(coders))
+        coder, sample = whose_turn(members(tools, "coder"), position)
         assert draft.choice is not None
         mode = draft.choice.mode
         try:
-            written = await _write(draft, coders[turn], plan.text, findings, mode, sample)
+            written = await _write(draft, coder, plan.text, findings, mode, sample)
         except BadReply as error:
-            return unreadable(error, model=coders[turn].name, mode=mode, position=position), findings
+            return unreadable(error, model=coder.name, mode=mode, position=position), findings
         spoken = Round(role="coder", model=written.model, text=shown(written), call=written.calls[-1])
         opinion = await self._judge(draft, tools, written)
         rounds = (plan, spoken, *((opinion.review,) if opinion.review else ()))

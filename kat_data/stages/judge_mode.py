@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from kat_data.domain.candidate import Candidate
-from kat_data.domain.draft import Draft
+from kat_data.domain.draft import Draft, Further
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.query import Message
 from kat_data.domain.template import unholdable
@@ -37,14 +37,16 @@ class JudgeMode(Stage):
         return super().applies(draft) and draft.accepted is not None and draft.judge_analysis is None
 
     async def run(self, draft: Draft, tools: Tools) -> Draft | Dropped:
-        first = await self._analyse(draft, tools, draft.accepted)
-        if isinstance(first, Dropped):
-            return first
-        further = []
-        for one in draft.further:
-            analysis = await self._analyse(draft, tools, one.position)
-            further += [replace(one, judge_analysis=analysis)] if isinstance(analysis, str) else []
-        return replace(draft, judge_analysis=first, further=tuple(further))
+        accepted = [draft.accepted, *(one.position for one in draft.further)]
+        found = [(position, await self._analyse(draft, tools, position)) for position in accepted]
+        good = [
+            (position, analysis) for position, analysis in found if position is not None and isinstance(analysis, str)
+        ]
+        if not good:
+            return next(refusal for _, refusal in found if isinstance(refusal, Dropped))
+        (first, analysis), *others = good
+        further = tuple(Further(position=position, judge_analysis=text) for position, text in others)
+        return replace(draft, accepted=first, judge_analysis=analysis, further=further)
 
     async def _analyse(self, draft: Draft, tools: Tools, position: int | None) -> str | Dropped:
         candidate = draft.candidate(position)

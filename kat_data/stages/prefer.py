@@ -106,7 +106,8 @@ class Prefer(Stage):
         if self.minimum is not None and (found := totals[best.position]) < self.minimum:
             detail = f"the best scores {found:.2f}, the recipe asks for {self.minimum:g}"
             return Dropped(reason=DropReason.LOW_SCORE, detail=detail, draft=draft)
-        others = sorted(candidate.position for candidate in ranked[1 : draft.wanted])
+        good = [c for c in ranked if self.minimum is None or totals[c.position] >= self.minimum]
+        others = sorted(candidate.position for candidate in good[1 : draft.wanted])
         further = tuple(Further(position=position) for position in others)
         return replace(draft, accepted=best.position, further=further)
 

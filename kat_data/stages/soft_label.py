@@ -15,7 +15,7 @@ from kat_data.domain.mode import Mode
 from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.domain.soft_label import LabelAnswer, SoftLabel
 from kat_data.stages.parts.answering import PROMPTS, answer_turn
-from kat_data.stages.parts.asking import all_settled, members
+from kat_data.stages.parts.asking import all_settled, members, whose_turn
 from kat_data.stages.parts.options import listed_options
 from kat_data.stages.stage import Stage, Tools
 
@@ -66,11 +66,8 @@ class LabelSoftly(Stage):
         return self.unverifiable or draft.summary is None or draft.summary.verifiable
 
     async def _draw(self, draft: Draft, tools: Tools, position: int) -> Candidate:
-        labellers = members(tools, "labellers")
-        turns = [labellers[i % len(labellers)] for i in range(position + 1)]
-        # A model that is listed twice draws twice as often: one of its answers must not be counted as two.
-        sample = sum(model.name == turns[-1].name for model in turns[:-1])
-        return await answer_turn(draft, turns[-1], Mode.ON, position=position, sample=sample)
+        labeller, sample = whose_turn(members(tools, "labellers"), position)
+        return await answer_turn(draft, labeller, Mode.ON, position=position, sample=sample)
 
 
 def _lacks_a_reference(query: Query) -> bool:

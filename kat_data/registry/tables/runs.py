@@ -91,7 +91,7 @@ stage_attempts = Table(
     Column("worker_id", BigInteger),
     need("started_at", DateTime(timezone=True)),
     need("seconds", Double),
-    need("outcome", Text),  # done, dropped, failed
+    need("outcome", Text),  # done, dropped, held, failed
     Column("error", Text),
     need("calls", ARRAY(LargeBinary)),
     Index("ix_stage_attempts_item", "run_id", "query_id"),

@@ -30,6 +30,17 @@ def members(tools: Tools, role: str) -> tuple[Model, ...]:
     return models
 
 
+def whose_turn(models: Sequence[Model], position: int) -> tuple[Model, int]:
+    """Return who draws at `position`, as the models take turns, and the index of the draw.
+
+    A model that is listed twice draws twice: one of its answers must not be paid once and counted as two.
+    """
+    rounds, place = divmod(position, len(models))
+    name = models[place].name
+    times = sum(model.name == name for model in models)
+    return models[place], rounds * times + _occurrence(models, place)
+
+
 async def ask_all(
     models: Sequence[Model], messages: Sequence[Message], schema: type[Structure]
 ) -> tuple[Opinion[Structure], ...]:

@@ -14,7 +14,7 @@ from kat_data.domain.mode import Mode
 from kat_data.domain.verdict import Status
 from kat_data.llm.model import Model
 from kat_data.stages.parts.answering import PROMPTS, answer_turn, shown
-from kat_data.stages.parts.asking import all_settled, members
+from kat_data.stages.parts.asking import all_settled, members, whose_turn
 from kat_data.stages.parts.assessing import acceptable, by_panel, by_verifier, judged, off_record
 from kat_data.stages.stage import Stage, Tools, Verify
 
@@ -76,8 +76,8 @@ async def draw_answer(draft: Draft, writers: Sequence[Model], mode: Mode, verify
 
     Several writers take turns. The same position is the same call, whichever stage draws it.
     """
-    sample, turn = divmod(position, len(writers))
-    candidate = await answer_turn(draft, writers[turn], mode, position=position, sample=sample)
+    writer, sample = whose_turn(writers, position)
+    candidate = await answer_turn(draft, writer, mode, position=position, sample=sample)
     if candidate.fault:
         return candidate
     if verdict := off_record(draft, candidate):

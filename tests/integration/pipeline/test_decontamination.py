@@ -4,7 +4,8 @@ import pytest
 
 from kat_data.domain.contamination import ItemKind, MatchKind
 from kat_data.domain.query import Query
-from kat_data.errors import InputError, NotFoundError, UserError
+from kat_data.errors import BudgetExhausted, InputError, NotFoundError, UserError
+from kat_data.executors.local import execute_run
 from kat_data.pipeline.decontamination import check_queries
 from kat_data.registry import benchmarks
 from kat_data.registry.session import Registry
@@ -143,3 +144,21 @@ async def test_another_set_of_benchmarks_is_another_run_and_allowing_a_hit_too(
     third = await run(plain)
     assert len({first.id, second.id, third.id}) == 3
     assert set(third.context["benchmarks"]) == {"farm", "tanks"}
+
+
+async def test_a_benchmark_that_is_not_there_is_named(farm: Registry, add_queries, lean, run) -> None:
+    add_queries(HELD)
+    plain = lean(stages=["normalise", {"decontaminate": {"benchmarks": ["fram"]}}, *lean()["stages"][1:]])
+    with pytest.raises(UserError, match="there is no benchmark `fram`: did you mean `farm`?"):
+        await run(plain)
+
+
+async def test_a_run_does_not_go_on_with_other_benchmarks(farm: Registry, add_queries, lean, run, look) -> None:
+    add_queries(*(a_query(f"What is {n} + {n}?", reference=str(2 * n)) for n in (3, 4)), HELD)
+    plain = lean(stages=["normalise", "decontaminate", *lean()["stages"][1:]], budget={"usd": 0.0})
+    with pytest.raises(BudgetExhausted):
+        await run(plain)
+    [row] = look.runs()
+    benchmarks.add_items(farm, "tanks", [(1, ItemKind.PROSE, CLEAN.user_turns[0])])
+    with pytest.raises(UserError, match="have changed since run"):
+        await execute_run(farm, row)

@@ -197,3 +197,19 @@ async def test_a_conversation_waits_once_and_counts_by_its_last_mode(add_queries
     row = await run(lean(stages=stages({"counts": {"category=multi_turn": 6}})))
     assert filled(row) == {"category=multi_turn": (6, "filled")}
     assert look.ends(row.id) == {"accepted": 6, "dropped": 14}
+
+
+async def test_a_conversation_that_ends_in_another_mode_fills_no_stratum_of_the_first(
+    add_queries, lean, run, registry, filled
+) -> None:
+    talks = [
+        a_query(f"Tell me of result {n}.", "Yes.", f"And of result {n + 100}?", reference=None, verifier=SPEC,
+                category=Category.MULTI_TURN)
+        for n in range(30)
+    ]  # fmt: skip
+    add_queries(*talks)
+    row = await run(lean(stages=stages({"counts": {"category=multi_turn mode=on": 4}})))
+    with registry.engine.connect() as connection:
+        modes = Counter(sample["mode"] for sample in queries.list_samples(connection, row.id, 99))
+    assert filled(row) == {"category=multi_turn mode=think_on": (modes["think_on"], "filled")}
+    assert modes["think_on"] >= 4
