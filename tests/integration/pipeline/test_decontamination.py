@@ -149,7 +149,7 @@ async def test_another_set_of_benchmarks_is_another_run_and_allowing_a_hit_too(
 async def test_a_benchmark_that_is_not_there_is_named(farm: Registry, add_queries, lean, run) -> None:
     add_queries(HELD)
     plain = lean(stages=["normalise", {"decontaminate": {"benchmarks": ["fram"]}}, *lean()["stages"][1:]])
-    with pytest.raises(UserError, match="there is no benchmark `fram`: did you mean `farm`?"):
+    with pytest.raises(UserError, match="there is no benchmark `fram`: did you mean `farm`"):
         await run(plain)
 
 
