@@ -19,6 +19,7 @@ from kat_data.verifiers.math.answer import Answer, make_answer, with_letter_unit
 from kat_data.verifiers.math.decision import Decision
 from kat_data.verifiers.math.extract import Extracted, extract, extract_reference
 from kat_data.verifiers.math.family import compare_families
+from kat_data.verifiers.math.framing import unknown_words
 from kat_data.verifiers.math.layers import LAYERS
 from kat_data.verifiers.math.limits import over_limit
 from kat_data.verifiers.math.names import bare
@@ -60,6 +61,8 @@ def grade(gold: str, answer: str, pool: MathPool) -> Grade:
     reference, found = extract_reference(normalise(gold)), extract(normalise(answer))
     if reference.text:
         decision = decide(reference.text, found.text, pool)
+        if decision.status is Status.CORRECT and not found.plain:
+            decision = Decision(status=Status.UNPARSABLE, layer="prose", note="the sentence does not state it plainly")
     else:
         decision = Decision(status=Status.UNPARSABLE, layer="reference", note="no reference")
     return Grade(
@@ -71,11 +74,17 @@ def grade(gold: str, answer: str, pool: MathPool) -> Grade:
 
 
 def decide(gold_text: str, answer_text: str, pool: MathPool) -> Decision:
-    """Compare two extracted answers; the first layer that can decide does, and what is too deep is over the limit."""
+    """Compare two extracted answers; the first layer that can decide does, and what is too deep is over the limit.
+
+    A value with words that are neither neutral nor the reference's (`7 fails`, `error = 7`) is never correct.
+    """
     try:
-        return _decide(gold_text, answer_text, pool)
+        decision = _decide(gold_text, answer_text, pool)
     except RecursionError:
         return Decision(status=Status.OVER_LIMIT, layer="limits", note="nested too deeply to be compared")
+    if decision.status is Status.CORRECT and (words := unknown_words(answer_text, gold_text)):
+        return Decision(status=Status.UNPARSABLE, layer="prose", note=f"unknown words beside the value: {words[0]}")
+    return decision
 
 
 def _decide(gold_text: str, answer_text: str, pool: MathPool) -> Decision:
