@@ -7,7 +7,7 @@ Only the last 20,000 characters are read, and every pattern is bounded on them.
 import re
 from dataclasses import dataclass, replace
 
-from kat_data.verifiers.math.framing import follows_plainly, has_framing, is_plain
+from kat_data.verifiers.math.framing import continues_plainly, has_framing, is_plain
 from kat_data.verifiers.math.sentence import (
     SENTENCE_END,
     first_clause,
@@ -56,11 +56,12 @@ _TRAILING = re.compile(
 )
 _CLOSING_TAG = re.compile(r"</\w+>")
 _HEADING = re.compile(r"\bfinal answer\s*:|\n", re.IGNORECASE)
-_DIGITS = re.compile(r"\d[\d.,/:]*")
+_DIGITS = re.compile(r"(?<![\^{_\d.,/:])\d[\d.,/:]*")
 _BARE_NUMBER = re.compile(r"-?[\d.,/]+")
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|and|finally|we (?:get|have|find)|that|is)\b[\s,:]*)+", re.IGNORECASE
 )
+_OPENED = re.compile(r"^(?:so|thus|hence|therefore),?\s+(?=[-\w\\(]*\s*[=\d])", re.IGNORECASE)
 _REFUSAL = re.compile(
     r"\b(?:cannot|can't|could not|unable to|impossible to)\s+(?:\w+\s+)?(?:determine|answer|solve|say|tell|decide|find)"
     r"|\b(?:do not|don't)\s+know\b|\bnot sure\b|不知道|无法(?:确定|判断|回答)",
@@ -153,7 +154,9 @@ def _boxed(text: str) -> tuple[int, Extracted] | None:
     if is_part(before if answer == found[-1][2] else "", "" if after else tail) or is_retracted(tail):
         return found[-1][1], Extracted(text="", found="boxed")
     answer += after
-    return found[-1][1], Extracted(text=answer.strip(), found="boxed", plain=follows_plainly(rest))
+    return found[-1][1], Extracted(
+        text=answer.strip(), found="boxed", plain=continues_plainly(_sentence_start(before), rest)
+    )
 
 
 def _sentence_rest(tail: str) -> str:
@@ -258,14 +261,19 @@ def _unmarked(text: str) -> Extracted:
     formulas = list(_MATH.finditer(line)) if line is not text else formulas
     if formulas:
         outside = _MATH.sub(" ", line).strip(" .,;")
-        if is_prose(outside) or not outside or _LEAD.fullmatch(outside):
+        if (
+            is_prose(outside)
+            or not outside
+            or _LEAD.fullmatch(outside)
+            or (outside.isascii() and is_plain(outside, ""))
+        ):
             return _plainly(whole, _value_span(line), Extracted(text=_group(line, formulas), found="segment"))
         return Extracted(text=line, found="whole")
     if (is_prose(line) and states_no_answer(line)) or _is_column(text):
         return Extracted(text="", found="nowhere")
     if is_prose(line):
         return _plainly(whole, _value_span(line), Extracted(text=number_in(line) or line, found="number"))
-    return Extracted(text=line, found="whole")
+    return Extracted(text=_OPENED.sub("", line), found="whole")
 
 
 def _plainly(line: str, span: tuple[int, int], found: Extracted) -> Extracted:

@@ -1,4 +1,4 @@
-r"""The words around a value in a sentence that states it: a small, closed lexicon, so that what it lacks decides nothing.
+r"""The words around a value in a sentence that states it: a small, closed lexicon; any other word decides nothing.
 
 There is no end of phrases that deny, doubt, bound or condition a value, but few words state one plainly. A value is
 taken out of a sentence only if all its other words are in `framing.yaml`; `could`, `twice`, `says` fall out by
@@ -17,13 +17,20 @@ _RELATION = re.compile(
 )
 _COMMAND = re.compile(r"\\(?:begin|end)\s*\{[a-z]+\*?\}|\\[A-Za-z]+|\\.")
 _FORMULA = re.compile(r"\$\$[^$]+\$\$|\$[^$\n]*[A-Za-z\\=^_][^$\n]*\$|\\\[.*?\\\]|\\\(.*?\\\)", re.DOTALL)
+_BOUND = re.compile(r"\b(?:at|the) (?:very )?(?:least|most)\b(?! possible)(?=\s*[\d$(\\]|\s*$)", re.IGNORECASE)
 _FIGURE = re.compile(r"(?<!\\)\b[A-Z]{2,8}\b")
 _ENGLISH = re.compile(r"[A-Za-z]\.[a-z]\.|[A-Za-z]+(?:['-][A-Za-z]+)*")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]+")
 _OTHER = re.compile(r"[^\W\d_\u4e00-\u9fff]")
-_TERM = re.compile(r"\d[A-Za-z](?![A-Za-z])|(?<![A-Za-z])[A-Za-z]\s*[-+*/^]\s*\d[^=]*=|\d\s*[-+*/]\s*[A-Za-z](?![A-Za-z])")
+_TERM = re.compile(
+    r"\d[A-Za-z](?![A-Za-z])|(?<![A-Za-z])[A-Za-z]\s*[-+*/^]\s*\d[^=]*=|\d\s*[-+*/]\s*[A-Za-z](?![A-Za-z])"
+)
 _ASKED = re.compile(r"\s*(?:is|are|was|were|will|must)\b", re.IGNORECASE)
-_OF_ANSWER = re.compile(r"\b(?:of|to|and|with|by|in|on)\s+(?:the|this|my|our|that)\s+(?:final |correct )?(?:answer|result)\b|答案的", re.IGNORECASE)
+_OF_ANSWER = re.compile(
+    r"\b(?:of|to|and|with|by|in|on)\s+(?:the|this|my|our|that)\s+(?:final |correct )?(?:answer|result)\b|答案的",
+    re.IGNORECASE,
+)
+_ACCENT = re.compile(r"\\(?:wide)?(?:bar|hat|tilde|d?dot|check)(?![a-z])\s*\{?\s*[A-Za-z]")
 _VARIABLES = 3
 
 
@@ -32,6 +39,8 @@ class _Lexicon:
     framing: frozenset[str]
     trailing: frozenset[str]
     expression: frozenset[str]
+    verbs: frozenset[str]
+    changing: frozenset[str]
     nouns: frozenset[str]
     chinese_framing: re.Pattern[str]
     chinese_trailing: re.Pattern[str]
@@ -45,12 +54,42 @@ def is_plain(before: str, after: str) -> bool:
 
     Signs, numbers and formulas without relations are neutral too; a question is not.
     """
-    return not _ASKED.match(before) and not _TERM.search(_FORMULA.sub(" ", before)) and _is_neutral(before) and follows_plainly(after)
+    return (
+        not _ASKED.match(before)
+        and not _TERM.search(_FORMULA.sub(" ", before))
+        and _is_neutral(before)
+        and follows_plainly(after)
+    )
 
 
 def follows_plainly(after: str) -> bool:
     """Whether what follows a value in its sentence leaves it as it is."""
     return _is_neutral(after, follows=True)
+
+
+def continues_plainly(before: str, after: str) -> bool:
+    """Whether what follows a box leaves it as it is; the box is the answer already, so nouns of all kinds may follow.
+
+    They may where a clause with a verb leads up to the box (`there are` 5 `horses in the parade`), up to a comma, and
+    in the company of no word that could change the answer.
+    """
+    if follows_plainly(after):
+        return True
+    lexicon = _lexicon()
+    phrase, _, rest = after.partition(",")
+    words = {
+        word.lower()
+        for word in _ENGLISH.findall(_COMMAND.sub(" ", _UPRIGHT.sub(r" \1 ", lexicon.anywhere.sub(" ", phrase))))
+    }
+    leading = {word.lower() for word in _ENGLISH.findall(before)}
+    return (
+        ("=" in before or bool(leading & lexicon.verbs))
+        and not words & lexicon.changing
+        and not any("'" in word and not word.endswith("'s") for word in words)
+        and not _RELATION.search(phrase)
+        and not re.search(r"[;:()\u4e00-\u9fff]", phrase)
+        and follows_plainly(rest)
+    )
 
 
 def has_framing(text: str) -> bool:
@@ -61,19 +100,26 @@ def has_framing(text: str) -> bool:
 def unknown_words(text: str, known: str = "") -> list[str]:
     r"""The words of an expression that are neither in the lexicon nor in `known`: `fails` of `n = 7 fails`."""
     lexicon, text = _lexicon(), _UPRIGHT.sub(r" \1 ", text)
+    accents = [] if _ACCENT.search(known) else _ACCENT.findall(text)  # a mean or an estimate of x is not x
     text = _COMMAND.sub(" ", lexicon.anywhere.sub(" ", text))
     given = {word.lower() for word in _ENGLISH.findall(known)}
     letters = set(known)
     words = [word for word in _ENGLISH.findall(text) if len(word) > 1]
-    return [
-        word
-        for word in words
-        if word.lower() not in given
-        and not _is_word(word, lexicon.framing | lexicon.trailing | lexicon.nouns | lexicon.expression)
-        and not _is_product(word, letters)
-    ] + [
-        run for run in _CHINESE.findall(text) if run not in known and run not in '和或' and not lexicon.chinese_trailing.fullmatch(run)
-    ]
+    return (
+        accents
+        + [
+            word
+            for word in words
+            if word.lower() not in given
+            and not _is_word(word, lexicon.framing | lexicon.trailing | lexicon.nouns | lexicon.expression)
+            and not _is_product(word, letters)
+        ]
+        + [
+            run
+            for run in _CHINESE.findall(text)
+            if run not in known and run not in "和或" and not lexicon.chinese_trailing.fullmatch(run)
+        ]
+    )
 
 
 def _is_product(word: str, letters: set[str]) -> bool:
@@ -87,7 +133,7 @@ def _is_neutral(text: str, *, follows: bool = False) -> bool:
     lexicon, text = _lexicon(), _UPRIGHT.sub(r" \1 ", text)
     text = lexicon.anywhere.sub(" ", text)
     text = lexicon.afterwards.sub(" ", text) if follows else text
-    if _RELATION.search(text) or _OF_ANSWER.search(text):
+    if _RELATION.search(text) or _OF_ANSWER.search(text) or _BOUND.search(text):
         return False
     text = _COMMAND.sub(" ", _FORMULA.sub(lambda match: _FIGURE.sub(" ", match.group()), text))
     words = lexicon.framing | lexicon.nouns | (lexicon.trailing if follows else frozenset())
@@ -116,6 +162,8 @@ def _lexicon() -> _Lexicon:
     return _Lexicon(
         framing=frozenset(english["framing"]) | frozenset(english["names"]),
         trailing=frozenset(english["trailing"]),
+        verbs=frozenset(english["verbs"]),
+        changing=frozenset(english["changing"]),
         expression=frozenset(english["expression"]),
         nouns=frozenset(nouns),
         chinese_framing=_runs(around),
