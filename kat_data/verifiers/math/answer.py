@@ -58,7 +58,7 @@ _LETTER = re.compile(
 _OPTION = re.compile(r"\([A-J]\)|\b(?:or|and)\s+[A-J]\b")
 _HEDGED = re.compile(
     r"(?<!\\)\b(?:not|never)\b|n't\b|^(?:(?:about|around|nearly|over|under|above|below|any)\b|约|至少|至多)|\?\s*$"
-    r"|^(?:[A-Za-z]\w*\s*)?\\(?:approx|ne|neq|neg|sim|simeq)(?![A-Za-z])"
+    r"|^(?:[A-Za-z]\w*\s*)?\\(?:approx|ne|neq|neg|sim|simeq|cong|doteq)(?![A-Za-z])"
     r"|\b(?:wrong|incorrect|maybe|perhaps|possibly|probably|guess|either|approximately|roughly"
     r"|except|anything but|at (?:least|most)|(?:more|less|fewer|greater|larger|smaller) than|up to|between|or so)\b"
     r"|\d[- ]?ish\b"

@@ -56,7 +56,7 @@ def group_answers(answers: Sequence[str], pool: MathPool) -> Equivalence:
 def _final(reply: str) -> Answer:
     """The reply's final answer; the last sentence of a reply that marks none is prose (`No idea at all.`), and none."""
     found = extract(normalise(reply))
-    answer = make_answer(found.text)
+    answer = make_answer(found.text if found.plain else "")
     return make_answer("") if found.found in _UNMARKED and answer.words is not None else answer
 
 

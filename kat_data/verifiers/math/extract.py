@@ -5,8 +5,9 @@ Only the last 20,000 characters are read, and every pattern is bounded on them.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from kat_data.verifiers.math.framing import continues_plainly, has_framing, is_plain
 from kat_data.verifiers.math.sentence import (
     SENTENCE_END,
     first_clause,
@@ -53,10 +54,14 @@ _JOINED = re.compile(r"\s*,?\s*(?:and|or|和|或|,|;)\s*|[^\S\n]*")
 _TRAILING = re.compile(
     r"\s*(?:\\?%|percent(?:age)?\b|pct\b)|\s+(?:[a-z]{2,12}|[\u4e00-\u9fff]{1,6})(?=[.,;!。]?\s*$)", re.IGNORECASE
 )
+_CLOSING_TAG = re.compile(r"</\w+>")
+_HEADING = re.compile(r"\bfinal answer\s*:|\n", re.IGNORECASE)
+_DIGITS = re.compile(r"(?<![\^{_\d.,/:])\d[\d.,/:]*")
 _BARE_NUMBER = re.compile(r"-?[\d.,/]+")
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore|then|and|finally|we (?:get|have|find)|that|is)\b[\s,:]*)+", re.IGNORECASE
 )
+_OPENED = re.compile(r"^(?:so|thus|hence|therefore),?\s+(?=[-\w\\(]*\s*[=\d])", re.IGNORECASE)
 _REFUSAL = re.compile(
     r"\b(?:cannot|can't|could not|unable to|impossible to)\s+(?:\w+\s+)?(?:determine|answer|solve|say|tell|decide|find)"
     r"|\b(?:do not|don't)\s+know\b|\bnot sure\b|不知道|无法(?:确定|判断|回答)",
@@ -66,10 +71,14 @@ _REFUSAL = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extracted:
-    """The answer's own text, empty if there is none, and where it was found: `boxed`, `stated`, `segment` and so on."""
+    """The answer's own text, empty if there is none, and where it was found: `boxed`, `stated`, `segment` and so on.
+
+    An answer that is not `plain` has words around it which may deny, doubt, bound or condition it: it is never correct.
+    """
 
     text: str
     found: str
+    plain: bool = True
 
 
 def extract(reply: str) -> Extracted:
@@ -141,10 +150,19 @@ def _boxed(text: str) -> tuple[int, Extracted] | None:
             answer = f"{content}{' or ' if _ALTERNATIVE.fullmatch(between.group(1) or '') else ', '}{answer}"
     before, tail = text[: found[-1][0]], text[found[-1][1] :]
     after = trailing(tail)
+    rest = _sentence_rest(tail)
     if is_part(before if answer == found[-1][2] else "", "" if after else tail) or is_retracted(tail):
         return found[-1][1], Extracted(text="", found="boxed")
     answer += after
-    return found[-1][1], Extracted(text=answer.strip(), found="boxed")
+    return found[-1][1], Extracted(
+        text=answer.strip(), found="boxed", plain=continues_plainly(_sentence_start(before), rest)
+    )
+
+
+def _sentence_rest(tail: str) -> str:
+    """What follows a box in its own sentence, without the dollar sign that ends its formula."""
+    rest = _CLOSING_TAG.sub(" ", SENTENCE_END.split(tail.split("\n", 1)[0], maxsplit=1)[0])
+    return rest.replace("$", " ", 1) if rest.replace("$$", "$").count("$") % 2 else rest
 
 
 def _hashes(text: str) -> tuple[int, Extracted] | None:
@@ -164,13 +182,41 @@ def _stated(text: str) -> tuple[int, Extracted] | None:
         return last.end(), Extracted(text="", found="stated")
     rest = text[last.end() :].lstrip("* \n:")
     rest = rest if rest.startswith((r"\[", "$$")) else rest.split("\n", 1)[0]
-    if is_retracted(rest[len(SENTENCE_END.split(rest, maxsplit=1)[0]) :]):
+    if is_retracted(text[last.end() + len(SENTENCE_END.split(text[last.end() :], maxsplit=1)[0]) :]):
         return last.end(), Extracted(text="", found="stated")
     answer = _expression(rest)
     states_value = answer and (bool(re.search(r"[\d\\$]", answer)) or len(answer) <= 3)
     if not answer or "\\box" in rest or (not states_value and boxes(text)):
         return None
-    return last.end(), Extracted(text=answer, found="stated")
+    before = _sentence_start(text[: last.start()]) + last.group()
+    return last.end(), Extracted(text=answer, found="stated", plain=is_plain(*_around(before, rest)))
+
+
+def _sentence_start(text: str) -> str:
+    """The beginning of the sentence that is open at the end of `text`."""
+    return SENTENCE_END.split(_HEADING.split(text)[-1])[-1]
+
+
+def _around(before: str, rest: str) -> tuple[str, str]:
+    """What stands before and after the value at the head of `rest`; a clause that is no prose is a value as a whole."""
+    clause = first_clause(main_clause(rest))
+    start = rest.find(clause)
+    if not is_prose(_MATH.sub(" ", clause)):
+        return before, rest[start + len(clause) :]
+    first, last = _value_span(clause)
+    return before + rest[: start + first], rest[start + last :]
+
+
+def _value_span(clause: str) -> tuple[int, int]:
+    """Where the last formulas or the last number of a clause start and end; at its end where it has none."""
+    if formulas := list(_MATH.finditer(clause)):
+        first = len(formulas) - 1
+        while first and _JOINED.fullmatch(clause[formulas[first - 1].end() : formulas[first].start()]):
+            first -= 1
+        if not re.search(r"\d", clause[formulas[-1].end() :]):
+            return formulas[first].start(), formulas[-1].end()
+    numbers = list(_DIGITS.finditer(clause))
+    return numbers[-1].span() if numbers else (len(clause), len(clause))
 
 
 def _expression(text: str) -> str:
@@ -210,19 +256,36 @@ def _unmarked(text: str) -> Extracted:
     if not text or _refused(text):
         return Extracted(text="", found="nowhere")
     formulas = list(_MATH.finditer(text))
-    line = text if formulas and len(formulas[-1].group().splitlines()) > 1 else text.splitlines()[-1].strip()
-    line = main_clause(line)
+    whole = text if formulas and len(formulas[-1].group().splitlines()) > 1 else text.splitlines()[-1].strip()
+    line = main_clause(whole)
     formulas = list(_MATH.finditer(line)) if line is not text else formulas
     if formulas:
         outside = _MATH.sub(" ", line).strip(" .,;")
-        if is_prose(outside) or not outside or _LEAD.fullmatch(outside):
-            return Extracted(text=_group(line, formulas), found="segment")
+        if (
+            is_prose(outside)
+            or not outside
+            or _LEAD.fullmatch(outside)
+            or (outside.isascii() and is_plain(outside, ""))
+        ):
+            return _plainly(whole, _value_span(line), Extracted(text=_group(line, formulas), found="segment"))
         return Extracted(text=line, found="whole")
     if (is_prose(line) and states_no_answer(line)) or _is_column(text):
         return Extracted(text="", found="nowhere")
     if is_prose(line):
-        return Extracted(text=number_in(line) or line, found="number")
-    return Extracted(text=line, found="whole")
+        return _plainly(whole, _value_span(line), Extracted(text=number_in(line) or line, found="number"))
+    return Extracted(text=_OPENED.sub("", line), found="whole")
+
+
+def _plainly(line: str, span: tuple[int, int], found: Extracted) -> Extracted:
+    """What was found in a line, plain if its sentence and all after it state it plainly.
+
+    A bare value states nothing by itself: then the sentences before it have to be plain as well.
+    """
+    start, end = span
+    if start == end or not has_framing(line[:start] + line[end:]):
+        return found
+    before = _sentence_start(line[:start])
+    return replace(found, plain=is_plain(before if has_framing(before) else line[:start], line[end:]))
 
 
 def _is_column(text: str) -> bool:

@@ -42,15 +42,9 @@ def _numbers(gold: Answer, answer: Answer) -> Decision | None:
         return None
     if percent != percents and (gold.unit or answer.unit):
         return decided(False, "unit", "a percentage has no unit")
-    if (_based(one) != _based(other)) and left == right:
-        return decided(False, "base", "only one of the two has a base")
     if percent and not percents and left == right and abs(left) > 1:
         return decided(True, "exact", "the percent sign is taken for an absent unit")
     return decided(left / (100 if percent else 1) == right / (100 if percents else 1), "exact")
-
-
-def _based(text: str) -> bool:
-    return "_" in text and not re.search(r"_\s*\{?\s*\(?10\b", text)
 
 
 def _unfinished(gold: Answer, answer: Answer) -> Decision | None:

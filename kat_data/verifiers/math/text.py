@@ -11,6 +11,9 @@ _LETTERLIKE = re.compile("[ºℝℤ]")  # NFKC would make plain letters of them
 _CUBE_ROOT = re.compile(r"∛\s*(?:\(([^()]*)\)|\{([^{}]*)\}|([0-9.]+|[A-Za-z]))")
 _VULGAR = re.compile("[¼-¾⅐-⅞]")
 _ROOT = re.compile(r"√\s*(?:\(([^()]*)\)|\{([^{}]*)\}|([0-9.]+|[A-Za-z]))")
+_STRUCK = re.compile(r"~~([^~\n]+)~~|<(s|del|strike)>(.*?)</\2>", re.IGNORECASE)
+_UNEQUAL = re.compile(r"=/=|(?<![\w)}\]])/=|(?<=\s)/=|=\\=|\\not\s*=")
+_NEARLY = re.compile(r"(?<!~)~=|=~|(?<=[A-Za-z])\s*~(?=\s*-?\d)")
 _STARS = re.compile(r"(?<=[\dA-Za-z)}\]])\s?\*\*\s?(?=[\d({-])")
 _SIGNS = {
     "‐": "-",
@@ -35,6 +38,18 @@ _SIGNS = {
     "≥": r"\ge ",
     "≠": r"\ne ",
     "≈": r"\approx ",
+    "≃": r"\simeq ",
+    "≅": r"\cong ",
+    "≐": r"\doteq ",
+    "≒": r"\approx ",
+    "≑": r"\approx ",
+    "∼": r"\sim ",
+    "≢": r"\ne ",
+    "≭": r"\ne ",
+    "⩽": r"\le ",
+    "⩾": r"\ge ",
+    "≦": r"\le ",
+    "≧": r"\ge ",
     "±": r"\pm ",
     "∪": r"\cup ",
     "∩": r"\cap ",
@@ -62,7 +77,8 @@ def normalise(text: str) -> str:
     text = _CONTROL.sub("", _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
     text = _CUBE_ROOT.sub(lambda m: rf"\sqrt[3]{{{m.group(1) or m.group(2) or m.group(3) or ''}}}", text)
     text = _ROOT.sub(lambda m: rf"\sqrt{{{m.group(1) or m.group(2) or m.group(3) or ''}}}", text)
-    return text.translate(_TABLE).strip()
+    text = _STRUCK.sub(lambda m: rf"\sout{{{m.group(1) or m.group(3) or ''}}}", text.translate(_TABLE))
+    return _NEARLY.sub(r"\\approx ", _UNEQUAL.sub(r"\\ne ", text)).strip()
 
 
 def power_signs(text: str) -> str:

@@ -19,17 +19,22 @@ from kat_data.verifiers.math.answer import Answer, make_answer, with_letter_unit
 from kat_data.verifiers.math.decision import Decision
 from kat_data.verifiers.math.extract import Extracted, extract, extract_reference
 from kat_data.verifiers.math.family import compare_families
+from kat_data.verifiers.math.framing import unknown_words
 from kat_data.verifiers.math.layers import LAYERS
 from kat_data.verifiers.math.limits import over_limit
 from kat_data.verifiers.math.names import bare
 from kat_data.verifiers.math.pool import MathPool
 from kat_data.verifiers.math.text import normalise
+from kat_data.verifiers.math.value import exact
 from kat_data.verifiers.math.vetoes import VETOES
 
 _SHOWN = 500
 _AMBIGUOUS = re.compile(
     r"\"|(?<![A-Za-z)}\]'])'|(?<![a-z] )(?<![\^_])\b\d+(?:\.\d+)?\s+\d|\^\{[^{}]*\}\s*\d|\)\s*\d"
     r"|\\frac\s*\d\s*\d\d|(?:^|[-+*/=(,\s])\d+\s*\{\s*\d|(?<![\d.])0\s*\^\s*\{?\s*0\s*\}?(?![\d.])"
+)
+_TWO_WAYS = re.compile(
+    r"/\s*\d+(?:\.\d+)?\s*(?!(?:and|or)\b)(?:(?P<name>[A-Za-z])|\(|\\(?:pi|sqrt|frac|sin|cos|tan|ln|log)(?![A-Za-z]))"
 )
 _CORE = ("math-verify", "latex2sympy2_extended", "sympy")
 _OUTCOMES = {Status.CORRECT: Outcome.CORRECT, Status.INCORRECT: Outcome.INCORRECT}
@@ -60,6 +65,8 @@ def grade(gold: str, answer: str, pool: MathPool) -> Grade:
     reference, found = extract_reference(normalise(gold)), extract(normalise(answer))
     if reference.text:
         decision = decide(reference.text, found.text, pool)
+        if decision.status is Status.CORRECT and not found.plain:
+            decision = Decision(status=Status.UNPARSABLE, layer="prose", note="the sentence does not state it plainly")
     else:
         decision = Decision(status=Status.UNPARSABLE, layer="reference", note="no reference")
     return Grade(
@@ -71,11 +78,17 @@ def grade(gold: str, answer: str, pool: MathPool) -> Grade:
 
 
 def decide(gold_text: str, answer_text: str, pool: MathPool) -> Decision:
-    """Compare two extracted answers; the first layer that can decide does, and what is too deep is over the limit."""
+    """Compare two extracted answers; the first layer that can decide does, and what is too deep is over the limit.
+
+    A value with words that are neither neutral nor the reference's (`7 fails`, `error = 7`) is never correct.
+    """
     try:
-        return _decide(gold_text, answer_text, pool)
+        decision = _decide(gold_text, answer_text, pool)
     except RecursionError:
         return Decision(status=Status.OVER_LIMIT, layer="limits", note="nested too deeply to be compared")
+    if decision.status is Status.CORRECT and (words := unknown_words(answer_text, gold_text)):
+        return Decision(status=Status.UNPARSABLE, layer="prose", note=f"unknown words beside the value: {words[0]}")
+    return decision
 
 
 def _decide(gold_text: str, answer_text: str, pool: MathPool) -> Decision:
@@ -98,7 +111,7 @@ def _decide(gold_text: str, answer_text: str, pool: MathPool) -> Decision:
 class MathVerifier:
     """Decides whether a reply's final answer equals the query's reference; `close` ends its worker processes."""
 
-    name = "math/2"
+    name = "math/3"
 
     def __init__(self, pool: MathPool | None = None) -> None:
         self._pool = pool or MathPool()
@@ -121,9 +134,11 @@ class MathVerifier:
 
 def compute(gold: Answer, answer: Answer, pool: MathPool) -> Decision:
     """Compare two answers by computer algebra, within the limits and the pool's deadline."""
-    if _AMBIGUOUS.search(answer.value) or _AMBIGUOUS.search(gold.value):
+    if any(map(_AMBIGUOUS.search, (answer.value, gold.value))) or _reads_two_ways(answer, gold):
         return Decision(
-            status=Status.UNPARSABLE, layer="parse", note="numbers or quotes side by side, or 0^0, have no one meaning"
+            status=Status.UNPARSABLE,
+            layer="parse",
+            note="numbers or quotes side by side, 1/2x, or 0^0, have no one meaning",
         )
     if limit := over_limit(answer.value) or over_limit(gold.value):
         return Decision(status=Status.OVER_LIMIT, layer="limits", note=limit)
@@ -138,6 +153,14 @@ def compute(gold: Answer, answer: Answer, pool: MathPool) -> Decision:
         which = "answer" if reply["gold"] else "reference"
         return Decision(status=Status.UNPARSABLE, layer="parse", note=f"the {which} is not mathematics")
     return Decision(status=Status.CORRECT if reply["equal"] else Status.INCORRECT, layer=reply["how"])
+
+
+def _reads_two_ways(answer: Answer, gold: Answer) -> bool:
+    """Whether one of the two is like `1/2x`, which people read as `x/2` or `1/(2x)`; beside a number it is neither."""
+    for one, other in ((answer, gold), (gold, answer)):
+        if (match := _TWO_WAYS.search(one.value)) and not (match["name"] and exact(other.value) is not None):
+            return True
+    return False
 
 
 def _evidence(decision: Decision, reference: Extracted, found: Extracted) -> dict[str, Any]:

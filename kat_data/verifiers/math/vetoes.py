@@ -74,15 +74,18 @@ def _units(gold: Answer, answer: Answer) -> Decision | None:
 
 
 def _residues(gold: Answer, answer: Answer) -> Decision | None:
-    if bool(_RESIDUE.search(gold.value)) != bool(_RESIDUE.search(answer.value)):
+    if bool(_RESIDUE.search(f"{gold.value} {gold.unit}")) != bool(_RESIDUE.search(f"{answer.value} {answer.unit}")):
         return decided(False, "residue", "only one of the two is a residue class")
     return None
 
 
 def _dates(gold: Answer, answer: Answer) -> Decision | None:
     """Compare dates part by part: they are no quotients or differences."""
-    if not _DATE.fullmatch(gold.value) or not _DATE.fullmatch(answer.value):
+    dates = [bool(_DATE.fullmatch(each.value)) for each in (gold, answer)]
+    if dates == [False, False]:
         return None
+    if not all(dates):
+        return Decision(status=Status.UNPARSABLE, layer="date", note="only one of the two is a date")
     one, other = ([int(part) for part in re.split("[-/]", each.value)] for each in (gold, answer))
     return decided(one == other, "date")
 

@@ -72,7 +72,7 @@ def test_a_grade_has_status_layer_and_versions_whichever_layer_decides(pool: Mat
 
 def test_evidence_names_both_answers_the_layer_and_the_versions(verifier: MathVerifier) -> None:
     verdict = judge(verifier, r"\sqrt{8}", r"Hence \boxed{2\sqrt{2}}.")
-    assert verdict.verifier == "math/2"
+    assert verdict.verifier == "math/3"
     assert verdict.evidence["reference"] == r"\sqrt{8}"
     assert verdict.evidence["answer"] == r"2\sqrt{2}"
     assert verdict.evidence["found"] == "boxed"
