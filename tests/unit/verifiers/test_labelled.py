@@ -10,7 +10,7 @@ KNOWN_ERRORS = {
     VerifierKind.CHOICE: {"choice-hard-02", "choice-hard-03"},
     VerifierKind.KEYWORD: {f"keyword-hard-0{number}" for number in (1, 2, 3, 4)},
     VerifierKind.FORMAT: {"format-hard-02", "format-hard-03"},
-    VerifierKind.TOOL_CALL: {"tool_call-hard-01", "tool_call-hard-02"},
+    VerifierKind.TOOL_CALL: {"tool_call-hard-01", "tool_call-hard-02", "tool_call-hard-03"},
     VerifierKind.CLASSIFIER: {"classifier-hard-01"},
 }
 
