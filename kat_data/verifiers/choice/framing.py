@@ -23,6 +23,7 @@ _TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?|\S", re.UNICODE)
 _HAN = re.compile(r"[\u3400-\u9fff]+")
 _NEUTRAL_SIGNS = frozenset(".,:;!()[]{}\"'=→>。，：；！、（）【】「」✓✔✅#/" + BOX_OPEN + BOX_CLOSE)
 _DASH = re.compile(rf"(?<=[\w{_OWN})\]]) - (?=[\w{_OWN}(])|->")
+_NO = re.compile(r"^\W*no\s*(?:[,.;]|(?=wait\b))", re.IGNORECASE)  # `No, wait: …`; elsewhere it denies
 _DENIAL = re.compile(r"\b(?:not|rather|instead|wrong|incorrect|false)\b|[不非错]", re.IGNORECASE)
 _OTHERS_WRONG = (
     r"(?:however,?\s*)?(?:all\s+)?(?:of\s+)?(?:the\s+)?(?:others?|rest|remaining)(?:\s+(?:options?|choices?|ones))?"
@@ -39,8 +40,7 @@ def is_plain(text: str, statement: Statement, options: Options) -> bool:
     last = max(statement.end, statement.start + marked[statement.start : statement.end].rfind(_OWN) + 1)
     sentence = _sentence_start(marked, statement.start)
     others = _others(statement, options)
-    boxed = text.startswith(BOX_OPEN, statement.start)
-    before = _claim(marked[sentence:first]) if not boxed else _box_claim(marked, sentence, first)
+    before = _claim(marked[sentence:first])
     if before is None or _leads_on(marked[:sentence]) or not _is_neutral(_without(before + _OWN, others), "before"):
         return False
     within = marked[first : statement.end]
@@ -86,19 +86,12 @@ def _leads_on(text: str) -> bool:
 def _claim(before: str) -> str | None:
     """What of a sentence makes the claim: all, or what follows its conclusion; none where that is under a condition."""
     turns = [match.end() for match in re.finditer(_data()["turn"], before, re.IGNORECASE)]
-    before = before[turns[-1] :] if turns else before
+    before = _NO.sub("", before[turns[-1] :] if turns else before)
     conclusions = [match.end() for match in re.finditer(_data()["conclude"], before, re.IGNORECASE)]
     if not conclusions:
         return before
     supposed = _data()["suppose"].search(before[: conclusions[-1]])
     return None if supposed else before[conclusions[-1] :]
-
-
-def _box_claim(text: str, sentence: int, position: int) -> str | None:
-    """A box is no prose: any reasoning may lead to it, but no condition."""
-    before = text[sentence:position]
-    opened = before.rfind(BOX_OPEN)
-    return None if _data()["suppose"].search(before[:opened]) else before[opened:]
 
 
 def _others(statement: Statement, options: Options) -> str:
