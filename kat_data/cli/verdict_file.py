@@ -1,4 +1,4 @@
-"""Verdicts in JSON Lines: in the order of their input, and taken up again where they end."""
+"""Verdicts in JSON Lines: in the order of their input, taken up again where they end or where a line was changed."""
 
 import fcntl
 import json
@@ -29,8 +29,9 @@ _FAULTS = 5
 class VerdictFile:
     """The verdicts of one input file: those that are there already, and room for the rest.
 
-    `word` names the field that is counted, `how` whatever else decides on verdicts. Entering it raises `InputError`
-    where the file holds verdicts on other lines, or made in another way.
+    `word` names the field that is counted, `how` whatever else decides on verdicts. A verdict stays as long as its line
+    does; a line that was changed since is judged again. Entering it raises `InputError` where the file holds verdicts
+    on another file's lines, or made in another way.
     """
 
     def __init__(self, in_: Path, out: Path, word: str, how: str = "") -> None:
@@ -65,7 +66,7 @@ class VerdictFile:
         return self.counts.total()
 
     def rest(self) -> Iterator[Line]:
-        """Yield the lines that have no verdict, each with its number, then those whose verdict the sandbox broke.
+        """Yield the lines without a verdict, each with its number, then the changed and those the sandbox broke.
 
         In this order, because programs that break every sandbox must not keep the others from their verdicts.
         """
@@ -76,7 +77,7 @@ class VerdictFile:
         place, (_, line) = next(self._awaited)
         row["input"] = self._mark(line)
         self._count(row)
-        if place in self._broken:
+        if place in self._again:
             self._mended[place] = row
         else:
             self._file.write(orjson.dumps(row) + b"\n")
@@ -84,7 +85,7 @@ class VerdictFile:
 
     def _open_lines(self) -> Iterator[tuple[int, Line]]:
         yield from islice(enumerate(_lines(self._in)), self._kept, None)
-        yield from (found for found in enumerate(_lines(self._in)) if found[0] in self._broken)
+        yield from (found for found in enumerate(_lines(self._in)) if found[0] in self._again)
 
     def _mark(self, line: bytes) -> str:
         return sha256(self._how.encode() + line.strip()).hex()[:16]
@@ -94,28 +95,33 @@ class VerdictFile:
 
     def _take_up(self) -> None:
         """Keep the verdicts from an earlier call, and note which of them have to be tried again."""
-        self._kept = size = 0
-        self._broken: set[int] = set()
+        self._kept = size = unchanged = stale = 0
+        self._again: set[int] = set()
         self._mended: dict[int, dict[str, Any]] = {}
         with self._out.open("rb") as out:
             for (number, given), written in zip(_lines(self._in), out, strict=False):
                 row = _object(written)
                 if row is None and not written.endswith(b"\n") and written.startswith(b'{"id":'):
                     break  # cut off in the middle
-                if row is None or row.get("id") != _id(given, number) or row.get("input") != self._mark(given):
+                if row is None or not _may_be_on(row, given, number):
                     raise InputError(f"{self._out} holds no verdicts on {self._in}: name another file.")
-                if row.get(self._word) == INFRA_ERROR:
-                    self._broken.add(self._kept)
+                is_unchanged = row["input"] == self._mark(given)
+                unchanged += is_unchanged
+                stale += not is_unchanged and "error" not in row
+                if not is_unchanged or row.get(self._word) == INFRA_ERROR:
+                    self._again.add(self._kept)
                 else:
                     self._count(row)
                 self._kept, size = self._kept + 1, size + len(written)
             else:
                 if out.read(1):
                     raise InputError(f"{self._out} holds more verdicts than {self._in} has lines: name another file.")
+        if stale and not unchanged:
+            raise InputError(f"{self._out} holds no verdicts on {self._in}: name another file.")
         self._file.truncate(size)
 
     def _mend(self) -> None:
-        """Put the verdicts of what was tried again in their places; the file is never seen half mended."""
+        """Put the verdicts of what was judged again in their places; the file is never seen half mended."""
         place = self._out.resolve()
         mending = place.with_name(f".{place.name}.mending")
         with place.open("rb") as old, mending.open("wb") as new:
@@ -125,6 +131,11 @@ class VerdictFile:
             os.fsync(new.fileno())
         shutil.copymode(place, mending)
         mending.replace(place)
+
+
+def _may_be_on(row: dict[str, Any], line: bytes, number: int) -> bool:
+    """Whether a row of verdicts is one on this line, or on what stood in its place: what cannot be read has no id."""
+    return isinstance(row.get("input"), str) and ("error" in row or row.get("id") == _id(line, number))
 
 
 def _locked(path: Path) -> BinaryIO:
@@ -191,7 +202,6 @@ def _lines(path: Path) -> Iterator[Line]:
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
-
     with suppress(ValueError, RecursionError):
         row = json.loads(line)  # not orjson, which refuses lone surrogates: programs hold them
         if isinstance(row, dict):

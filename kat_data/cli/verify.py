@@ -1,5 +1,6 @@
 """`kat verify`: verdicts on answers in JSON Lines, one line out for one line in, in the same order."""
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -21,7 +22,8 @@ def verify() -> None:
     """Verify answers in files, without a run and without a database.
 
     IN and OUT are JSON Lines: each line of IN gives one line of OUT, in the same order. Called again with the same
-    files, a command goes on where it was stopped. A line that cannot be read gives a line with its `error`.
+    files, a command goes on where it was stopped, and judges the lines that were changed since. A line that cannot be
+    read gives a line with its `error`: mend it, and call the command again.
     """
 
 
@@ -96,10 +98,11 @@ def tools(in_: Path, out: Path, as_json: bool) -> None:
 )
 @_files
 def code(in_: Path, out: Path, kind: str | None, function_mode: str, as_json: bool) -> None:
-    """Run programs: {id, mode, source, entry?, tests?, cases?, limits?} gives {id, verdict, reward, evidence}.
+    """Run programs: {id, mode, source, entry?, tests?, cases?, limits?} gives {id, verdict, reward, evidence, seconds}.
 
-    The verdict is passed, failed, timeout, memory, output_limit or crashed; invalid_task where the task itself is
-    wrong, and infra_error where the sandbox broke again and again, which the next call tries again.
+    `seconds` is the time of judging; waiting for a slot, or for its start, is not in it. The verdict is passed, failed,
+    timeout, memory, output_limit or crashed; invalid_task where the task itself is wrong, and infra_error where the
+    sandbox broke again and again, which the next call tries again.
     """
     from kat_data.cli.sandbox import open_from
     from kat_data.verifiers.code.judge import judge_program
@@ -107,8 +110,11 @@ def code(in_: Path, out: Path, kind: str | None, function_mode: str, as_json: bo
 
     def judge(row: dict[str, Any]) -> dict[str, Any]:
         job = parse_job(row, FunctionMode(function_mode))
+        start = time.monotonic() - sandbox.waited
         found = judge_program(sandbox, job.task, job.source)
-        return {"verdict": found.verdict.value, "reward": found.reward, "evidence": found.evidence}
+        seconds = round(time.monotonic() - sandbox.waited - start, 6)
+        verdict = {"verdict": found.verdict.value, "reward": found.reward, "evidence": found.evidence}
+        return {**verdict, "seconds": seconds}
 
     settings = Settings.load()
     sandbox = open_from(settings, kind)
@@ -133,7 +139,9 @@ def _verify(in_: Path, out: Path, judge: Judge, word: str, as_json: bool, *, thr
     if broken := counts.get(INFRA_ERROR):
         raise VerifierFault(f"the sandbox broke on {broken} lines: the same command tries them again")
     if bad := counts.get("error"):
-        raise InputError(f"{bad} lines cannot be read: `error` in {out} says why; mend them and start anew")
+        raise InputError(
+            f"{bad} lines cannot be read: `error` in {out} says why; mend them, and call the command again"
+        )
 
 
 def _text(row: dict[str, Any], *names: str) -> str:

@@ -2,9 +2,11 @@
 
 import os
 import threading
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from kat_data.errors import SandboxFault
@@ -43,6 +45,7 @@ class SlotPool:
         """Begin with no slot; a forked child does so too, and leaves its parent's slots alone."""
         self._free = threading.BoundedSemaphore(self._size)
         self._lock = threading.Lock()
+        self._local = threading.local()
         self._idle: dict[int, list[Slot]] = {}
         self._closing: ThreadPoolExecutor | None = None
         self._finalizer = weakref.finalize(self, _close_all, self._idle)
@@ -52,18 +55,17 @@ class SlotPool:
 
         Raises `SandboxFault` after three lost slots, `SandboxMissing` where none can be had.
         """
-        with self._free:
-            lost, tries = "", 0
-            while tries < TRIES:
-                fresh = True
-                try:
-                    slot = self._take(_memory_class(program.limits.memory_mb))
-                    fresh = slot.programs == 0  # one that waited may have died meanwhile, which says nothing
-                    return self._use(slot, program, work)
-                except SlotLost as error:
-                    lost = str(error)
-                    tries += fresh
-            raise SandboxFault(f"The sandbox {self.name} lost {TRIES} slots with one program, at last because {lost}.")
+        with self._waiting():
+            self._free.acquire()
+        try:
+            return self._judge(program, work)
+        finally:
+            self._free.release()
+
+    @property
+    def waited(self) -> float:
+        """The seconds that this thread has spent so far in waiting for a slot to be free or to start."""
+        return float(getattr(self._local, "waited", 0.0))
 
     def close(self) -> None:
         """End every idle slot and wait until they are gone; the pool may be used again afterwards."""
@@ -73,6 +75,29 @@ class SlotPool:
             closing.shutdown()
         with self._lock:
             _close_all(self._idle)
+
+    @contextmanager
+    def _waiting(self) -> Generator[None]:
+        """Count the time inside as waiting."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._local.waited = self.waited + time.monotonic() - start
+
+    def _judge(self, program: Program, work: Callable[[Loaded], T]) -> T:
+        lost, tries = "", 0
+        while tries < TRIES:
+            fresh = True
+            try:
+                with self._waiting():
+                    slot = self._take(_memory_class(program.limits.memory_mb))
+                fresh = slot.programs == 0  # one that waited may have died meanwhile, which says nothing
+                return self._use(slot, program, work)
+            except SlotLost as error:
+                lost = str(error)
+                tries += fresh
+        raise SandboxFault(f"The sandbox {self.name} lost {TRIES} slots with one program, at last because {lost}.")
 
     def _use(self, slot: Slot, program: Program, work: Callable[[Loaded], T]) -> T:
         try:

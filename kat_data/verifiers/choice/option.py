@@ -62,6 +62,12 @@ class Options:
         """Whether some option's whole text is this very letter, in this case: then the letter says nothing."""
         return letter in self._texts
 
+    def texts_of(self, letter: str) -> tuple[str, ...]:
+        """Return the writings of one option's text that count as its own: whole, and without its article."""
+        place = self.letters.find(letter)
+        own = self._texts[place] if 0 <= place < len(self._texts) else ""
+        return tuple(dict.fromkeys(text for text in (own, _ARTICLE.sub("", own, count=1)) if text))
+
     def mentioned(self, text: str) -> set[str]:
         """Return the letters of the options whose texts stand in `text` as whole words."""
         folded = f" {text.casefold()} "

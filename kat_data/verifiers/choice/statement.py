@@ -43,7 +43,7 @@ _LEAD = re.compile(
 _FILLER = re.compile(
     r"(?:\s|(?:either|both|between|options?|choices?|letters?|answer|clearly|definitely|certainly|probably|likely|most"
     r"|simply|just|therefore|thus|indeed|actually|then|obviously|labell?ed|number|选项?)\b:?"
-    r"|not\s+[(\[]?[A-Z][)\]]?,?\s+but(?:\s+rather)?\b|[-:\"'>])*",
+    r"|not\s+[(\[]?[A-Z][)\]]?,?\s+but(?:\s+rather)?\b|[:\"'>]|-(?=[\s>]))*",
     re.IGNORECASE,
 )
 _RIGHT = r"(?:correct|right|true|best|accurate|appropriate|answer)\b"
@@ -144,7 +144,7 @@ def _only_sentence(text: str, options: Options) -> Iterator[Statement]:
     if match and not _MORE_SENTENCES.search(text.rstrip(" .!。")):
         own = _text_choice(text, match.end(), options)
         if own and is_asserted(text, match.end(), match.end()):
-            yield Statement(start=0, end=len(text), letters=frozenset(own[0]))
+            yield Statement(start=0, end=own[1], letters=frozenset(own[0]))
 
 
 def _whole(text: str, options: Options) -> frozenset[str]:

@@ -1,8 +1,8 @@
 """Multiple choice: the option on which a reply settles, against the reference.
 
 A reply counts by its last statement. One that contradicts it without a word of correction, offers several options, or
-pairs a letter with another option's text is wrong, since guessing twice must not pay; one that states no choice is
-unparsable.
+pairs a letter with another option's text is wrong, since guessing twice must not pay; one that states no choice, or
+states it amid words of which nobody can tell what they do to it, is unparsable.
 """
 
 import re
@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.query import Query
 from kat_data.domain.verdict import Outcome, Status, Verdict
+from kat_data.verifiers.choice.framing import is_plain
 from kat_data.verifiers.choice.option import Options, plain
 from kat_data.verifiers.choice.statement import BOX_CLOSE, BOX_OPEN, Statement, statements
 
-NAME = "choice/2"
+NAME = "choice/3"
 TAIL = 20_000
 """Only so many characters at a reply's end are read."""
 
@@ -59,9 +60,11 @@ def decide_choice(answer: str, reference: str, choices: Sequence[str] = ()) -> V
     wanted = _wanted(reference, options)
     if not wanted:
         return _verdict(Status.NOT_VERIFIED, wanted, frozenset(), "the reference is no option")
-    chosen = chosen_letters(answer, choices)
+    chosen, plainly = _choice(answer, options)
     if not chosen:
         return _verdict(Status.UNPARSABLE, wanted, chosen, "no choice is stated")
+    if not plainly and (len(chosen) == 1 or chosen == wanted):
+        return _verdict(Status.UNPARSABLE, wanted, chosen, "a choice is named, but not plainly")
     if chosen != wanted:
         note = "several options" if len(chosen) > 1 else ""
         return _verdict(Status.INCORRECT, wanted, chosen, note)
@@ -73,9 +76,14 @@ def chosen_letters(reply: str, choices: Sequence[str]) -> frozenset[str]:
 
     A letter may be none of the question's own.
     """
-    options = Options(choices)
-    letters = {_settled(_cleaned(part), options) for part in _final_parts(reply)}
-    return frozenset().union(*letters)
+    chosen, plainly = _choice(reply, Options(choices))
+    return chosen if plainly or len(chosen) > 1 else frozenset()
+
+
+def _choice(reply: str, options: Options) -> tuple[frozenset[str], bool]:
+    """The letters that a reply names as its choice, and whether nothing around them can change what is said."""
+    settled = [_settled(_cleaned(part), options) for part in _final_parts(reply)]
+    return frozenset().union(*(letters for letters, _ in settled)), all(plainly for _, plainly in settled)
 
 
 def _wanted(reference: str, options: Options) -> frozenset[str]:
@@ -121,13 +129,14 @@ def _closing(text: str, start: int) -> int | None:
     return None
 
 
-def _settled(text: str, options: Options) -> frozenset[str]:
+def _settled(text: str, options: Options) -> tuple[frozenset[str], bool]:
     found = statements(text, options)
     if not found:
-        return frozenset()
+        return frozenset(), True
     last = found[-1]
     rivals = [one.letters for one in found[:-1] if one.letters != last.letters and not _replaced(one, last, text)]
-    return last.letters.union(*rivals, _alternatives(text[last.end :], last.letters, options))
+    letters = last.letters.union(*rivals, _alternatives(text[last.end :], last.letters, options))
+    return letters, is_plain(text, last, options)
 
 
 def _replaced(earlier: Statement, last: Statement, text: str) -> bool:

@@ -1,9 +1,9 @@
 """Values of arguments: one that a call gives, against those that the query accepts.
 
-Texts are compared as the Berkeley Function-Calling Leaderboard does (case, spaces and `,./-_*^` are folded, and both
-kinds of straight quotes are one), with two exceptions, since folding them makes different values equal: the numbers in
-a text keep their digits apart, with point and sign (`3.5` is not `35`, `2024-01-11` is not `2024-11-01`), and formulas
-keep their operators (`x*2` is not `x/2`).
+The Berkeley Function-Calling Leaderboard compares texts without case, spaces and `,./-_*^`, which makes different
+values equal (`-x` and `x`, `a.b` and `ab`, `3.5` and `35`). Here only what cannot change the meaning is forgiven: case,
+white space, and between plain words what joins them (`New_York`, `Paris,France`, `St Louis`). Digits, signs and
+operators count, but for a few writings of one value: dates, thousands, `.5`.
 """
 
 import re
@@ -15,16 +15,27 @@ from typing import Any
 DEPTH = 20
 """How deep values may be nested; deeper ones equal nothing."""
 
-_FOLDED = re.compile(r"[\s,./\-_*^]+")
-_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-_CHAIN = re.compile(r"(?<!\d)\d+(?:([-./])\d+)(?:\1\d+)+(?!\d)")
-_MINUS = re.compile(r"(?<![\w)\]])-(?=\.?\d)")
-_POINT = re.compile(r"(?<!\w)\.(?=\d)")
+_WORD = r"[^\W\d_]{2}"
+_QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
+_APOSTROPHE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])")
+_DATE = re.compile(r"(?<![\d.,/-])(\d{4})([-./])(\d{1,2})\2(\d{1,2})(?![\d.,/-])")
+_INITIALS = re.compile(r"\b(?:[^\W\d_]\.){2,}(?!\w)")
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+_OF_ONE_MEANING: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(rf"\b({_MONTH})\.?\s+(\d{{1,2}}),?\s+(\d{{4}})\b"), r"\1 \2 \3"),
+    (re.compile(r"(?<![\w.])\.(?=\d)"), "0."),
+    (re.compile(r"(?<=\d)\s+(?=[^\W\d_])"), ""),
+    (re.compile(rf"(?<={_WORD})[.](?=\s|,|$)"), ""),
+    (re.compile(rf"(?<={_WORD})(?:\s*,\s*|[_-])(?={_WORD})"), " "),
+    (re.compile(rf"(?<={_WORD}),\s+(?=\d)|,\s+(?={_WORD})"), " "),
+    (re.compile(r"\s*,\s*"), ","),
+)
+_THOUSANDS = re.compile(r"[-+]?[$€£¥]?\d{1,3}(?:,\d{3})+(?:\.\d+)?\s*(?:[^\W\d_]+|%)?")
 _FORMULA = re.compile(
     r"(?=.*?[a-z0-9)]\s*(?:\*\*|[-+*/^])\s*[a-z0-9(.])"
     r"(?:lambda [a-z]\s*:|math\.|np\.|sin|cos|tan|exp|log|ln|sqrt|abs|pi|[a-z](?![a-z])|[\d.\s()+\-*/^=,])+"
 )
-_PRODUCT = re.compile(r"(?<=[\d)])\*(?=[a-z(])(?!\*)")
+_OPERATOR = re.compile(r"\s*(\*\*|[-+*/^=(),])\s*")
 _NUMBER_SCHEMAS = frozenset({"number", "float", "double"})
 
 Schema = Mapping[str, Any]
@@ -80,41 +91,20 @@ def _part(schema: Any) -> Schema:
 
 
 def same_text(value: str, wanted: str) -> bool:
-    """Whether two texts are the same argument; a text that folds to nothing equals only itself."""
-    if value == wanted:
-        return True
-    one, other = _plain(value), _plain(wanted)
-    if _is_formula(one) or _is_formula(other):
-        return _formula(one) == _formula(other)
-    folded = _fold(one)
-    return bool(folded) and folded == _fold(other)
-
-
-@lru_cache(4096)
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).casefold().replace("'", '"').strip()
-
-
-@lru_cache(4096)
-def _is_formula(text: str) -> bool:
-    return bool(_FORMULA.fullmatch(text) and not _CHAIN.fullmatch(text))
-
-
-def _formula(text: str) -> str:
-    return _PRODUCT.sub("", "".join(text.replace("**", "^").split()))
+    """Whether two texts are the same argument: alike but for case, white space and what joins plain words."""
+    return value == wanted or _fold(value) == _fold(wanted)
 
 
 @lru_cache(4096)
 def _fold(text: str) -> str:
-    text = _THOUSANDS.sub(lambda match: match.group().replace(",", ""), text)
-    text = _CHAIN.sub(lambda match: re.sub(r"[-./]", " ", match.group()), text)
-    text = _POINT.sub("0.", _MINUS.sub("−", text))
-    return _FOLDED.sub(lambda run: _between(run, text), text)
-
-
-def _between(run: re.Match[str], text: str) -> str:
-    """What a run of folded characters leaves: nothing, or between two digits what keeps them apart."""
-    before, after = text[max(0, run.start() - 1) : run.start()], text[run.end() : run.end() + 1]
-    if not (before.isdigit() and after.isdigit()):
-        return ""
-    return run.group() if len(run.group()) == 1 and run.group() in "./-" else "|"
+    text = " ".join(unicodedata.normalize("NFC", text).casefold().split())
+    text = _APOSTROPHE.sub('"', _QUOTED.sub(r'"\1"', text))
+    text = _DATE.sub(r"\1-\3-\4", text)
+    if _FORMULA.fullmatch(text):
+        return _OPERATOR.sub(r"\1", text)
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
+    text = _INITIALS.sub(lambda match: match.group().replace(".", ""), text)
+    for pattern, one in _OF_ONE_MEANING:
+        text = pattern.sub(one, text)
+    return text

@@ -17,7 +17,7 @@ from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.verifiers.tool_call.reply import UnreadableCall, call_in_text, read_calls
 from kat_data.verifiers.tool_call.value import Schema, is_allowed
 
-NAME = "tool_call/2"
+NAME = "tool_call/3"
 MOST_CALLS = 200
 """Up to so many calls in any order are compared, each with each; more are incorrect."""
 

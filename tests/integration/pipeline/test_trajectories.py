@@ -103,7 +103,7 @@ async def test_a_recorded_conversation_becomes_a_trajectory_with_a_mode_for_ever
     assert [len([v for v in lineage["votes"] if v["turn"] == turn]) for turn in range(4)] == [1, 1, 1, 1]
     assert all(turn["judge_analysis"] for turn in turns)
     verifiers = [v["verifier"] for v in lineage["verdicts"]]
-    assert verifiers == ["tool_call/2", "tool_call/2", "panel/1", "panel/1"]
+    assert verifiers == ["tool_call/3", "tool_call/3", "panel/1", "panel/1"]
     written = publish_run(registry, tmp_path, row.id, name="t", partial=False, clock=SystemClock())
     assert verify(written.path).problems == ()
 

@@ -143,7 +143,7 @@ def test_another_files_verdicts_are_not_overwritten(tmp_path: Path, wrong: list[
     assert out.read_bytes() == before
 
 
-def test_the_same_ids_with_other_rows_are_other_lines(tmp_path: Path) -> None:
+def test_the_same_ids_with_other_rows_throughout_are_other_lines(tmp_path: Path) -> None:
     in_, out = write(tmp_path / "in", {"id": 1, "gold": "1"}), tmp_path / "out"
     judge_all(in_, out, lambda _: {"status": "correct"})
     write(in_, {"id": 1, "gold": "2"})
@@ -151,6 +151,27 @@ def test_the_same_ids_with_other_rows_are_other_lines(tmp_path: Path) -> None:
         VerdictFile(in_, out, "status").__enter__()
     with pytest.raises(InputError, match="name another file"):
         VerdictFile(write(in_, {"id": 1, "gold": "1"}), out, "status", "another way").__enter__()
+
+
+def test_changed_and_mended_lines_are_judged_again_in_their_places(tmp_path: Path) -> None:
+    in_, out = write(tmp_path / "in", {"id": "a"}, "{", {"id": "c", "gold": 1}, {"id": "d"}), tmp_path / "out"
+    assert judge_all(in_, out, breaking()).counts == {"correct": 3, "error": 1}
+    before = out.read_text().splitlines()
+    write(in_, {"id": "a"}, {"id": "b"}, {"id": "c", "gold": 2}, {"id": "d"}, {"id": "e"})
+    again = breaking()
+    assert judge_all(in_, out, again).counts == {"correct": 5}
+    assert sorted(again.judged) == ["b", "c", "e"]
+    assert [row["id"] for row in read(out)] == ["a", "b", "c", "d", "e"]
+    after = out.read_text().splitlines()
+    assert (before[0], before[3]) == (after[0], after[3])
+
+
+def test_lines_that_were_all_unreadable_can_be_mended(tmp_path: Path) -> None:
+    in_, out = write(tmp_path / "in", "{"), tmp_path / "out"
+    assert judge_all(in_, out, breaking()).counts == {"error": 1}
+    write(in_, {"id": "a"})
+    assert judge_all(in_, out, breaking()).counts == {"correct": 1}
+    assert [row["id"] for row in read(out)] == ["a"]
 
 
 def test_two_processes_never_write_one_file(tmp_path: Path) -> None:

@@ -144,6 +144,24 @@ def test_lost_slots_are_replaced_and_at_last_a_fault() -> None:
     assert all(pipe.closed for pipe in pipes)
 
 
+def test_the_start_of_a_slot_is_waiting_and_its_work_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("kat_data.sandbox.pool.time.monotonic", lambda: now[0])
+
+    def start(_: int) -> Slot:
+        now[0] += 5
+        return Slot(ScriptedPipe(), {})
+
+    def work(_: object) -> None:
+        now[0] += 3
+        raise ZeroDivisionError
+
+    pool = SlotPool(start, size=1, name="scripted", trusted=True)
+    with pytest.raises(ZeroDivisionError):
+        pool.judge(Program(source=""), work)
+    assert pool.waited == 5
+
+
 def test_an_error_of_the_caller_closes_its_slot_and_comes_through() -> None:
     pipe = ScriptedPipe()
     pool = SlotPool(lambda _: Slot(pipe, {}), size=1, name="scripted", trusted=True)

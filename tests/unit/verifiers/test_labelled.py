@@ -7,10 +7,10 @@ from kat_data.verifiers.labelled import KINDS, _file, cases, error_rates
 
 KNOWN_ERRORS = {
     VerifierKind.MATH: {"math-hard-03", "math-hard-04", "math-hard-05", "math-part-263"},
-    VerifierKind.CHOICE: {"choice-hard-02", "choice-hard-03"},
+    VerifierKind.CHOICE: {f"choice-hard-0{number}" for number in (2, 3, 4, 5)},
     VerifierKind.KEYWORD: {f"keyword-hard-0{number}" for number in (1, 2, 3, 4)},
     VerifierKind.FORMAT: {"format-hard-02", "format-hard-03"},
-    VerifierKind.TOOL_CALL: {"tool_call-hard-01", "tool_call-hard-02"},
+    VerifierKind.TOOL_CALL: {"tool_call-hard-01", "tool_call-hard-02", "tool_call-hard-03"},
     VerifierKind.CLASSIFIER: {"classifier-hard-01"},
 }
 

@@ -58,6 +58,24 @@ def test_a_second_choice_counts_unless_it_corrects_the_first(reply: str, letters
 
 
 @pytest.mark.parametrize(
+    "reply",
+    [
+        "C, I guess",
+        "If x > 0, the answer is C",
+        "C - no",
+        r"\boxed{-C}",
+        "C. Scratch that.",
+        "答案是C吗",
+        "-blue",
+        "blue, maybe",
+    ],
+)
+def test_a_choice_amid_words_that_may_change_it_is_none(reply: str) -> None:
+    assert decide_choice(reply, "C", CHOICES).status is Status.UNPARSABLE
+    assert chosen_letters(reply, CHOICES) == set()
+
+
+@pytest.mark.parametrize(
     ("choices", "reply", "letter"),
     [
         (["iron", "iron and steel"], "iron and steel", "B"),
