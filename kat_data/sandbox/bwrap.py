@@ -2,9 +2,9 @@
 
 As root, programs and tests get users of their own, as in Docker. As anyone else bubblewrap can map one user only: a
 program may then kill its slot (which is never a verdict), but still cannot read from or write to the other processes,
-and each slot serves one program. Memory and the number of files are looked at fifty times a second instead of being capped by the kernel, and
-no slot has a weight of processor time: neither niceness nor fixed processors can give it one, as both would also set
-apart slots of other processes that nobody here knows of.
+and each slot serves one program. Memory and files are counted fifty times a second instead of being capped by the
+kernel, and no slot has a weight of processor time: neither niceness nor fixed processors can give it one, as both would
+also set apart slots of other processes that nobody here knows of.
 """
 
 import os

@@ -26,7 +26,7 @@ def run_script() -> None:
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     sys.argv = ["program.py"]
-    module.__file__ = os.path.abspath("program.py")
+    module.__file__ = f"{os.environ['HOME']}/program.py"
     lift_recursion()
     os._exit(_finish(_run_main(source, module.__dict__)))
 

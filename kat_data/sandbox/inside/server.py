@@ -44,7 +44,7 @@ class Server:
 
     def load(self, source: bytes) -> None:
         module = types.ModuleType("solution")
-        module.__file__ = os.path.abspath("solution.py")
+        module.__file__ = f"{os.environ['HOME']}/solution.py"
         sys.modules["solution"] = module
         self._names = module.__dict__
         self._answer(lambda: self._run(source))
