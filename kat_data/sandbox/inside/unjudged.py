@@ -53,6 +53,7 @@ def unjudged(trees: Iterable[ast.Module], of_program: frozenset[str], names: Ite
     made_by = _assigned(nodes, of_program)
     caught = {node.name for node in nodes if isinstance(node, ast.ExceptHandler)}
     asked = _Asked(known, _assigned(nodes, known), caught)
+    for node in nodes:
         for operand in _judged(node):
             if name := _inside(operand, of_program, made_by):
                 return f"`{ast.unparse(node)[:200]}` would let {name}, a class of the program, decide"
