@@ -62,6 +62,7 @@ class Supervisor:
         """Do what a request says and answer it, unless it is a `load`, which has no answer."""
         match request["op"]:
             case "load":
+                self._forget()
                 self._program = request
             case "run":
                 self.answer({"runs": self._run([base64.b64decode(given) for given in request["inputs"]])})
@@ -101,7 +102,8 @@ class Supervisor:
         limits = {name: max(least, self._program["limits"][name]) for name, least in _COMPILING.items()}
         self._binary = _memory_file()
         watched = self._watched("exec", [_file(self._source())], limits, out=self._binary, command=_COMPILER)
-        self._clean()
+        if not self._clean():
+            raise SlotBroken("something of the compiler stays")
         fcntl.fcntl(self._binary, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
         return watched
 

@@ -40,6 +40,17 @@ def test_cpp(sandbox: SlotPool, source: str, verdict: str) -> None:
     assert verdict != "passed" or admit(sandbox, task, source).ok
 
 
+ENDLESS = "template <int N> struct T { static const int v = T<N - 1>::v + T<N - 2 + N % 2>::v; };\n"
+ENDLESS += '#include "/dev/zero"\nint main() {}\n'
+
+
+def test_compiling_ends(sandbox: SlotPool) -> None:
+    task = CodeTask(mode=TaskMode.STDIO, cases=SQUARES, language=Language.CPP)
+    found = judge_program(sandbox, task, ENDLESS)
+    assert found.verdict in ("timeout", "memory", "failed", "output_limit"), found
+    assert found.evidence["seconds"] < 12
+
+
 @pytest.mark.parametrize(("source", "verdict"), [("print(1, 2)", "passed"), ("print('ok')", "failed")])
 def test_checkers(sandbox: SlotPool, source: str, verdict: str) -> None:
     task = CodeTask(mode=TaskMode.STDIO, cases=SQUARES, checker=CHECKER)
