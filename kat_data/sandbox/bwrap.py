@@ -2,9 +2,9 @@
 
 As root, programs and tests get users of their own, as in Docker. As anyone else bubblewrap can map one user only: a
 program may then kill its slot (which is never a verdict), but still cannot read from or write to the other processes,
-and each slot serves one program. Memory is looked at fifty times a second instead of being capped by the kernel, and
-no slot has a weight of processor time: neither niceness nor fixed processors can give it one, as both would also set
-apart slots of other processes that nobody here knows of.
+and each slot serves one program. Memory and files are counted fifty times a second instead of being capped by the
+kernel, and no slot has a weight of processor time: neither niceness nor fixed processors can give it one, as both would
+also set apart slots of other processes that nobody here knows of.
 """
 
 import os
@@ -34,7 +34,8 @@ class BwrapSlots:
             filter_.write(seccomp.program())
             filter_.seek(0)
             pipe = ProcessPipe(_command(filter_.fileno()), pass_fds=(filter_.fileno(),))
-        return Slot(pipe, config(users=users, folders=[folder.path for folder in FOLDERS], grouped=False))
+        files = {folder.path: folder.files for folder in FOLDERS}
+        return Slot(pipe, config(users=users, folders=list(files), grouped=False, files=files))
 
 
 def _bwrap() -> str:

@@ -1,7 +1,7 @@
 """What a slot gives its programs, whatever isolates it: users of their own, and the folders that they may fill."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ _USERS = range(1 << 20, 1 << 30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """A folder in memory of at most `size` bytes; `files` is how many it holds, where the backend can count them."""
+    """A folder in memory of at most `size` bytes; `files` is how many it may hold."""
 
     path: str
     size: int
@@ -33,6 +33,17 @@ def draw_users() -> list[int]:
     return [first, first + 1]
 
 
-def config(*, users: list[int] | None, folders: Sequence[str], grouped: bool) -> dict[str, Any]:
-    """Return the supervisor's configuration: programs work in the first folder, and every folder is emptied."""
-    return {"users": users, "folder": folders[0], "wiped": list(folders), "grouped": grouped}
+def config(
+    *, users: list[int] | None, folders: Sequence[str], grouped: bool, files: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """Return the supervisor's configuration: programs work in the first folder, and every folder is emptied.
+
+    `files` caps the files of folders whose backend cannot.
+    """
+    return {
+        "users": users,
+        "folder": folders[0],
+        "wiped": list(folders),
+        "grouped": grouped,
+        "files": dict(files or {}),
+    }

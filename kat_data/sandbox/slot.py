@@ -14,8 +14,8 @@ from kat_data.sandbox.inside import frames, values
 
 _START_SECONDS = 30.0
 _GRACE_SECONDS = 15.0
-_COMPILING_SECONDS = 20.0
-_CLEARING_SECONDS = 3.0
+_COMPILING_SECONDS = 10.0
+_CLEARING_SECONDS = 15.0
 _FRAME_SLACK = 1 << 20
 # A program that waits for a processor, which others hold, may take so many wall limits more.
 _STARVED = 2.0
@@ -98,7 +98,7 @@ class Slot:
     def _run(self, inputs: Sequence[bytes]) -> list[Ran]:
         self._request("run", inputs=[base64.b64encode(given).decode() for given in inputs])
         limits = self._program.limits
-        seconds = (self._longest + _CLEARING_SECONDS) * len(inputs)
+        seconds = (self._longest + _CLEARING_SECONDS) * len(inputs) + limits.wall_s  # for compiling
         answer = self._answer(seconds, limits.output_bytes * len(inputs))
         return self._shaped(answer, lambda given: [self._ran(run) for run in given["runs"]])
 

@@ -29,6 +29,7 @@ class Processes:
         its.close()
         self._zygote = ours
         self._running: set[int] = set()
+        self._newest = 0
 
     def start(self, role: str, descriptors: Sequence[int], **request: Any) -> int:
         """Fork a process in that role, with `descriptors` as its 0, 1, 2 …, and return its pid."""
@@ -41,6 +42,7 @@ class Processes:
         if not isinstance(started, int):
             raise SlotBroken(f"a program cannot be started: {started}")
         self._running.add(started)
+        self._newest = started
         return started
 
     def reap(self, pid: int) -> int:
@@ -53,6 +55,13 @@ class Processes:
         """Return every process but the supervisor and the zygote."""
         own = {os.getpid(), self._pid}
         return [pid for pid in _all() if pid not in own]
+
+    def unforked(self) -> list[int]:
+        """Return the processes that were started here, if they started neither a process nor a thread; else nothing.
+
+        The last number that the kernel gave away in this namespace tells, even of a process that is gone.
+        """
+        return sorted(self._running) if _newest() == self._newest else []
 
     def clear(self) -> bool:
         """Kill every process but the supervisor and the zygote; false where some are left after two seconds."""
@@ -105,6 +114,14 @@ def _all() -> list[int]:
         found.append(pid)
         unseen += _children(pid)
     return found
+
+
+def _newest() -> int:
+    """Return the last process number of this process's own namespace; none where it has none of its own."""
+    if os.getpid() != 1:
+        return -1
+    with open("/proc/loadavg") as file:  # noqa: PTH123
+        return int(file.read().split()[-1])
 
 
 def _children(pid: int) -> list[int]:

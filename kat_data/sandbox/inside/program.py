@@ -17,6 +17,7 @@ from kat_data.sandbox.inside.server import Server
 __builtins__ = dict(vars(builtins))  # type: ignore[assignment]
 
 _FROM_TESTER = 1 << 28
+_SERVING = 8  # frames between ours and the program's own, at most
 
 
 def run_script() -> None:
@@ -25,6 +26,8 @@ def run_script() -> None:
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     sys.argv = ["program.py"]
+    module.__file__ = f"{os.environ['HOME']}/program.py"
+    lift_recursion()
     os._exit(_finish(_run_main(source, module.__dict__)))
 
 
@@ -64,6 +67,7 @@ def make_calls() -> None:
     """Load the source in descriptor 4, make the calls in descriptor 5, and write an answer for each to descriptor 3."""
     source, given = read(4), json.loads(read(5))
     server = Server(lambda data: _write(3, data), given["output"])
+    lift_recursion()
     server.load(source)
     for request in given["calls"]:
         server.answer(request)
@@ -76,9 +80,18 @@ def serve_tester() -> None:
     connection = socket.socket(fileno=3)
     channel = frames.Channel(connection, _FROM_TESTER)
     server = Server(connection.sendall, channel.receive()["output"], channel)
+    lift_recursion()
     server.load(source)
     while True:
         server.answer(channel.receive())
+
+
+def lift_recursion() -> None:
+    """Give a program as deep a recursion as it has alone: what is below it on the stack is ours."""
+    depth, frame = _SERVING, sys._getframe()
+    while (below := frame.f_back) is not None:
+        depth, frame = depth + 1, below
+    sys.setrecursionlimit(sys.getrecursionlimit() + depth)
 
 
 def read(descriptor: int) -> bytes:

@@ -5,12 +5,14 @@ could answer so as to pass. Its attributes, methods and items are what is tested
 """
 
 import collections.abc
+import itertools
 from collections.abc import Generator, Iterator
 from typing import Any, NoReturn, Protocol
 
 _SPECIAL = ("__name__", "__doc__", "__dict__", "__call__", "__len__", "__iter__", "__getitem__", "__str__")
 _ONE_BY_ONE = 100
 _AT_ONCE = 50
+_MOST = 100_000
 
 
 class Session(Protocol):
@@ -56,6 +58,13 @@ class Remote:
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.__session.operate("iter", self))
+
+    def __contains__(self, item: object) -> bool:
+        """Whether all that it gives, to its end, holds an item: what counts without end holds any number."""
+        items = list(itertools.islice(iter(self), _MOST + 1))
+        if len(items) > _MOST:
+            self.__session.fail(f"{self.__kind} gave {_MOST} items without an end, so nothing is said to be in it")
+        return item in items
 
     def __len__(self) -> int:
         return int(self.__session.operate("len", self))

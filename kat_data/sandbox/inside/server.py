@@ -2,6 +2,7 @@
 
 import builtins
 import operator
+import os
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ class Server:
 
     def load(self, source: bytes) -> None:
         module = types.ModuleType("solution")
+        module.__file__ = f"{os.environ['HOME']}/solution.py"
         sys.modules["solution"] = module
         self._names = module.__dict__
         self._answer(lambda: self._run(source))
@@ -62,7 +64,7 @@ class Server:
         except BaseException as error:
             data = frames.pack(self._raised(error))
         if len(data) > self._limit:
-            data = frames.pack({"e": "NotPlain", "m": "the value is longer than the output limit"})
+            data = frames.pack({"e": values.TOO_LONG, "m": "the value is longer than the output limit"})
         self._send(data)
 
     def _raised(self, error: BaseException) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Session:
         lineage = [str(kind) for kind in answer.get("x", [answer["e"]])]
         said = str(answer.get("m", ""))
         kind = exceptions.kind_of(lineage, self._exceptions)
-        if str(answer["e"]) == "NotPlain" or kind is None:
+        if str(answer["e"]) in ("NotPlain", values.TOO_LONG) or kind is None:
             self.fail(f"the program: {answer['e']}: {said}")
         try:
             arguments = values.decode(answer.get("args"))

@@ -4,6 +4,7 @@ It never runs a program's code nor reads what a program sends but to count it, a
 """
 
 import base64
+import fcntl
 import json
 import os
 import socket
@@ -16,18 +17,20 @@ from kat_data.sandbox.inside.processes import Processes, SlotBroken
 from kat_data.sandbox.inside.watch import HOST, Watch, Watched
 
 _STDERR_KEPT = 2000
-_COMPILING = {"wall_s": 20.0, "memory_mb": 512, "output_bytes": 1 << 20, "pids": 32}
+# Compiling has the task's limits, but never less than a short program needs with every header of the library.
+_COMPILING = {"wall_s": 10.0, "memory_mb": 512, "output_bytes": 1 << 20, "pids": 32}
 _WIPING = {"wall_s": 5.0, "memory_mb": 512, "output_bytes": 0, "pids": 0}
 _FILE_BYTES = 64 << 20
 _ADDRESS_SPACE = 4 << 30  # beside twice the memory: stacks and mappings that are never touched
-_COMPILER = ("/usr/bin/g++", "-O2", "-std=gnu++17", "-pipe", "-x", "c++", "-", "-o", "program")
+_COMPILER = ("/usr/bin/g++", "-O2", "-std=gnu++17", "-pipe", "-x", "c++", "-", "-o", "/proc/self/fd/1")
 
 
 def main(config: dict[str, Any]) -> None:
     """Serve the host on standard input and output until it closes them.
 
     `config`: `users` (the program's and the tester's user id, or none to stay who we are), `folder` (where programs
-    work), `wiped` (every folder that they can write to), `grouped` (whether a control group of its own holds the slot).
+    work), `wiped` (every folder that they can write to), `grouped` (whether a control group of its own holds the slot),
+    `files` (how many files a folder may hold, where they must be counted here).
     """
     privilege.hide(end_with_parent=not config["grouped"] and os.getpid() == 1)
     supervisor = Supervisor(config)
@@ -50,15 +53,17 @@ class Supervisor:
         self._wiped = config["wiped"]
         self._grouped = config["grouped"]
         self._processes = Processes()
-        self._watch = Watch(self._processes, Memory(grouped=self._grouped))
+        self._watch = Watch(self._processes, Memory(grouped=self._grouped), config["files"])
         self._program: dict[str, Any] = {}
         self._compiled: Watched | None = None
+        self._binary = -1
 
     def do(self, request: dict[str, Any]) -> None:
         """Do what a request says and answer it, unless it is a `load`, which has no answer."""
         match request["op"]:
             case "load":
-                self._program, self._compiled = request, None
+                self._forget()
+                self._program = request
             case "run":
                 self.answer({"runs": self._run([base64.b64decode(given) for given in request["inputs"]])})
             case "call":
@@ -66,7 +71,7 @@ class Supervisor:
             case "test":
                 self.answer(self._test(request["suite"]))
             case "end":
-                self._program, self._compiled = {}, None
+                self._forget()
                 self.answer({"clean": self._clean()})
 
     def answer(self, message: dict[str, Any]) -> None:
@@ -82,21 +87,31 @@ class Supervisor:
             runs.append(_shown(self._run_once(given)))
             if runs[-1]["ending"] != "exited" or runs[-1]["code"]:
                 break
-            if not self._processes.clear():
-                raise SlotBroken("processes of the program cannot be ended")
+            if not self._clean():
+                raise SlotBroken("something of the program stays from one case to the next")
         return runs
 
+    def _forget(self) -> None:
+        self._program, self._compiled = {}, None
+        if self._binary >= 0:
+            os.close(self._binary)
+            self._binary = -1
+
     def _compile(self) -> Watched:
-        """Compile within limits of its own: a task's are for its programs."""
-        memory = max(_COMPILING["memory_mb"], self._program["limits"]["memory_mb"])
-        limits = {**_COMPILING, "memory_mb": memory}
-        return self._watched("exec", [_file(self._source())], limits, command=_COMPILER)
+        """Compile into a nameless file that no program can change, so that each case runs what was compiled."""
+        limits = {name: max(least, self._program["limits"][name]) for name, least in _COMPILING.items()}
+        self._binary = _memory_file()
+        watched = self._watched("exec", [_file(self._source())], limits, out=self._binary, command=_COMPILER)
+        if not self._clean():
+            raise SlotBroken("something of the compiler stays")
+        fcntl.fcntl(self._binary, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
+        return watched
 
     def _run_once(self, given: bytes) -> Watched:
         limits = self._program["limits"]
         limits = {**limits, "memory_mb": limits["memory_mb"] + (len(given) >> 20)}  # its input is no memory of its own
         if self._program["language"] == "cpp":
-            return self._watched("exec", [_file(given)], limits, command=[f"{self._folder}/program"])
+            return self._watched("exec", [_file(given)], limits, [os.dup(self._binary)], command=["program"])
         return self._watched("script", [_file(given)], limits, [_file(self._source())])
 
     def _call(self, calls: list[Any]) -> dict[str, Any]:
@@ -132,17 +147,23 @@ class Supervisor:
         limits: dict[str, Any],
         files: list[int] | None = None,
         read: list[int] | None = None,
+        out: int | None = None,
         **request: Any,
     ) -> Watched:
-        """Start a process of the program's user and watch it; descriptors 1 and 2 of the answer are its output."""
-        out, its_out = os.pipe2(os.O_CLOEXEC)
+        """Start a process of the program's user and watch it; descriptors 1 and 2 of the answer are its output.
+
+        `out` takes the place of its standard output.
+        """
+        read_out, its_out = os.pipe2(os.O_CLOEXEC)
+        if out is not None:
+            os.dup2(out, its_out, inheritable=False)
         err, its_err = os.pipe2(os.O_CLOEXEC)
         given = [*stdin, its_out, its_err, *(files or [])]
         pid = self._start(role, given, limits, **request)
         for descriptor in given:
             os.close(descriptor)
-        watched = self._watch(pid, [out, err, *(read or [])], limits)
-        data = {**watched.data, 1: watched.data[out], 2: watched.data[err]}
+        watched = self._watch(pid, [read_out, err, *(read or [])], limits)
+        data = {**watched.data, 1: watched.data[read_out], 2: watched.data[err]}
         return Watched(watched.ending, watched.code, data, watched.seconds)
 
     def _start(
@@ -173,10 +194,13 @@ class Supervisor:
         if not self._processes.clear():
             return False
         for user in (self._user, self._tester):
-            if not any(os.listdir(folder) for folder in self._wiped):  # noqa: PTH208
-                break
+            if self._is_empty():
+                return True
             self._wipe(user)
-        return self._processes.clear() and not any(os.listdir(folder) for folder in self._wiped)  # noqa: PTH208
+        return self._processes.clear() and self._is_empty()
+
+    def _is_empty(self) -> bool:
+        return not any(os.listdir(folder) for folder in self._wiped)  # noqa: PTH208
 
     def _wipe(self, user: int | None) -> None:
         names = _file("\n".join(self._wiped).encode())
@@ -203,10 +227,14 @@ def _encoded(data: bytes) -> str:
 
 def _file(data: bytes) -> int:
     """Return a descriptor of a nameless file that holds `data`: a process reads it without anyone feeding it."""
-    descriptor = os.memfd_create("given", os.MFD_CLOEXEC)
+    descriptor = _memory_file()
     _write(descriptor, data)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
+
+
+def _memory_file() -> int:
+    return os.memfd_create("given", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
 
 
 def _null() -> int:

@@ -55,7 +55,8 @@ def _compile(suite: dict[str, Any]) -> tuple[Code, list[Code]]:
             raise Failed(f"{name} does not compile: {error}", fault=True) from None
         linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     trees = [tree for tree, _ in found]
-    if why := unjudged(trees, classes(trees, [suite["entry"], *suite["names"]])):
+    theirs = [suite["entry"] or "", *suite["names"]]
+    if why := unjudged(trees, classes(trees, theirs), theirs):
         raise Failed(why, fault=True)
     tests = found[1:]
     if suite["entry"] and _defines_check_uncalled([tree for tree, _ in tests]):

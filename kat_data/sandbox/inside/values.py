@@ -15,6 +15,9 @@ _CROWD = 64  # keys of one hash
 _RANGE_DIGITS = 32
 
 
+TOO_LONG = "OutputLimit"  # stands for an exception where a value is longer than a program may send
+
+
 class NotPlain(Exception):
     """A value is too long or nested too deep to be sent, or what came is none."""
 

@@ -26,11 +26,15 @@ class Watched:
 
 
 class Watch:
-    """Watches processes of one slot, one at a time."""
+    """Watches processes of one slot, one at a time.
 
-    def __init__(self, processes: Processes, memory: Memory) -> None:
+    `files` says how many files each folder may hold; in bubblewrap nothing else counts them.
+    """
+
+    def __init__(self, processes: Processes, memory: Memory, files: Mapping[str, int] | None = None) -> None:
         self._processes = processes
         self._memory = memory
+        self._files = files or {}
 
     def __call__(self, pid: int, descriptors: list[int], limits: Mapping[str, float]) -> Watched:
         """Watch `pid`; `descriptors` are read, counted together against the output limit, and closed."""
@@ -74,6 +78,8 @@ class Watch:
             if now >= look:
                 if self._memory.used(self._processes.others) > limits["memory_mb"] * 2**20 or self._memory.killed():
                     return "memory"
+                if any(_held(folder) > most for folder, most in self._files.items()):
+                    return "output_limit"
                 look = now + _TICK
             for descriptor, event in poll.poll(max(0.0, min(deadline, look) - now) * 1000 + 1):
                 if descriptor == pidfd:
@@ -89,11 +95,11 @@ class Watch:
                 return "output_limit"
 
     def _starved(self) -> float:
-        """Return for how long a program was ready to go on while others had every processor.
+        """Return for how long a program was ready to go on while programs of other slots had every processor.
 
-        Those may be programs of other slots; how long one may take must not depend on them.
+        How long it may take must not depend on them; but one that starts processes or threads waits for its own.
         """
-        return max(map(_waited, self._processes.others()), default=0.0)
+        return max(map(_waited, self._processes.unforked()), default=0.0)
 
     def _of_itself(self, code: int) -> str:
         if self._memory.killed():
@@ -109,6 +115,12 @@ def _waited(pid: int) -> float:
             return int(file.read().split()[1]) / 1e9
     except (OSError, IndexError):  # it is gone, or this kernel does not tell
         return 0.0
+
+
+def _held(folder: str) -> int:
+    """Return how many files and folders a file system in memory holds, as it counts them itself."""
+    found = os.statvfs(folder)
+    return found.f_files - found.f_ffree
 
 
 def _drain(descriptor: int, data: bytearray) -> int:

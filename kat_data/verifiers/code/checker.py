@@ -14,8 +14,8 @@ from kat_data.verifiers.code.finding import SHOWN, Finding, TaskFault
 from kat_data.verifiers.code.runs import ending, run_all
 from kat_data.verifiers.code.task import CodeTask, StdioCase
 
-_LIMITS = Limits(wall_s=10.0, memory_mb=512, output_bytes=1 << 16)
-_TOTAL_S = 200.0
+_LIMITS = Limits(wall_s=5.0, memory_mb=512, output_bytes=1 << 16)
+_TOTAL_S = 100.0
 _AT_ONCE = 8
 
 

@@ -6,9 +6,11 @@ from enum import StrEnum
 
 from kat_data.domain.verdict import Status
 from kat_data.sandbox.base import Ending
+from kat_data.sandbox.inside.values import TOO_LONG
 
 SHOWN = 500
 _OUT_OF_MEMORY = re.compile(r"(?:^|[\s:])MemoryError(?::|\s*$)|\bstd::bad_alloc\b")
+_TOO_LONG = re.compile(rf"the program: {TOO_LONG}: ")
 ENDINGS = {
     Ending.SIGNALLED: Status.CRASHED,
     Ending.TIMEOUT: Status.TIMEOUT,
@@ -40,6 +42,8 @@ class Finding:
 
 def unpassed(ending: Ending, trouble: str) -> Status:
     """Return what is said of a program that did not pass, from how it ended and what it complained of."""
+    if ending is Ending.EXITED and _TOO_LONG.match(trouble):
+        return Status.OUTPUT_LIMIT
     if ending in ENDINGS and not (ending is Ending.SIGNALLED and _OUT_OF_MEMORY.search(trouble)):
         return ENDINGS[ending]
     return Status.MEMORY if _OUT_OF_MEMORY.search(trouble) else Status.FAILED

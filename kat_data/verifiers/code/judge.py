@@ -5,11 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kat_data.domain.verdict import Status
-from kat_data.sandbox.base import Ending, Loaded, Program, Sandbox, Suite
+from kat_data.sandbox.base import Ending, Loaded, Program, Raised, Returned, Sandbox, Suite
+from kat_data.sandbox.inside.values import TOO_LONG, NotPlain, Opaque
 from kat_data.verifiers.code.cases import Plan, compile_cases, first_failure
 from kat_data.verifiers.code.finding import SHOWN, Finding, ProgramVerdict, TaskFault, unpassed
+from kat_data.verifiers.code.operations import parts
 from kat_data.verifiers.code.stdio import judge_stdio
 from kat_data.verifiers.code.task import CodeTask, FunctionMode, TaskMode
+
+_RAISED = {"MemoryError": Status.MEMORY, TOO_LONG: Status.OUTPUT_LIMIT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,30 +78,41 @@ def _found(sandbox: Sandbox, task: CodeTask, source: str) -> Finding:
     if task.function_mode is not FunctionMode.TESTER:
         plan = compile_cases(task.tests, task.entry, task.prelude, task.names)
     if plan is not None:
-        return sandbox.judge(program, _calls(plan, len(task.tests)))
+        found = sandbox.judge(program, _calls(plan, task))
+        if found is not None:
+            return found
     return sandbox.judge(program, _suite(task))
 
 
-def _calls(plan: Plan, tests: int) -> Callable[[Loaded], Finding]:
-    def work(loaded: Loaded) -> Finding:
+def _calls(plan: Plan, task: CodeTask) -> Callable[[Loaded], Finding | None]:
+    def work(loaded: Loaded) -> Finding | None:
         called = loaded.call(plan.calls)
         failure = first_failure(plan, called.outcomes)
         ended = unpassed(called.ending, called.trouble)
+        if failure is not None and task.function_mode is FunctionMode.AUTO and any(map(_is_object, called.outcomes)):
+            return None  # the tester may go on where no plain value can
         if failure is None:
             # The calls all gave what was due; what the program did to itself after them still counts against it.
             verdict = Status.PASSED if called.ending is Ending.EXITED else ended
-            reason, passed = "", tests
+            reason, passed = "", len(task.tests)
         elif failure.ended:
             verdict, passed = ended, failure.passed
             reason = f"the program does not load: {called.trouble}" if called.trouble else failure.reason
         else:
-            verdict = Status.MEMORY if failure.error == "MemoryError" else Status.FAILED
+            verdict = _RAISED.get(failure.error, Status.FAILED)
             reason, passed = failure.reason, failure.passed
         return Finding(
             verdict=verdict, how="data", reason=reason, passed=passed, seconds=called.seconds, stderr=called.stderr
         )
 
     return work
+
+
+def _is_object(outcome: Returned | Raised) -> bool:
+    """Whether a call gave an object that is no plain value, or holds one."""
+    if isinstance(outcome, Raised):
+        return outcome.error == NotPlain.__name__
+    return any(isinstance(part, Opaque) for part in parts(outcome.value))
 
 
 def _suite(task: CodeTask) -> Callable[[Loaded], Finding]:

@@ -122,14 +122,14 @@ def _round(value: Any, digits: Any = None) -> Any:
 
 
 def _str(value: Any = "") -> str:
-    for part in _parts(value):
+    for part in parts(value):
         _bounded(part)
         if type(part).__name__ not in TYPES and part is not None and not isinstance(part, library.KINDS):
             raise Unfit("the text of an object of the program")
     return str(value)
 
 
-def _parts(value: Any) -> Iterator[Any]:
+def parts(value: Any) -> Iterator[Any]:
     """A value and all that it holds, at any depth."""
     rest = [value]
     while rest:

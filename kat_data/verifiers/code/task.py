@@ -24,7 +24,8 @@ class FunctionMode(StrEnum):
     """How tests of functions are run.
 
     `data` calls the functions with the tests' literals and compares here, `tester` runs the tests in a process of their
-    own. Tests that are not all made of literals go to the tester in any mode; `auto` is what is best, now `data`.
+    own. Tests that are not all made of literals go to the tester in any mode. `auto` is `data`, and then `tester` for a
+    program whose calls give objects that are no plain values.
     """
 
     AUTO = "auto"

@@ -26,7 +26,7 @@ class Slot:
         self._process = subprocess.Popen(
             [sys.executable, *boot.COMMAND[1:]], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-        config = {"users": None, "folder": str(folder), "wiped": [str(folder)], "grouped": False}
+        config = {"users": None, "folder": str(folder), "wiped": [str(folder)], "grouped": False, "files": {}}
         self._send(boot.payload(config))
         self.first = self.answer()
 
@@ -142,12 +142,30 @@ def test_nothing_is_left_at_the_end(slot: Slot) -> None:
     source = "import os, time\nos.makedirs('a/b')\nopen('a/b/c', 'w').write('x')\nos.chmod('a', 0)\n"
     source += "if os.fork() == 0:\n    os.setsid()\n    time.sleep(60)\n"
     slot.load(source)
-    slot.run(b"")
+    slot.ask("call", calls=[])
     assert [path.name for path in slot.folder.iterdir()] == ["a"]
     assert slot.ask("end") == {"clean": True}
     assert list(slot.folder.iterdir()) == []
     slot.load("print(input())")
     assert slot.run(b"again")[0]["stdout"] == b"again\n"
+
+
+def test_every_case_begins_with_empty_folders(slot: Slot) -> None:
+    slot.load("import os\nprint(os.listdir('.'))\nos.mkdir('kept')\nopen('kept/a', 'w').write(input())\n")
+    assert [run["stdout"] for run in slot.run(b"1", b"2")] == [b"[]\n"] * 2
+    assert list(slot.folder.iterdir()) == []
+    slot.load("open('/proc/self/exe').close()\nprint(__file__)")
+    assert slot.run(b"")[0]["stdout"] == f"{slot.folder}/program.py\n".encode()
+
+
+def test_a_compiled_program_is_the_same_in_every_case(slot: Slot) -> None:
+    if not slot.first["compiler"]:
+        pytest.skip("no compiler here")
+    source = "#include <cstdio>\n#include <fcntl.h>\n#include <unistd.h>\nint main() {\n"
+    source += 'int e = open("/proc/self/exe", O_WRONLY), o = open("/proc/self/fd/3", O_RDWR);\n'
+    source += 'printf("%d %d %d", e, o, ftruncate(3, 0));\n}\n'
+    slot.load(source, "cpp")
+    assert [run["stdout"] for run in slot.run(b"", b"")] == [b"-1 -1 -1"] * 2
 
 
 def test_what_cannot_be_removed_is_said(slot: Slot) -> None:

@@ -12,7 +12,7 @@ USED = "Stack().push(1)\n"
 
 def found(source: str) -> str:
     trees = [ast.parse(source)]
-    return unjudged(trees, classes(trees, NAMES))
+    return unjudged(trees, classes(trees, NAMES), NAMES)
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,44 @@ def test_what_an_object_would_decide(source: str) -> None:
 )  # fmt: skip
 def test_what_can_be_judged(source: str) -> None:
     assert found(USED + source) == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("assert type(make(1)) is Stack", "the class of an object"),
+        ("x = make(1)\nassert type(x).__name__ == 'Stack'", "the class of an object"),
+        ("assert make(1).__class__.__name__ == 'Stack'", "the class of an object"),
+        ("assert make.__doc__", "asks for __doc__"),
+        ("assert make(1).__annotations__ == {}", "asks for __annotations__"),
+        ("import inspect\nassert inspect.signature(make)", "inspects"),
+        ("from inspect import signature\nassert signature(make)", "inspects"),
+        ("assert make(1) == Stack.RED", "objects of the program decide"),
+        ("assert Stack(1, 2) == make(1)", "objects of the program decide"),
+        ("assert make(1) == [Stack.RED]", "objects of the program decide"),
+        (
+            "import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()) as out:\n    make(1)",
+            "runs in another",
+        ),
+        ("import sys, io\nsys.stdout = io.StringIO()", "runs in another"),
+        ("import builtins\nbuiltins.input = lambda: '3'", "runs in another"),
+        ("with patch('builtins.input', return_value='3'):\n    make(1)", "runs in another"),
+        ("with patch.object(sys, 'stdout'):\n    make(1)", "runs in another"),
+    ],
+)
+def test_what_the_tests_own_process_cannot_see(source: str, says: str) -> None:
+    assert says in found(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "assert type(make(1)) is int", "assert type(make(1)).__name__ == 'int'", "assert make(1).__class__ == list",
+        "try:\n    make(1)\nexcept Exception as e:\n    assert type(e).__name__ == 'StackError'",
+        "try:\n    make(1)\nexcept Exception as e:\n    assert e.__class__ is Stack",
+        "assert make(1) == Find_Max(2)", "assert Stack.LIMIT == 5", "assert Stack(1) == [1]", "import inspect",
+        "assert make.__name__ == 'make'", "import sys\nsys.setrecursionlimit(5000)", "setattr(make(1), 'input', 3)",
+    ],
+)  # fmt: skip
+def test_what_the_tests_own_process_can_see(source: str) -> None:
+    assert found(source) == ""

@@ -20,6 +20,9 @@ class Reaper:
     def others(self) -> list[int]:
         return [1, 2]
 
+    def unforked(self) -> list[int]:
+        return []
+
     def reap(self, pid: int) -> int:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
