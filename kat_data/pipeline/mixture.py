@@ -17,7 +17,6 @@ from kat_data.domain.states import RunState
 from kat_data.domain.stratum import parse_stratum
 from kat_data.pipeline.plan import Plan
 from kat_data.registry import held
-from kat_data.registry.held import Standing
 from kat_data.registry.session import Registry
 from kat_data.stages.select import Select
 
@@ -58,10 +57,10 @@ def next_round(registry: Registry, run: int, plan: Plan) -> Round:
         waiting = held.held(connection, run)
         if not waiting:
             return Round()
-        standings = held.standings(connection, run)
-        missing = _missing(select, standings)
+        samples = held.brought(connection, run)
+        missing = _missing(select, samples)
         let_on = _from_strata(connection, run, plan, select, missing)
-        let_on = let_on or _from_entry(connection, run, plan, missing, standings, waiting)
+        let_on = let_on or _from_entry(connection, run, plan, missing, samples, waiting)
         return Round(let_on=let_on) if let_on else Round(given_up=held.give_up(connection, run))
 
 
@@ -73,10 +72,10 @@ def select_of(recipe: Mapping[str, Any]) -> Select | None:
 
 def fillings(connection: Connection, run: int, select: Select, state: RunState, reason: str | None) -> list[Filling]:
     """Return how far each stratum of a run is, in the mixture's order."""
-    standings, waiting = held.standings(connection, run), held.held(connection, run)
+    brought, waiting = held.brought(connection, run), held.held(connection, run)
     found = []
     for stratum, target in select.quotas().items():
-        samples = standings.get(stratum, Standing()).samples
+        samples = brought.get(stratum, 0)
         found.append(
             Filling(
                 stratum=stratum,
@@ -97,9 +96,9 @@ def _state(missing: int, state: RunState, reason: str | None) -> str:
     return reason or state.value
 
 
-def _missing(select: Select, standings: Mapping[str, Standing]) -> dict[str, int]:
+def _missing(select: Select, samples: Mapping[str, int]) -> dict[str, int]:
     """How many samples each stratum that is not filled yet still lacks."""
-    lacks = {name: quota - standings.get(name, Standing()).samples for name, quota in select.quotas().items()}
+    lacks = {name: quota - samples.get(name, 0) for name, quota in select.quotas().items()}
     return {name: lack for name, lack in lacks.items() if lack > 0}
 
 
@@ -116,7 +115,7 @@ def _from_entry(
     run: int,
     plan: Plan,
     missing: Mapping[str, int],
-    standings: Mapping[str, Standing],
+    samples: Mapping[str, int],
     waiting: Mapping[tuple[str, str], int],
 ) -> int:
     entered = held.entered(connection, run, plan.first)
@@ -125,7 +124,7 @@ def _from_entry(
         pools = [c for c in parse_stratum(stratum).categories if waiting.get((plan.first, entry_stratum(c)))]
         come = sum(entered.get(c, 0) for c in pools)
         for category in pools:
-            wanted[category] += ceil(_needed(lack, come, standings.get(stratum, Standing()).samples) / len(pools))
+            wanted[category] += ceil(_needed(lack, come, samples.get(stratum, 0)) / len(pools))
     return sum(
         held.let_on(
             connection, run, stage=plan.first, stratum=entry_stratum(category), responses=queries, to=plan.first

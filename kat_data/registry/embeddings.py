@@ -49,13 +49,6 @@ _OF_RUN = """
 """
 
 
-def count_unembedded(connection: Connection, run: int, embedder: int, categories: Sequence[str]) -> int:
-    """Return how many of a run's queries lack an embedding."""
-    sql = text(f"SELECT count(*) {_OF_RUN} AND embeddings.query_id IS NULL")
-    values = {"run": run, "embedder": embedder, "categories": list(categories)}
-    return int(connection.execute(sql, values).scalar_one())
-
-
 def next_unembedded(
     connection: Connection, run: int, embedder: int, categories: Sequence[str], *, after: int, limit: int
 ) -> list[Asked]:

@@ -1,20 +1,10 @@
 """Held items of a run: how many there are of each stratum, which are let on, and when the rest are given up."""
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, text
 
 from kat_data.domain.drop import DropReason
 
 _LOCK = 0x4B52  # the class of the advisory locks under which one worker at a time looks at a run's held items
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What became of one stratum so far: items that reached it, and the samples that they brought."""
-
-    reached: int = 0
-    samples: int = 0
 
 
 def lock(connection: Connection, run: int) -> None:
@@ -51,21 +41,13 @@ def entered(connection: Connection, run: int, entry: str) -> dict[str, int]:
     return {row.category: row.items for row in connection.execute(text(sql), {"run": run, "entry": entry})}
 
 
-def standings(connection: Connection, run: int) -> dict[str, Standing]:
-    """Return what became of each stratum so far."""
+def brought(connection: Connection, run: int) -> dict[str, int]:
+    """Return how many samples the accepted items of each stratum have brought."""
     sql = """
-        SELECT stratum, count(*) AS reached,
-            coalesce(sum(brought) FILTER (WHERE state = 'accepted'), 0)::bigint AS samples
-        FROM work_items LEFT JOIN LATERAL (
-            SELECT count(*) AS brought FROM samples
-            WHERE samples.run_id = work_items.run_id AND samples.query_id = work_items.query_id
-        ) AS mine ON work_items.state = 'accepted'
-        WHERE run_id = :run AND stratum IS NOT NULL GROUP BY stratum
+        SELECT stratum, count(*) AS samples FROM work_items JOIN samples USING (run_id, query_id)
+        WHERE run_id = :run AND work_items.state = 'accepted' AND stratum IS NOT NULL GROUP BY stratum
     """
-    return {
-        row.stratum: Standing(reached=row.reached, samples=row.samples)
-        for row in connection.execute(text(sql), {"run": run})
-    }
+    return {row.stratum: row.samples for row in connection.execute(text(sql), {"run": run})}
 
 
 def let_on(connection: Connection, run: int, *, stage: str, stratum: str, responses: int, to: str) -> int:
