@@ -23,6 +23,7 @@ _SUPERLATIVE = re.compile(
     r"(?:only|smallest|largest|highest|lowest|greatest|smaller|larger|unique|maximum|minimum)\b"
 )
 _RESTRICTING = re.compile(r"\b(?:that|who|which) (?:are|is|do|does)\b(?! not)")
+_BY = re.compile(r"[\s$]*(?:by|to) [\d$(\\]|\s*(?:to be|to get) ")
 _COMPARED = re.compile(r"[\s$]*(?:less|more|fewer|greater) than\b")
 _FIGURE = re.compile(r"(?<!\\)\b[A-Z]{2,8}\b")
 _ENGLISH = re.compile(r"[A-Za-z]\.[a-z]\.|[A-Za-z]+(?:['-][A-Za-z]+)*")
@@ -33,7 +34,8 @@ _TERM = re.compile(
 )
 _ASKED = re.compile(r"\s*(?:is|are|was|were|will|must)\b", re.IGNORECASE)
 _OF_ANSWER = re.compile(
-    r"\b(?:of|to|and|with|by|in|on)\s+(?:the|this|my|our|that)\s+(?:final |correct )?(?:answer|result)\b|答案的",
+    r"\b(?:of|to|and|with|by|in|on) (?:the|this|my|our|that) (?:final |correct )?(?:answer|result)\b"
+    r"|\b(?:answer|result) (?:has|in)\b|\b(?:to (?:be|get) the answer)\b|\b(?:square|cube) of\b|\d to\s*$|答案的",
     re.IGNORECASE,
 )
 _ACCENT = re.compile(r"\\(?:wide)?(?:bar|hat|tilde|d?dot|check)(?![a-z])\s*\{?\s*[A-Za-z]")
@@ -71,7 +73,7 @@ def is_plain(before: str, after: str) -> bool:
 
 def follows_plainly(after: str) -> bool:
     """Whether what follows a value in its sentence leaves it as it is."""
-    return _is_neutral(after, follows=True)
+    return _is_neutral(after, follows=True) and not _BY.match(after)
 
 
 def continues_plainly(before: str, after: str) -> bool:
