@@ -54,6 +54,7 @@ _JOINED = re.compile(r"\s*,?\s*(?:and|or|和|或|,|;)\s*|[^\S\n]*")
 _TRAILING = re.compile(
     r"\s*(?:\\?%|percent(?:age)?\b|pct\b)|\s+(?:[a-z]{2,12}|[\u4e00-\u9fff]{1,6})(?=[.,;!。]?\s*$)", re.IGNORECASE
 )
+_FORMULA_END = re.compile(r"(?<!\d)\.(?=\s*(?:\$|\\[)\]]))")
 _CLOSING_TAG = re.compile(r"</\w+>")
 _HEADING = re.compile(r"\bfinal answer\s*:|\n", re.IGNORECASE)
 _DIGITS = re.compile(r"(?<![\^{_\d.,/:])\d[\d.,/:]*")
@@ -161,7 +162,8 @@ def _boxed(text: str) -> tuple[int, Extracted] | None:
 
 def _sentence_rest(tail: str) -> str:
     """What follows a box in its own sentence, without the dollar sign that ends its formula."""
-    rest = _CLOSING_TAG.sub(" ", SENTENCE_END.split(tail.split("\n", 1)[0], maxsplit=1)[0])
+    line = _FORMULA_END.split(tail.split("\n", 1)[0], maxsplit=1)[0]
+    rest = _CLOSING_TAG.sub(" ", SENTENCE_END.split(line, maxsplit=1)[0])
     return rest.replace("$", " ", 1) if rest.replace("$$", "$").count("$") % 2 else rest
 
 

@@ -18,6 +18,13 @@ _RELATION = re.compile(
 _COMMAND = re.compile(r"\\(?:begin|end)\s*\{[a-z]+\*?\}|\\[A-Za-z]+|\\.")
 _FORMULA = re.compile(r"\$\$[^$]+\$\$|\$[^$\n]*[A-Za-z\\=^_][^$\n]*\$|\\\[.*?\\\]|\\\(.*?\\\)", re.DOTALL)
 _BOUND = re.compile(r"\b(?:at|the) (?:very )?(?:least|most)\b(?! possible)(?=\s*[\d$(\\]|\s*$)", re.IGNORECASE)
+_SUPERLATIVE = re.compile(
+    r"[\s$]*(?:is|are) (?:indeed )?the "
+    r"(?:only|smallest|largest|highest|lowest|greatest|smaller|larger|unique|maximum|minimum)\b"
+)
+_RESTRICTING = re.compile(r"\b(?:that|who|which) (?:are|is|do|does)\b(?! not)")
+_BY = re.compile(r"[\s$]*(?:by|to) [\d$(\\]|\s*(?:to be|to get) ")
+_COMPARED = re.compile(r"[\s$]*(?:less|more|fewer|greater) than\b")
 _FIGURE = re.compile(r"(?<!\\)\b[A-Z]{2,8}\b")
 _ENGLISH = re.compile(r"[A-Za-z]\.[a-z]\.|[A-Za-z]+(?:['-][A-Za-z]+)*")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]+")
@@ -27,10 +34,12 @@ _TERM = re.compile(
 )
 _ASKED = re.compile(r"\s*(?:is|are|was|were|will|must)\b", re.IGNORECASE)
 _OF_ANSWER = re.compile(
-    r"\b(?:of|to|and|with|by|in|on)\s+(?:the|this|my|our|that)\s+(?:final |correct )?(?:answer|result)\b|答案的",
+    r"\b(?:of|to|and|with|by|in|on) (?:the|this|my|our|that) (?:final |correct )?(?:answer|result)\b"
+    r"|\b(?:answer|result) (?:has|in)\b|\b(?:to (?:be|get) the answer)\b|\b(?:square|cube) of\b|\d to\s*$|答案的",
     re.IGNORECASE,
 )
 _ACCENT = re.compile(r"\\(?:wide)?(?:bar|hat|tilde|d?dot|check)(?![a-z])\s*\{?\s*[A-Za-z]")
+_APART = re.compile(r"[;:()\u4e00-\u9fff]")
 _VARIABLES = 3
 
 
@@ -64,7 +73,7 @@ def is_plain(before: str, after: str) -> bool:
 
 def follows_plainly(after: str) -> bool:
     """Whether what follows a value in its sentence leaves it as it is."""
-    return _is_neutral(after, follows=True)
+    return _is_neutral(after, follows=True) and not _BY.match(after)
 
 
 def continues_plainly(before: str, after: str) -> bool:
@@ -76,20 +85,16 @@ def continues_plainly(before: str, after: str) -> bool:
     if follows_plainly(after):
         return True
     lexicon = _lexicon()
-    phrase, _, rest = after.partition(",")
-    words = {
-        word.lower()
-        for word in _ENGLISH.findall(_COMMAND.sub(" ", _UPRIGHT.sub(r" \1 ", lexicon.anywhere.sub(" ", phrase))))
-    }
-    leading = {word.lower() for word in _ENGLISH.findall(before)}
-    return (
-        ("=" in before or bool(leading & lexicon.verbs))
-        and not words & lexicon.changing
-        and not any("'" in word and not word.endswith("'s") for word in words)
-        and not _RELATION.search(phrase)
-        and not re.search(r"[;:()\u4e00-\u9fff]", phrase)
-        and follows_plainly(rest)
-    )
+    phrase, _, rest = lexicon.anywhere.sub(" ", _UPRIGHT.sub(r" \1 ", after)).partition(",")
+    is_clause = "=" in before or bool(_words(before) & lexicon.verbs) or bool(_SUPERLATIVE.match(phrase))
+    words = _words(_RESTRICTING.sub(" ", _SUPERLATIVE.sub(" ", phrase, count=1)))
+    contracted = any("'" in word and not word.endswith("'s") for word in words)
+    changed = words & lexicon.changing or contracted or _COMPARED.match(phrase) or _RELATION.search(phrase)
+    return is_clause and not changed and not _APART.search(phrase) and follows_plainly(rest)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _ENGLISH.findall(_COMMAND.sub(" ", text)))
 
 
 def has_framing(text: str) -> bool:
