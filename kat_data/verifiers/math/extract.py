@@ -56,6 +56,7 @@ _TRAILING = re.compile(
 )
 _FORMULA_END = re.compile(r"(?<!\d)\.(?=\s*(?:\$|\\[)\]]))")
 _CLOSING_TAG = re.compile(r"</\w+>")
+_CONCLUSION = re.compile(r"\s(?=(?:Therefore|Thus|Hence|So), )")  # opens a sentence, also where the last has no stop
 _HEADING = re.compile(r"\bfinal answer\s*:|\n", re.IGNORECASE)
 _DIGITS = re.compile(r"(?<![\^{_\d.,/:])\d[\d.,/:]*")
 _BARE_NUMBER = re.compile(r"-?[\d.,/]+")
@@ -196,7 +197,7 @@ def _stated(text: str) -> tuple[int, Extracted] | None:
 
 def _sentence_start(text: str) -> str:
     """The beginning of the sentence that is open at the end of `text`."""
-    return SENTENCE_END.split(_HEADING.split(text)[-1])[-1]
+    return _CONCLUSION.split(SENTENCE_END.split(_HEADING.split(text)[-1])[-1])[-1]
 
 
 def _around(before: str, rest: str) -> tuple[str, str]:

@@ -23,6 +23,7 @@ _SUPERLATIVE = re.compile(
     r"(?:only|smallest|largest|highest|lowest|greatest|smaller|larger|unique|maximum|minimum)\b"
 )
 _RESTRICTING = re.compile(r"\b(?:that|who|which) (?:are|is|do|does)\b(?! not)")
+_CORRECTED = re.compile(r"^\s*(?:(?:no|not),? )?it'?s not [\d.,/]+[,;]? (?=it'?s )", re.IGNORECASE)  # of another number
 _BY = re.compile(r"[\s$]*(?:by|to) [\d$(\\]|\s*(?:to be|to get) ")
 _COMPARED = re.compile(r"[\s$]*(?:less|more|fewer|greater) than\b")
 _FIGURE = re.compile(r"(?<!\\)\b[A-Z]{2,8}\b")
@@ -63,6 +64,7 @@ def is_plain(before: str, after: str) -> bool:
 
     Signs, numbers and formulas without relations are neutral too; a question is not.
     """
+    before = _CORRECTED.sub(" ", before)
     return (
         not _ASKED.match(before)
         and not _TERM.search(_FORMULA.sub(" ", before))
