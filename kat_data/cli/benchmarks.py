@@ -103,3 +103,23 @@ def remove(name: str) -> None:
     with transaction() as connection:
         stored.remove(connection, name)
     say(f"{name} is removed")
+
+
+@benchmarks.command()
+@click.argument("name", required=False)
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many hits at most.")
+@json_option
+def hits(name: str | None, limit: int, as_json: bool) -> None:
+    """List single hits, of all benchmarks or of NAME: the query's hash, which `allow` takes, and the item."""
+    with transaction() as connection:
+        found = stored.list_hits(connection, name, limit)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [h["query"][:12], h["source"], h["benchmark"], h["line"], h["kind"], " ".join(h["item"].split())[:70]]
+        for h in found
+    ]
+    print_table(("query", "source", "benchmark", "line", "match", "item"), rows)
+    if len(found) == limit:
+        say(f"the first {limit}: --limit shows more")

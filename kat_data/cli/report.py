@@ -54,7 +54,7 @@ def print_report(found: dict[str, Any]) -> None:
     print_table(
         ["category", "queries", "think_on", "think_off"],
         [*rows, total],
-        title="composition: the queries that came in, and those that were accepted in each mode",
+        title="composition: the queries that came in, and the samples that were accepted in each mode",
     )
     if "modes" in found:
         print_modes(found["modes"])

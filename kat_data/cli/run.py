@@ -1,6 +1,6 @@
 """`kat run`: a recipe over the registry's queries."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -12,13 +12,15 @@ from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report, report
 from kat_data.domain.states import RunState
 from kat_data.domain.stratum import EXAMPLE, parse_stratum
-from kat_data.errors import ConfigError, UserError
+from kat_data.errors import ConfigError, RunStopped, UserError
 from kat_data.pipeline.recipe import Recipe, load_recipe, parse_recipe, with_counts
 from kat_data.pipeline.run import open_run
 from kat_data.pipeline.wiring import MakeClient, check_keys, make_client
 from kat_data.registry import runs
 from kat_data.registry.session import Registry
 from kat_data.stages.deduplicate import Deduplicate
+
+Show = Callable[[dict[str, Any]], None]
 
 
 @click.command()
@@ -49,7 +51,8 @@ def run(
     if licence_allow is not None:
         whole = _with_queries(whole, licences=_licences(licence_allow))
     with open_registry() as registry:
-        found = run_recipe(registry, _cut(whole, preview) if preview else whole)
+        stopped = print_json if as_json else print_report
+        found = run_recipe(registry, _cut(whole, preview) if preview else whole, stopped=stopped)
         if preview:
             found["extrapolated"] = _extrapolate(registry, whole, found)
     if as_json:
@@ -60,24 +63,36 @@ def run(
         _print_extrapolation(found["extrapolated"])
 
 
-def run_recipe(registry: Registry, recipe: Recipe, *, client: MakeClient = make_client) -> dict[str, Any]:
-    """Open or resume the recipe's run, work on it, and return its report."""
+def run_recipe(
+    registry: Registry, recipe: Recipe, *, client: MakeClient = make_client, stopped: Show = lambda _: None
+) -> dict[str, Any]:
+    """Open or resume the recipe's run, work on it, and return its report, which `stopped` gets where it stops."""
     check_keys(recipe)
     row, new = open_run(registry, recipe)
     say(f"run {row.id} ({row.name}): {row.queries} queries" + ("" if new else f", {row.state.value} before"))
     for left in row.left_out:
         say(f"left out: {left['queries']} queries of {left['source']}, whose licence {left['licence']} is not allowed")
-    return finish_run(registry, row, client=client)
+    return finish_run(registry, row, client=client, stopped=stopped)
 
 
-def finish_run(registry: Registry, row: runs.RunRow, *, client: MakeClient = make_client) -> dict[str, Any]:
-    """Work on a run until it is finished, and return its report; a finished run is only reported."""
+def finish_run(
+    registry: Registry, row: runs.RunRow, *, client: MakeClient = make_client, stopped: Show = lambda _: None
+) -> dict[str, Any]:
+    """Work on a run until it is finished, and return its report; a finished run is only reported.
+
+    Where the run stops before, `stopped` gets the report of what is there, and the error is raised.
+    """
     with registry.engine.begin() as connection:
         left = runs.unfinished(connection, row.id)
     if left or row.state is not RunState.FINISHED:
         if any(isinstance(stage, Deduplicate) for stage in parse_recipe(row.recipe, f"run {row.id}").stages):
             compare(registry)
-        work_on(registry, row, row.queries - left, client=client)
+        try:
+            work_on(registry, row, row.queries - left, client=client)
+        except RunStopped:
+            with registry.engine.begin() as connection:
+                stopped(report(connection, row.id))
+            raise
     with registry.engine.begin() as connection:
         return report(connection, row.id)
 
@@ -90,7 +105,7 @@ def _counts(wishes: Sequence[str]) -> dict[str, int]:
         try:
             digits = number.strip().replace(",", "").replace("_", "")
             if not colon or not digits.isdecimal() or not int(digits):
-                raise ValueError(f"write it as {EXAMPLE[:-1]}: 5000`")
+                raise ValueError(f"write it as {EXAMPLE[:-1]}: 5000`, with a whole number above 0")
             counts[str(parse_stratum(stratum))] = int(digits)
         except ValueError as error:
             raise UserError(f"--accept {wish!r}: {error}") from None

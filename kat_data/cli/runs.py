@@ -112,7 +112,7 @@ def resume(run: int, dead: bool, as_json: bool) -> None:
             revived = stored.revive_dead(connection, run) if dead else 0
             if revived:
                 stored.set_state(connection, run, RunState.OPEN)
-        found = finish_run(registry, row)
+        found = finish_run(registry, row, stopped=print_json if as_json else print_report)
     if as_json:
         print_json(found)
     else:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from kat_data.cli.output import json_option, print_json, print_table, printable, rounded, show, usd
+from kat_data.cli.output import json_option, print_json, print_table, printable, rounded, say, show, usd
 from kat_data.cli.registry import transaction
 from kat_data.domain.codec import from_python
 from kat_data.domain.sample import Sample
@@ -32,6 +32,8 @@ def list_(run: int | None, limit: int, as_json: bool) -> None:
         return
     columns = ("id", "run", "mode", "category", "difficulty", "source", "question")
     print_table(columns, [[*(row[name] for name in columns[:-1]), _first_words(row["sample"])] for row in rows])
+    if len(rows) == limit:
+        say(f"the newest {limit}: --limit shows more")
 
 
 @samples.command("show")

@@ -17,7 +17,8 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "mode": tuple(mode.value for mode in Mode),
     "domain": (),
 }
-RANGES: Final = ("difficulty", "pass_rate")
+LIMITS: Final[Mapping[str, tuple[float, float]]] = {"difficulty": (1, 10), "pass_rate": (0, 1)}
+RANGES: Final = tuple(LIMITS)
 WHOLE: Final = 1e-6
 """How far shares may be from adding up to 1: what floating point makes of them."""
 EXAMPLE: Final = "`category=math mode=think_on difficulty=6..9`"
@@ -121,6 +122,9 @@ def _range(name: str, text: str) -> tuple[str, float, float]:
         bounds = name, float(low), float(high if dots else low)
     except ValueError:
         raise ValueError(f"`{name}={text}` is no range: write it as `{name}=6..9`, or `{name}=6`") from None
+    least, most = LIMITS[name]
+    if not least <= bounds[1] or not bounds[2] <= most:
+        raise ValueError(f"`{name}={text}`: {name} lies between {least:g} and {most:g}")
     if not bounds[1] <= bounds[2]:
         raise ValueError(f"`{name}={text}` is empty: the lower end stands first")
     return bounds

@@ -227,6 +227,18 @@ def hits_of_query(connection: Connection, query: int) -> tuple[Contamination, ..
     return tuple(_hit(row) for row in rows)
 
 
+def list_hits(connection: Connection, benchmark: str | None, limit: int) -> list[dict[str, Any]]:
+    """Return single hits that nobody allowed, by query: its hash, the item, and both spans with their texts' places."""
+    sql = f"""
+        SELECT encode(hits.hash, 'hex') AS query, sources.name AS source, benchmark, hits.line, kind, share, query_span,
+            item_span, item
+        FROM ({_HITS}) AS hits JOIN queries USING (id) JOIN sources ON sources.id = source_id
+        WHERE benchmark = coalesce(:benchmark, benchmark) ORDER BY benchmark, hits.line, query LIMIT :limit
+    """
+    rows = connection.execute(text(sql), {"benchmark": benchmark, "limit": limit})
+    return [dict(row._mapping) for row in rows]
+
+
 def _hit(row: Any) -> Contamination:
     return Contamination(
         benchmark=row.benchmark,

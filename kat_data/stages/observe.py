@@ -51,6 +51,8 @@ class Observe(Stage):
         messages = draft.query.messages
         if not has_results(messages):
             return None
+        if not draft.tools:
+            return Dropped(reason=DropReason.HISTORY_WITHOUT_TOOLS, detail="import it with --tools FILE")
         if (why := history_flaw(messages)) and not self.emulates(draft):
             return Dropped(reason=DropReason.MALFORMED_HISTORY, detail=why)
         known = {tool.get("function", tool).get("name") for tool in draft.tools}

@@ -76,6 +76,8 @@ class Select(Stage):
         return first_that_holds([parse_stratum(name) for name in self.quotas()], labels)
 
     async def run(self, draft: Draft, tools: Tools) -> Held | Dropped:
+        if "pass_rate" in self.dimensions and draft.query.verifier is None:
+            return Dropped(reason=DropReason.NO_VERIFIER)  # nothing could measure it
         stratum = self.stratum(draft.labels)
         if stratum is None:
             return Dropped(reason=DropReason.OUTSIDE_MIXTURE, detail=_said(draft.labels))

@@ -58,7 +58,8 @@ class LabelSoftly(Stage):
             return Dropped(reason=DropReason.UNLABELLED, detail=_faults(label), draft=draft.labelled(label))
         if not _leads(classes) or min(label.confidence, label.weighted) < self.agreement:
             unsettled = replace(label, reference=None)
-            detail = f"{_shares(label)}, the recipe asks for {self.agreement:g}"
+            tie = "" if _leads(classes) else "; no class is larger than every other"
+            detail = f"{_shares(label)}, the recipe asks for {self.agreement:g}{tie}"
             return Dropped(reason=DropReason.NO_MAJORITY, detail=detail, draft=draft.labelled(unsettled))
         return draft.labelled(label)
 

@@ -90,13 +90,25 @@ def test_a_run_samples_until_each_stratum_is_filled_and_says_which(kat, imported
     assert "pool ended" in kat("runs", "show", str(found["run"])).out
 
 
+def test_a_run_that_stops_says_what_it_came_to(kat, imported, endpoint, write_recipe) -> None:
+    recipe = write_recipe(endpoint.url)
+    said = kat("run", recipe, "--accept", "category=math: 5", "--budget", "0", "--json", code=4)
+    found = orjson.loads(said.out)
+    assert found["state"] == "stopped"
+    assert [(f["target"], f["samples"]) for f in found["mixture"]] == [(5, 0)]
+    assert "budget" in found["mixture"][0]["state"]
+    shown = kat("run", recipe, "--accept", "category=math: 5", "--budget", "0", code=4)
+    assert "budget" in shown.out
+
+
 @pytest.mark.parametrize(
     ("wish", "why"),
     [
         ("category=math", "write it as `category=math"),
         ("category=math: none", "write it as"),
         ("category=maths: 5", "there is no category `maths`"),
-        ("any: 0", "write it as"),
+        ("any: 0", "a whole number above 0"),
+        ("difficulty=0..12: 3", "difficulty lies between 1 and 10"),
     ],
 )
 def test_a_wish_that_cannot_be_read_says_how_to_write_it(kat, write_recipe, wish, why) -> None:
@@ -240,7 +252,7 @@ def test_models_are_checked(kat, endpoint, write_recipe) -> None:
 
 def test_an_endpoint_that_is_down_exits_with_3_and_the_run_goes_on_later(kat, imported, endpoint, write_recipe) -> None:
     down = write_recipe(f"http://127.0.0.1:{closed_port()}/v1")
-    assert "cannot be reached: start it" in kat.error("run", down, "--json", code=3)
+    assert "cannot be reached: start it" in kat.error("run", down, "--json", code=3, reports=True)
     [run] = kat.json("runs", "list", "--json")
     assert run["state"] == "stopped"
     resumed = kat.json("run", write_recipe(endpoint.url), "--json")
@@ -248,7 +260,7 @@ def test_an_endpoint_that_is_down_exits_with_3_and_the_run_goes_on_later(kat, im
 
 
 def test_a_spent_budget_exits_with_4(kat, imported, endpoint, write_recipe) -> None:
-    line = kat.error("run", write_recipe(endpoint.url, budget={"usd": 0.002}), code=4)
+    line = kat.error("run", write_recipe(endpoint.url, budget={"usd": 0.002}), code=4, reports=True)
     assert line.startswith("the budget of $0.00")
     assert kat.json("run", write_recipe(endpoint.url, budget={"usd": 1}), "--json")["state"] == "finished"
 
@@ -294,7 +306,7 @@ def test_ctrl_c_stores_what_is_in_flight_and_says_how_to_go_on(
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     [run] = kat.json("runs", "list", "--json")
-    assert (process.returncode, out, run["state"]) == (3, "", "stopped")
+    assert (process.returncode, orjson.loads(out)["state"], run["state"]) == (3, "stopped", "stopped")
     assert f"run {run['run']} was interrupted; go on with `kat runs resume {run['run']}`" in err
     assert "Traceback" not in err
     paid = slow_endpoint.requests

@@ -99,6 +99,17 @@ def test_a_person_overrules(farm: Registry, add_queries) -> None:
             benchmarks.allow(connection, "f%", benchmark=None, reason="-", by="me")
 
 
+def test_single_hits_are_listed_by_the_hash_that_allow_takes(farm: Registry, add_queries) -> None:
+    add_queries(CLEAN, HELD)
+    check_queries(farm)
+    with farm.engine.begin() as connection:
+        [hit] = benchmarks.list_hits(connection, None, 10)
+        assert (hit["query"], hit["benchmark"], hit["line"], hit["kind"]) == (HELD.hash.hex(), "farm", 1, "ngram")
+        assert benchmarks.list_hits(connection, "other", 10) == []
+        benchmarks.allow(connection, hit["query"], benchmark="farm", reason="ours", by="me")
+        assert benchmarks.list_hits(connection, None, 10) == []
+
+
 def test_a_removed_benchmark_takes_its_hits_along(farm: Registry, add_queries) -> None:
     add_queries(HELD)
     check_queries(farm)

@@ -57,7 +57,7 @@ def test_of_strata_that_overlap_the_first_counts() -> None:
         ("mode=thinking", "there is no mode `thinking`"),
         ("difficulty=hard", "is no range: write it as `difficulty=6..9`"),
         ("difficulty=9..6", "is empty"),
-        ("pass_rate=nan..1", "is empty"),
+        ("pass_rate=nan..1", "lies between 0 and 1"),
         ("mode=on mode=off", "stands twice"),
     ],
 )

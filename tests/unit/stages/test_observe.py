@@ -85,5 +85,5 @@ def test_a_history_that_cannot_be_walked_is_refused_with_its_flaw():
         reason=DropReason.MALFORMED_HISTORY, detail="message 2 is the result of no call that the conversation holds"
     )
     assert refused(replace(recorded(), tools=())) == Dropped(
-        reason=DropReason.HISTORY_WITHOUT_TOOLS, detail="no tool is named find"
+        reason=DropReason.HISTORY_WITHOUT_TOOLS, detail="import it with --tools FILE"
     )
