@@ -76,7 +76,7 @@ def test_many_strata_and_names_that_no_font_has_are_drawn(written: Written) -> N
         "domain=$x^2$",
         "domain=$_",
         f"domain={'long' * 40}",
-        *(f"difficulty={n}" for n in range(1, 99)),
+        *(f"difficulty={1 + n / 11:.4g}" for n in range(1, 99)),
     ]
     strata = tuple(StratumRows(stratum=name, target=3, rows=2) for name in names)
     image = draw(written, strata=strata)
