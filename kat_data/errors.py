@@ -12,7 +12,6 @@ KatError
 │   ├── EndpointDown          the endpoint does not answer: start it
 │   ├── BudgetExhausted       the hard cap is reached: raise it
 │   ├── RecordingMiss         a recorded ledger lacks this call: record it or run live
-│   ├── RunBusy               another process works on this run
 │   └── RunInterrupted        someone asked it to stop: resume it when you like
 ├── BadReply                  a model answered, and the answer cannot be used
 │   ├── ReplyCut              finish_reason was `length`
@@ -89,10 +88,6 @@ class BudgetExhausted(RunStopped):
 
 class RecordingMiss(RunStopped):
     """A recorded ledger holds no reply for this call."""
-
-
-class RunBusy(RunStopped):
-    """Another live process works on this run."""
 
 
 class RunInterrupted(RunStopped):

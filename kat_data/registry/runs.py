@@ -14,7 +14,7 @@ from kat_data.domain.licence import allowed
 from kat_data.domain.states import RUN_MOVES, RunState
 from kat_data.errors import NotFoundError, UserError
 from kat_data.hashing import content_hash
-from kat_data.registry.claims import REVIVE
+from kat_data.registry.claims import AT_WORK, REVIVE
 
 CHOSEN = """
     SELECT queries.id, queries.hash, queries.category FROM queries JOIN sources ON sources.id = queries.source_id
@@ -35,9 +35,6 @@ LEFT_OUT = """
 """
 
 RUN_COLUMNS = "id, name, recipe, context, state, reason, queries, left_out, created_at, finished_at"
-
-RUN_LOCK = 0x4B4F  # the class of the runs' advisory locks: one local executor a run
-LOCK_RUN = f"SELECT pg_try_advisory_lock({RUN_LOCK}, %(run)s::integer)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +176,20 @@ def set_state(connection: Connection, run: int, state: RunState, reason: str | N
     )
     if not moved.rowcount:
         raise UserError(f"run {run} is {get_run(connection, run).state.value}: it cannot become {state.value}")
+
+
+def finish(connection: Connection, run: int) -> None:
+    """Finish an open run whose items have all ended; of several that try, the first does it."""
+    connection.execute(text("SELECT FROM runs WHERE id = :run FOR UPDATE"), {"run": run})
+    if get_run(connection, run).state is RunState.OPEN:
+        fold_counters(connection, run)
+        set_state(connection, run, RunState.FINISHED)
+
+
+def at_work(connection: Connection, run: int) -> bool:
+    """Whether any worker takes part in the run."""
+    found: bool = connection.exec_driver_sql(AT_WORK, {"run": run}).scalar_one()
+    return found
 
 
 def fold_counters(connection: Connection, run: int) -> None:
