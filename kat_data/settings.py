@@ -39,7 +39,8 @@ class Setting:
 class Settings:
     """What the environment says; `database_url` is a libpq URL, or none for the embedded Postgres in `home`.
 
-    `broker_url` is what wakes Celery workers, none where there are none. `sandbox` is one of `SANDBOXES`; its image is none for the standard one, its runtime none for the engine's own.
+    `broker_url` is that of what wakes Celery workers, or none. `sandbox` is one of `SANDBOXES`; its image is none for
+    the standard one, its runtime none for the engine's own.
     """
 
     home: Path
