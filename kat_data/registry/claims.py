@@ -162,3 +162,15 @@ NEXT_AVAILABLE = """
                 WHERE run_id = %(run)s AND stage = asked.stage AND state = 'ready' ORDER BY available_at LIMIT 1
             ) AS first)
 """
+
+# The fleet's open runs that have an item that can be claimed at one of their stages, or none that is ready at all:
+# then the held are to be looked at, or the run is to be concluded.
+OPEN_TO_FLEET = "SELECT id, recipe FROM runs WHERE state = 'open' AND executor = 'celery' ORDER BY id"
+
+CLAIMABLE_STAGES = """
+    SELECT asked.stage FROM unnest(%(stages)s::text[]) AS asked(stage) WHERE EXISTS (
+        SELECT FROM work_items WHERE run_id = %(run)s AND stage = asked.stage AND state = 'ready'
+            AND available_at <= now())
+"""
+
+ANY_READY = "SELECT EXISTS (SELECT FROM work_items WHERE run_id = %(run)s AND state = 'ready')"

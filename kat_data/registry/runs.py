@@ -34,13 +34,14 @@ LEFT_OUT = """
     GROUP BY sources.name, sources.licence ORDER BY sources.name
 """
 
-RUN_COLUMNS = "id, name, recipe, context, state, reason, queries, left_out, created_at, finished_at"
+RUN_COLUMNS = "id, name, recipe, context, state, executor, reason, queries, left_out, created_at, finished_at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
     """One run as stored; `recipe` is the resolved recipe, `context` what else decides the samples.
 
+    `executor` says who works on it while it is open: `local` processes or the fleet's workers (`celery`).
     `left_out` counts the queries of the recipe's sources and categories that are no items of the run, by source, each
     with its licence and a reason code.
     """
@@ -50,6 +51,7 @@ class RunRow:
     recipe: dict[str, Any]
     context: dict[str, Any]
     state: RunState
+    executor: str
     reason: str | None
     queries: int
     left_out: list[dict[str, Any]]
@@ -178,6 +180,12 @@ def set_state(connection: Connection, run: int, state: RunState, reason: str | N
         raise UserError(f"run {run} is {get_run(connection, run).state.value}: it cannot become {state.value}")
 
 
+def open_to(connection: Connection, run: int, executor: str) -> None:
+    """Open a run for work by `executor`, whatever its state was before."""
+    set_state(connection, run, RunState.OPEN)
+    connection.execute(text("UPDATE runs SET executor = :executor WHERE id = :run"), {"run": run, "executor": executor})
+
+
 def finish(connection: Connection, run: int) -> None:
     """Finish an open run whose items have all ended; of several that try, the first does it."""
     connection.execute(text("SELECT FROM runs WHERE id = :run FOR UPDATE"), {"run": run})
@@ -260,6 +268,7 @@ def _run(row: Any) -> RunRow:
         recipe=row.recipe,
         context=row.context,
         state=RunState(row.state),
+        executor=row.executor,
         reason=row.reason,
         queries=row.queries,
         left_out=row.left_out,
