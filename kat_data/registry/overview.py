@@ -1,9 +1,10 @@
 """Where runs stand, read from tallies and small indexes: the cost does not grow with items or calls."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -18,14 +19,16 @@ NEWEST = """
 
 RUNS = """
     SELECT id, name, state, reason, queries, lost_usd, lost_tokens, created_at, finished_at, now() AS at,
-        (recipe->'budget'->>'usd')::double precision AS cap_usd, (recipe->'budget'->>'tokens')::bigint AS cap_tokens
+        (recipe->'budget'->>'usd')::double precision AS cap_usd, (recipe->'budget'->>'tokens')::bigint AS cap_tokens,
+        recipe->'stages' AS stages
     FROM runs WHERE id = ANY(:runs) ORDER BY id
 """
 
 TALLIES = """
-    SELECT run_id, kind, name, outcome, sum(count)::bigint AS count, sum(tokens)::bigint AS tokens, sum(usd) AS usd,
+    SELECT run_id, kind, name, outcome, sum(count)::bigint AS number, sum(tokens)::bigint AS tokens, sum(usd) AS usd,
         sum(seconds) AS seconds
-    FROM tallies WHERE run_id = ANY(:runs) GROUP BY run_id, kind, name, outcome
+    FROM tallies WHERE run_id = ANY(:runs)
+    GROUP BY run_id, kind, name, outcome HAVING sum(count) <> 0 ORDER BY name, outcome
 """
 
 LEASES = f"""
@@ -67,6 +70,7 @@ class RunOverview:
     name: str
     state: RunState
     reason: str | None
+    stages: tuple[str, ...]
     queries: int
     created_at: datetime
     finished_at: datetime | None
@@ -114,51 +118,13 @@ class RunOverview:
 
 def overview(connection: Connection, runs: Sequence[int]) -> list[RunOverview]:
     """Return where these runs stand, by id; those that do not exist are left out."""
-    tallies: dict[int, dict[str, list[Tally]]] = defaultdict(lambda: defaultdict(list))
-    for row in connection.execute(text(TALLIES), {"runs": list(runs)}):
-        if row.count:
-            tallies[row.run_id][row.kind].append(
-                Tally(
-                    name=row.name,
-                    outcome=row.outcome,
-                    count=row.count,
-                    tokens=row.tokens,
-                    usd=row.usd,
-                    seconds=row.seconds,
-                )
-            )
-    leases = {row.run_id: row for row in connection.execute(text(LEASES))}
-    in_flight = {row.run_id: row for row in connection.execute(text(IN_FLIGHT))}
-    found = []
-    for row in connection.execute(text(RUNS), {"runs": list(runs)}):
-        lease, flight = leases.get(row.id), in_flight.get(row.id)
-        found.append(
-            RunOverview(
-                run=row.id,
-                name=row.name,
-                state=RunState(row.state),
-                reason=row.reason,
-                queries=row.queries,
-                created_at=row.created_at,
-                finished_at=row.finished_at,
-                at=row.at,
-                cap_usd=row.cap_usd,
-                cap_tokens=row.cap_tokens,
-                lost_usd=row.lost_usd,
-                lost_tokens=row.lost_tokens,
-                tallies={
-                    kind: tuple(sorted(of, key=lambda tally: (tally.name, tally.outcome)))
-                    for kind, of in tallies[row.id].items()
-                },
-                leases=lease.live if lease else 0,
-                expired=lease.expired if lease else 0,
-                workers=lease.workers if lease else 0,
-                in_flight=flight.calls if flight else 0,
-                reserved_usd=flight.usd if flight else 0.0,
-                reserved_tokens=flight.tokens if flight else 0,
-            )
-        )
-    return found
+    tallies = _tallies(connection, runs)
+    leases = {row.run_id: row._asdict() for row in connection.execute(text(LEASES))}
+    in_flight = {row.run_id: row._asdict() for row in connection.execute(text(IN_FLIGHT))}
+    return [
+        _overview(row, tallies[row.id], leases.get(row.id, {}), in_flight.get(row.id, {}))
+        for row in connection.execute(text(RUNS), {"runs": list(runs)})
+    ]
 
 
 def run_overview(connection: Connection, run: int) -> RunOverview:
@@ -177,3 +143,45 @@ def newest_runs(connection: Connection, limit: int) -> list[int]:
 def live_workers(connection: Connection) -> dict[str, int]:
     """Return how many workers are alive on each host."""
     return {row.host: row.workers for row in connection.execute(text(WORKERS))}
+
+
+def _tallies(connection: Connection, runs: Sequence[int]) -> dict[int, dict[str, tuple[Tally, ...]]]:
+    found: dict[int, dict[str, tuple[Tally, ...]]] = defaultdict(lambda: defaultdict(tuple))
+    for row in connection.execute(text(TALLIES), {"runs": list(runs)}):
+        tally = Tally(
+            name=row.name,
+            outcome=row.outcome,
+            count=row.number,
+            tokens=row.tokens,
+            usd=row.usd,
+            seconds=row.seconds,
+        )
+        found[row.run_id][row.kind] += (tally,)
+    return found
+
+
+def _overview(
+    row: Any, tallies: dict[str, tuple[Tally, ...]], lease: Mapping[str, Any], flight: Mapping[str, Any]
+) -> RunOverview:
+    return RunOverview(
+        run=row.id,
+        name=row.name,
+        state=RunState(row.state),
+        reason=row.reason,
+        stages=tuple(stage if isinstance(stage, str) else next(iter(stage)) for stage in row.stages or ()),
+        queries=row.queries,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+        at=row.at,
+        cap_usd=row.cap_usd,
+        cap_tokens=row.cap_tokens,
+        lost_usd=row.lost_usd,
+        lost_tokens=row.lost_tokens,
+        tallies=dict(tallies),
+        leases=lease.get("live", 0),
+        expired=lease.get("expired", 0),
+        workers=lease.get("workers", 0),
+        in_flight=flight.get("calls", 0),
+        reserved_usd=flight.get("usd", 0.0),
+        reserved_tokens=flight.get("tokens", 0),
+    )
