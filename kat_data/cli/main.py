@@ -24,7 +24,7 @@ COMMANDS = {
     "queries": ("kat_data.cli.queries:queries", "Import and list queries."),
     "recipes": ("kat_data.cli.recipes:recipes", "List, validate and describe recipes."),
     "run": ("kat_data.cli.run:run", "Run a recipe over the registry's queries."),
-    "runs": ("kat_data.cli.runs:runs", "List, show, resume and cancel runs; compare their modes."),
+    "runs": ("kat_data.cli.runs:runs", "List, show, watch, resume and cancel runs; compare their modes."),
     "sandbox": ("kat_data.cli.sandbox:sandbox", "Build, check and clean up the sandbox that programs run in."),
     "samples": ("kat_data.cli.samples:samples", "List accepted samples and show their whole lineage."),
     "snapshots": ("kat_data.cli.snapshots:snapshots", "Create, list, verify and export snapshots."),

@@ -1,4 +1,4 @@
-"""`kat runs`: list, show, compare modes, resume and cancel."""
+"""`kat runs`: list, show, watch, compare modes, resume and cancel."""
 
 from typing import Any
 
@@ -15,11 +15,12 @@ from kat_data.pipeline.calibration import calibrate
 from kat_data.registry import runs as stored
 from kat_data.registry.asked import user_texts
 from kat_data.registry.mode_evidence import mode_evidence
+from kat_data.registry.overview import run_overview
 
 
 @click.group()
 def runs() -> None:
-    """List, show, resume and cancel runs."""
+    """List, show, watch, resume and cancel runs."""
 
 
 @runs.command("list")
@@ -46,6 +47,21 @@ def show(run: int, as_json: bool) -> None:
         print_json(found)
     else:
         print_report(found)
+
+
+@runs.command()
+@click.argument("run", type=int)
+@json_option
+def watch(run: int, as_json: bool) -> None:
+    """Watch a run, whoever works on it, until it ends; --json prints where it stands now, and ends."""
+    from kat_data.cli.watch import plain, watch_run
+
+    with open_registry() as registry:
+        if not as_json:
+            watch_run(registry, run)
+            return
+        with registry.engine.connect() as connection:
+            print_json(plain(run_overview(connection, run)))
 
 
 @runs.command()

@@ -14,6 +14,7 @@ from kat_data.domain.licence import allowed
 from kat_data.domain.states import RUN_MOVES, RunState
 from kat_data.errors import NotFoundError, UserError
 from kat_data.hashing import content_hash
+from kat_data.registry import tallies
 from kat_data.registry.claims import AT_WORK, REVIVE
 
 CHOSEN = """
@@ -130,6 +131,13 @@ def open_run(
             """),
             {"run": made, "stage": first_stage, "held": held, "seed": str(seed).encode()},
         )
+        connection.execute(
+            text("""
+                INSERT INTO tallies (run_id, worker_id, kind, name, outcome, count)
+                VALUES (:run, :nobody, 'item', :stage, CASE WHEN :held THEN 'held' ELSE 'ready' END, :queries)
+            """),
+            {"run": made, "nobody": tallies.NOBODY, "stage": first_stage, "held": held, "queries": count},
+        )
         return get_run(connection, made), True
     connection.execute(
         text("UPDATE runs SET recipe = :recipe, left_out = :left_out WHERE key = :key"),
@@ -201,7 +209,8 @@ def at_work(connection: Connection, run: int) -> bool:
 
 
 def fold_counters(connection: Connection, run: int) -> None:
-    """Write a finished run's funnel into `run_counters`, so that reading it costs nothing later."""
+    """Write a finished run's funnel into `run_counters`, so that reading it costs nothing later; fold its tallies."""
+    connection.execute(text(tallies.FOLD), {"run": run})
     connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
     connection.execute(
         text("""
@@ -255,7 +264,7 @@ def list_items(
 
 def revive_dead(connection: Connection, run: int) -> int:
     """Make a run's dead items ready again and return how many there were."""
-    revived = connection.exec_driver_sql(REVIVE, {"run": run}).rowcount
+    revived: int = connection.exec_driver_sql(REVIVE, {"run": run}).scalar_one()
     if revived:
         connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
     return revived
