@@ -28,6 +28,7 @@ COMMANDS = {
     "sandbox": ("kat_data.cli.sandbox:sandbox", "Build, check and clean up the sandbox that programs run in."),
     "samples": ("kat_data.cli.samples:samples", "List accepted samples and show their whole lineage."),
     "snapshots": ("kat_data.cli.snapshots:snapshots", "Create, list, verify and export snapshots."),
+    "workers": ("kat_data.cli.workers:workers", "Show who works on the runs; start and stop the embedded broker."),
     "verify": ("kat_data.cli.verify:verify", "Verify answers in files: maths, programs, choices, tool calls."),
 }
 
