@@ -13,6 +13,7 @@ KatError
 │   ├── BudgetExhausted       the hard cap is reached: raise it
 │   ├── RecordingMiss         a recorded ledger lacks this call: record it or run live
 │   ├── RunBusy               another process works on this run
+│   ├── WorkerLost            this worker was taken for dead: start another
 │   └── RunInterrupted        someone asked it to stop: resume it when you like
 ├── BadReply                  a model answered, and the answer cannot be used
 │   ├── ReplyCut              finish_reason was `length`
@@ -93,6 +94,10 @@ class RecordingMiss(RunStopped):
 
 class RunBusy(RunStopped):
     """Another live process works on this run."""
+
+
+class WorkerLost(RunStopped):
+    """The others take this worker for dead, and have what it held: it sends nothing more."""
 
 
 class RunInterrupted(RunStopped):

@@ -25,7 +25,15 @@ from kat_data.pipeline.mixture import next_round
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe, parse_recipe
 from kat_data.pipeline.run import check_context
-from kat_data.pipeline.wiring import MakeClient, build_embedder, build_gateway, build_models, is_recorded, make_client
+from kat_data.pipeline.wiring import (
+    MakeClient,
+    build_embedder,
+    build_gateway,
+    build_models,
+    is_recorded,
+    make_client,
+    open_budget,
+)
 from kat_data.registry import runs
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.session import Registry
@@ -108,7 +116,8 @@ async def _work(
             registry, run=run, worker=worker.id, clock=clock, recorded=is_recorded(recipe)
         )
         parts.push_async_callback(ledger.close)
-        gateway = build_gateway(recipe, ledger, await ledger.spent(), clock, client)
+        budget = await parts.enter_async_context(open_budget(registry, recipe, run=run, worker=worker.id, clock=clock))
+        gateway = build_gateway(recipe, ledger, budget, clock, client)
         parts.push_async_callback(gateway.close)
         parts.enter_context(verifiers)
         parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
