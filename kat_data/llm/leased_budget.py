@@ -45,6 +45,7 @@ class LeasedBudget(Budget):
         self._valid_until = clock.monotonic()
         self._marked_at, self._marked = clock.monotonic(), Charge()
         self._pace = Charge()  # spent in a second
+        self._served = True
         self._renewing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -59,8 +60,14 @@ class LeasedBudget(Budget):
         self._renewing.cancel()
         await asyncio.wait((self._renewing,))
 
-    async def renew(self) -> bool:
-        """Lease what the next seconds need and give the rest back; returns whether the calls that wait got something.
+    def refund(self, estimate: Charge) -> None:
+        """Give the reservation of `estimate` back: the call cost nothing."""
+        super().refund(estimate)
+        if self._waiting:
+            self._asked.set()
+
+    async def renew(self) -> None:
+        """Lease what the next seconds need and give the rest back.
 
         What may go back is out of use before the purse hears of it.
         """
@@ -71,8 +78,8 @@ class LeasedBudget(Budget):
         self._share = replace(self._share, granted=_at_most(self._share.granted, keep))
         self._share = await self._purse.lease(keep=keep, need=need, wish=wish)
         self._valid_until = started + VALID_SECONDS
+        self._served = self._share.granted.holds(need)
         self._changed.set()
-        return self._share.granted.holds(need)
 
     def _demand(self) -> tuple[Charge, Charge, Charge]:
         used = self._own + self._reserved
@@ -93,7 +100,8 @@ class LeasedBudget(Budget):
 
     async def _wait(self, estimate: Charge) -> None:
         self._waiting.append(estimate)
-        self._asked.set()
+        if self._served:  # else it is asked again once something has changed
+            self._asked.set()
         try:
             await super()._wait(estimate)
         finally:
@@ -101,18 +109,18 @@ class LeasedBudget(Budget):
 
     async def _keep_renewing(self) -> None:
         try:
-            served = True
             while True:
-                await self._pause(ended_by_asking=served)
-                served = await self.renew()
+                await self._pause()
+                await self.renew()
         except Exception as error:
             self.stop(error)
 
-    async def _pause(self, *, ended_by_asking: bool) -> None:
-        """Wait for the next renewal; who asked in vain asks again only then."""
-        waits: set[asyncio.Future[Any]] = {asyncio.ensure_future(self._clock.sleep(RENEW_SECONDS))}
-        if ended_by_asking:
-            waits.add(asyncio.ensure_future(self._asked.wait()))
+    async def _pause(self) -> None:
+        """Wait until the slice is to be renewed, or a call asks for more."""
+        waits: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(self._clock.sleep(RENEW_SECONDS)),
+            asyncio.ensure_future(self._asked.wait()),
+        ]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
