@@ -19,6 +19,7 @@ COMMANDS = {
     "decontaminate": ("kat_data.cli.decontaminate:decontaminate", "Find queries that come from a benchmark."),
     "deduplicate": ("kat_data.cli.deduplicate:deduplicate", "Find queries that are alike but for a few words."),
     "demo": ("kat_data.cli.demo:demo", "Run the whole job on the bundled queries, offline."),
+    "doctor": ("kat_data.cli.doctor:doctor", "Look at what a run needs on this machine."),
     "models": ("kat_data.cli.models:models", "Check the endpoints of a recipe."),
     "queries": ("kat_data.cli.queries:queries", "Import and list queries."),
     "recipes": ("kat_data.cli.recipes:recipes", "List, validate and describe recipes."),
@@ -66,8 +67,8 @@ def kat() -> None:
 
 
 def main() -> None:
-    """Run `kat` and exit with the error's own code: 2 bad input, 3 run stopped, 4 budget, 5 database, 6 snapshot,
-    7 no sandbox."""
+    """Run `kat` and exit with the error's own code: 2 bad input, 3 run stopped, 4 budget, 5 database or
+    broker, 6 snapshot, 7 no sandbox."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # stderr escapes by itself what it cannot encode
         sys.stdout.reconfigure(errors="replace")
     try:

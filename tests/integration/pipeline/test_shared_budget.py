@@ -136,8 +136,10 @@ async def test_workers_spend_the_cap_and_not_a_cent_more(registry: Registry, kil
         fleet.kill_at = kills
         async with ScriptedServer(fleet.answer, latency=0.02) as server:
             said = await fleet.work(server.url)
-            assert all(f"BudgetExhausted: the budget of ${cap:.2f} is reached" in line for line in said), said
-            assert not any("\n" in line for line in said)
+            stopped = [line for line in said if line]  # a worker that starts early can be done with its part
+            assert stopped
+            assert all(line.startswith(f"BudgetExhausted: the budget of ${cap:.2f} is reached: ") for line in stopped)
+            assert not any("\n" in line for line in stopped)
             charged = fleet.charged().usd
             assert fleet.paid <= charged + 1e-9
             assert cap - BOUND.usd < charged <= cap + 1e-9
