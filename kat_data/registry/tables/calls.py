@@ -1,9 +1,9 @@
-"""The ledger of calls to models."""
+"""The ledger of calls to models, and who holds how much of a run's budget."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, LargeBinary, Table, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSON
 
-from kat_data.registry.tables.columns import identity, metadata, moment, need, stamp
+from kat_data.registry.tables.columns import identity, metadata, moment, need, ref, stamp
 
 calls = Table(
     "calls",
@@ -30,4 +30,18 @@ calls = Table(
     UniqueConstraint("key"),
     Index(None, "run_id"),
     Index("ix_calls_reserved", "worker_id", postgresql_where=text("state = 'reserved'")),
+)
+
+# What all slices of a run hold together never passes its cap: a worker holds what it was granted, with what it has
+# spent of it; nothing is granted where there is no cap. Workers that ended stand together in the row of worker 0.
+budget_slices = Table(
+    "budget_slices",
+    metadata,
+    ref("run_id", "runs.id", primary_key=True),
+    Column("worker_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("granted_usd", Double),
+    Column("granted_tokens", BigInteger),
+    need("spent_usd", Double, "0"),  # settled calls and what was lost; calls in flight stand in the ledger
+    need("spent_tokens", BigInteger, "0"),
+    postgresql_with={"fillfactor": "50"},  # rewritten with every commit of the ledger
 )
