@@ -59,7 +59,7 @@ async def test_a_finished_run_is_the_same_elsewhere(
 ) -> None:
     add_queries(*easy_queries)
     first = await run(lean())
-    asked = server.seen.requests
+    asked = server.statistics.requests
     there = moved()
     assert rows(there) == rows(registry)
     assert len(rows(there)["samples"]) == 12
@@ -71,7 +71,7 @@ async def test_a_finished_run_is_the_same_elsewhere(
     assert (await execute_run(there, another)).state is RunState.FINISHED
     with there.engine.connect() as connection:
         assert queries.run_cost(connection, another.id).made == 0
-    assert server.seen.requests == asked
+    assert server.statistics.requests == asked
 
     here, elsewhere = (
         publish_run(each, tmp_path / name, first.id, name=None, partial=False, clock=SystemClock())
@@ -92,7 +92,7 @@ async def test_a_stopped_run_goes_on_elsewhere_and_pays_no_call_twice(
     add_queries(*easy_queries)
     with pytest.raises(BudgetExhausted):
         await run(lean(budget={"tokens": 6_000}))
-    paid = server.seen.requests
+    paid = server.statistics.requests
     assert paid
     there = moved()
     row, new = open_run(there, parse_recipe(lean(), "recipe.yaml"))
@@ -100,7 +100,9 @@ async def test_a_stopped_run_goes_on_elsewhere_and_pays_no_call_twice(
     assert (await execute_run(there, row)).state is RunState.FINISHED
     with there.engine.connect() as connection:
         assert {found.state for found in runs.funnel(connection, row.id)} == {"accepted"}
-        assert queries.run_cost(connection, row.id).made == server.seen.requests  # each request once, in either place
+        assert (
+            queries.run_cost(connection, row.id).made == server.statistics.requests
+        )  # each request once, in either place
 
 
 def test_files_made_from_the_bands_of_the_old_database_are_not_those_of_the_new(
