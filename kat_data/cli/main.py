@@ -67,8 +67,8 @@ def kat() -> None:
 
 
 def main() -> None:
-    """Run `kat` and exit with the error's own code: 2 bad input, 3 run stopped, 4 budget, 5 database, 6 snapshot,
-    7 no sandbox."""
+    """Run `kat` and exit with the error's own code: 2 bad input, 3 run stopped, 4 budget, 5 database or
+    broker, 6 snapshot, 7 no sandbox."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # stderr escapes by itself what it cannot encode
         sys.stdout.reconfigure(errors="replace")
     try:

@@ -14,7 +14,7 @@ from kat_data.domain.licence import allowed
 from kat_data.domain.states import RUN_MOVES, RunState
 from kat_data.errors import NotFoundError, UserError
 from kat_data.hashing import content_hash
-from kat_data.registry.claims import REVIVE
+from kat_data.registry.claims import AT_WORK, REVIVE
 
 CHOSEN = """
     SELECT queries.id, queries.hash, queries.category FROM queries JOIN sources ON sources.id = queries.source_id
@@ -34,16 +34,14 @@ LEFT_OUT = """
     GROUP BY sources.name, sources.licence ORDER BY sources.name
 """
 
-RUN_COLUMNS = "id, name, recipe, context, state, reason, queries, left_out, created_at, finished_at"
-
-RUN_LOCK = 0x4B4F  # the class of the runs' advisory locks: one local executor a run
-LOCK_RUN = f"SELECT pg_try_advisory_lock({RUN_LOCK}, %(run)s::integer)"
+RUN_COLUMNS = "id, name, recipe, context, state, executor, reason, queries, left_out, created_at, finished_at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
     """One run as stored; `recipe` is the resolved recipe, `context` what else decides the samples.
 
+    `executor` says who works on it while it is open: `local` processes or the fleet's workers (`celery`).
     `left_out` counts the queries of the recipe's sources and categories that are no items of the run, by source, each
     with its licence and a reason code.
     """
@@ -53,6 +51,7 @@ class RunRow:
     recipe: dict[str, Any]
     context: dict[str, Any]
     state: RunState
+    executor: str
     reason: str | None
     queries: int
     left_out: list[dict[str, Any]]
@@ -181,6 +180,26 @@ def set_state(connection: Connection, run: int, state: RunState, reason: str | N
         raise UserError(f"run {run} is {get_run(connection, run).state.value}: it cannot become {state.value}")
 
 
+def open_to(connection: Connection, run: int, executor: str) -> None:
+    """Open a run for work by `executor`, whatever its state was before."""
+    set_state(connection, run, RunState.OPEN)
+    connection.execute(text("UPDATE runs SET executor = :executor WHERE id = :run"), {"run": run, "executor": executor})
+
+
+def finish(connection: Connection, run: int) -> None:
+    """Finish an open run whose items have all ended; of several that try, the first does it."""
+    connection.execute(text("SELECT FROM runs WHERE id = :run FOR UPDATE"), {"run": run})
+    if get_run(connection, run).state is RunState.OPEN:
+        fold_counters(connection, run)
+        set_state(connection, run, RunState.FINISHED)
+
+
+def at_work(connection: Connection, run: int) -> bool:
+    """Whether any worker takes part in the run."""
+    found: bool = connection.exec_driver_sql(AT_WORK, {"run": run}).scalar_one()
+    return found
+
+
 def fold_counters(connection: Connection, run: int) -> None:
     """Write a finished run's funnel into `run_counters`, so that reading it costs nothing later."""
     connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
@@ -249,6 +268,7 @@ def _run(row: Any) -> RunRow:
         recipe=row.recipe,
         context=row.context,
         state=RunState(row.state),
+        executor=row.executor,
         reason=row.reason,
         queries=row.queries,
         left_out=row.left_out,
