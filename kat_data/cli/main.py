@@ -14,6 +14,7 @@ from kat_data.errors import KatError
 
 COMMANDS = {
     "benchmarks": ("kat_data.cli.benchmarks:benchmarks", "Import benchmarks that training data must not hold."),
+    "calls": ("kat_data.cli.calls:calls", "Prune the bodies of old calls."),
     "config": ("kat_data.cli.config:config", "Show settings and where each came from."),
     "db": ("kat_data.cli.db:db", "Upgrade, inspect, back up or stop the database."),
     "decontaminate": ("kat_data.cli.decontaminate:decontaminate", "Find queries that come from a benchmark."),

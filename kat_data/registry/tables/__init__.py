@@ -18,7 +18,7 @@ runs ─< work_items                the queue: one row per (run, query)
         ├─< intents               directives that the run added to a query
         └─< turns ─< votes, mode_measurements, candidates ─< verdicts, scores, further
 runs ─< samples ─< snapshot_rows >─ snapshots
-calls                             the ledger, shared by all runs
+calls, pruned_calls               the ledger, shared by all runs, and what is left of old calls
 """
 
 from kat_data.registry.tables import benchmarks, calls, facts, likeness, queries, runs, samples

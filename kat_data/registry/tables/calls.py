@@ -1,6 +1,18 @@
-"""The ledger of calls to models."""
+"""The ledger of calls to models, and what is left of calls whose replies were pruned."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, LargeBinary, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSON
 
 from kat_data.registry.tables.columns import identity, metadata, moment, need, stamp
@@ -13,7 +25,7 @@ calls = Table(
     need("model", Text),
     need("revision", Text),
     need("state", Text),  # reserved, done, failed
-    need("request", JSON),
+    Column("request", JSON),  # none once it was pruned: nothing but people's questions needs it
     Column("reply", JSON),
     Column("finish_reason", Text),
     need("usd", Double, "0"),  # the estimate while reserved, what was charged afterwards
@@ -30,4 +42,29 @@ calls = Table(
     UniqueConstraint("key"),
     Index(None, "run_id"),
     Index("ix_calls_reserved", "worker_id", postgresql_where=text("state = 'reserved'")),
+)
+
+pruned_calls = Table(
+    "pruned_calls",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # as it was in calls
+    need("key", LargeBinary),  # several rows may have it: it can be paid for, and pruned, again
+    need("model", Text),
+    need("revision", Text),
+    need("finish_reason", Text),
+    need("usd", Double),
+    need("tokens", BigInteger),
+    need("lost_usd", Double),
+    need("lost_tokens", BigInteger),
+    need("prompt_tokens", BigInteger),
+    need("completion_tokens", BigInteger),
+    need("recorded", Boolean),
+    Column("seconds", Double),
+    need("run_id", BigInteger),
+    need("worker_id", BigInteger),
+    need("created_at", DateTime(timezone=True)),
+    need("settled_at", DateTime(timezone=True)),
+    stamp("pruned_at"),
+    Index(None, "key"),
+    Index(None, "run_id"),
 )
