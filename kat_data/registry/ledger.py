@@ -73,9 +73,11 @@ SETTLE = f"""
 
 # Losses stand with the run that had them: a key that failed may be paid for by another run later.
 SPENT = """
-    SELECT lost_usd + (SELECT coalesce(sum(usd), 0) FROM calls WHERE run_id = runs.id),
-        lost_tokens + (SELECT coalesce(sum(tokens), 0) FROM calls WHERE run_id = runs.id)::bigint
-    FROM runs WHERE id = %(run)s
+    SELECT lost_usd + coalesce(sum(usd), 0), lost_tokens + coalesce(sum(tokens), 0)::bigint
+    FROM runs LEFT JOIN (
+        SELECT run_id, usd, tokens FROM calls UNION ALL SELECT run_id, usd, tokens FROM pruned_calls
+    ) AS paid ON run_id = runs.id
+    WHERE runs.id = %(run)s GROUP BY runs.id
 """
 
 
