@@ -183,7 +183,7 @@ def set_state(connection: Connection, run: int, state: RunState, reason: str | N
 
 def fold_counters(connection: Connection, run: int) -> None:
     """Write a finished run's funnel into `run_counters`, so that reading it costs nothing later."""
-    connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
+    forget_counters(connection, run)
     connection.execute(
         text("""
             INSERT INTO run_counters (run_id, stage, state, reason, items)
@@ -238,8 +238,13 @@ def revive_dead(connection: Connection, run: int) -> int:
     """Make a run's dead items ready again and return how many there were."""
     revived = connection.exec_driver_sql(REVIVE, {"run": run}).rowcount
     if revived:
-        connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
+        forget_counters(connection, run)
     return revived
+
+
+def forget_counters(connection: Connection, run: int) -> None:
+    """Take back what `fold_counters` wrote, as items of the run go on."""
+    connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
 
 
 def _run(row: Any) -> RunRow:

@@ -81,6 +81,8 @@ class Develop(Stage):
             candidates.append(candidate)
             if candidate.outcome is Outcome.CORRECT and misfit(candidate) is None:
                 break
+            if any(verdict.status is Status.NOT_VERIFIED for verdict in candidate.verdicts):
+                break  # no sandbox: further tries would be paid for in vain
         return replace(draft, candidates=tuple(candidates))
 
     async def _plan(self, draft: Draft, tools: Tools) -> Round | None:

@@ -9,12 +9,11 @@ from pydantic import Field
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.draft import Draft, Further
 from kat_data.domain.drop import Dropped, DropReason
-from kat_data.domain.query import VerifierKind
 from kat_data.domain.verdict import Outcome, Status
 from kat_data.errors import ReplyCut
 from kat_data.stages.parts.answering import shown
 from kat_data.stages.parts.asking import members
-from kat_data.stages.parts.assessing import CRITIC, PANEL, acceptable, by_verifier, judged, misfit
+from kat_data.stages.parts.assessing import CRITIC, PANEL, acceptable, by_verifier, judged, misfit, why_unverified
 from kat_data.stages.stage import Stage, Tools
 
 
@@ -83,9 +82,8 @@ def drop_reason(draft: Draft) -> DropReason:
         return DropReason.CRITIC_REJECTED
     if any(verdict.outcome is Outcome.INCORRECT for verdict in verdicts):
         return DropReason.WRONG_ANSWER
-    unverified = any(verdict.status is Status.NOT_VERIFIED for verdict in verdicts)
-    is_code = draft.query.verifier is not None and draft.query.verifier.kind is VerifierKind.CODE
-    return DropReason.NO_SANDBOX if unverified and is_code else DropReason.UNDECIDED
+    unverified = [verdict.evidence for verdict in verdicts if verdict.status is Status.NOT_VERIFIED]
+    return why_unverified(draft.query, unverified) or DropReason.UNDECIDED
 
 
 def _counts(candidates: Sequence[Candidate]) -> str:
