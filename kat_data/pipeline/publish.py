@@ -80,7 +80,7 @@ def _measured(programs: bool, open_sandbox: Callable[[], Sandbox | None]) -> _Me
     kinds = [*KINDS, VerifierKind.CODE] if programs else list(KINDS)
     sandbox = open_sandbox() if programs else None
     with Verifiers(open_sandbox=lambda: sandbox) as verifiers:
-        cited = list(named(verifiers, kinds).values())
+        cited = list(named(kinds).values())
         possible = kinds if sandbox is not None and sandbox.trusted else KINDS
         return _Measured(verifiers=cited, error_rates=[asdict(r) for r in error_rates(verifiers, possible).values()])
 

@@ -51,6 +51,7 @@ class Develop(Stage):
     """
 
     name: ClassVar[str] = "develop"
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = (VerifierKind.CODE,)
     roles: ClassVar[tuple[str, ...]] = ("planner", "coder", "reviewer")
     prompts: ClassVar[tuple[str, ...]] = ("plan.v1", "develop.v1", "review.v1")
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("vote_mode", "route_mode"),)

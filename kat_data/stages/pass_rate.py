@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.pass_rate import PassRate, Rollout, RolloutMode
-from kat_data.domain.query import ReferenceOrigin
+from kat_data.domain.query import ReferenceOrigin, VerifierKind
 from kat_data.domain.verdict import Outcome, Status
 from kat_data.errors import RecipeError, ReplyCut
 from kat_data.llm.model import Model
@@ -27,6 +27,7 @@ class MeasurePassRate(Stage):
     """
 
     name: ClassVar[str] = "pass_rate"
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = tuple(VerifierKind)
     roles: ClassVar[tuple[str, ...]] = ("policy",)
     prompts: ClassVar[tuple[str, ...]] = PROMPTS
     per_turn: ClassVar[bool] = False

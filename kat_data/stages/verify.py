@@ -9,6 +9,7 @@ from pydantic import Field
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.draft import Draft, Further
 from kat_data.domain.drop import Dropped, DropReason
+from kat_data.domain.query import VerifierKind
 from kat_data.domain.verdict import Outcome, Status
 from kat_data.errors import ReplyCut
 from kat_data.stages.parts.answering import shown
@@ -27,6 +28,7 @@ class VerifyGate(Stage):
     """
 
     name: ClassVar[str] = "verify"
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = tuple(VerifierKind)
     prompts: ClassVar[tuple[str, ...]] = ("compare.v2",)
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("sample_off", "develop"), ("sample_on", "reason_on", "develop"))
 

@@ -171,5 +171,5 @@ async def test_a_run_does_not_go_on_with_other_benchmarks(farm: Registry, add_qu
         await run(plain)
     [row] = look.runs()
     benchmarks.add_items(farm, "tanks", [(1, ItemKind.PROSE, CLEAN.user_turns[0])])
-    with pytest.raises(UserError, match="have changed since run"):
+    with pytest.raises(UserError, match=r"the benchmarks \(tanks\) have changed since run"):
         await execute_run(farm, row)
