@@ -14,10 +14,14 @@ def db() -> None:
 
 
 @db.command()
-def upgrade() -> None:
+@json_option
+def upgrade(as_json: bool) -> None:
     """Bring the database to this version's tables."""
     revision = migrate.upgrade(locate(Settings.load()))
-    say(f"the database has revision {revision}")
+    if as_json:
+        print_json({"revision": revision})
+    else:
+        say(f"the database has revision {revision}")
 
 
 @db.command()
@@ -40,8 +44,12 @@ def status(as_json: bool) -> None:
 
 
 @db.command()
-def stop() -> None:
+@json_option
+def stop(as_json: bool) -> None:
     """Stop the embedded Postgres; the next command starts it again."""
     settings = Settings.load()
     ran = embedded.stop(settings.home)
-    say("the embedded Postgres is stopped" if ran else "the embedded Postgres was not running")
+    if as_json:
+        print_json({"stopped": ran})
+    else:
+        say("the embedded Postgres is stopped" if ran else "the embedded Postgres was not running")

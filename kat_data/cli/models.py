@@ -6,6 +6,7 @@ from dataclasses import asdict
 import click
 
 from kat_data.cli.output import json_option, print_json, print_table
+from kat_data.cli.registry import say_what_is_missing
 from kat_data.errors import EndpointDown
 from kat_data.llm.check import Check, check_embedder, check_model
 from kat_data.pipeline.recipe import Recipe, load_recipe
@@ -25,7 +26,9 @@ def check(recipe: str, as_json: bool) -> None:
 
     Exits with 3 where one fails.
     """
-    checks = asyncio.run(_check_all(load_recipe(recipe)))
+    loaded = load_recipe(recipe)
+    say_what_is_missing(loaded)
+    checks = asyncio.run(_check_all(loaded))
     if as_json:
         print_json([asdict(found) for found in checks])
     else:

@@ -53,11 +53,30 @@ def check_context(connection: Connection, row: runs.RunRow, recipe: Recipe) -> N
         )
 
 
+def missing_benchmarks(connection: Connection, recipe: Recipe) -> list[str]:
+    """Return a sentence for every benchmark that the recipe leaves out and that the registry lacks."""
+    found = []
+    for stage in recipe.stages:
+        if isinstance(stage, Decontaminate):
+            known = benchmarks.names(connection)
+            found += [_missing(name, known) for name in stage.benchmarks if name not in known]
+            if not known and not stage.benchmarks:
+                found.append(f"there is no benchmark yet: {_IMPORT.format(name='NAME')}")
+    return found
+
+
+_IMPORT = "`kat benchmarks import {name} FILE --preset PRESET` imports it"
+
+
+def _missing(name: str, known: Sequence[str]) -> str:
+    hint = nearest(name, known) if known else ""
+    return f"there is no benchmark `{name}`{hint}" + ("" if hint.endswith("?") else f": {_IMPORT.format(name=name)}")
+
+
 def _digests(connection: Connection, names: Sequence[str]) -> dict[str, str]:
     digests = benchmarks.digests(connection, names)
     if missing := [name for name in names if name not in digests]:
-        known = benchmarks.digests(connection, ())
-        raise UserError(f"there is no benchmark `{missing[0]}`{nearest(missing[0], known)}")
+        raise UserError(_missing(missing[0], benchmarks.names(connection)))
     return digests
 
 

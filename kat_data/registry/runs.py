@@ -217,21 +217,29 @@ def unfinished(connection: Connection, run: int) -> int:
     return count
 
 
+_ITEMS = """
+    FROM work_items JOIN queries ON queries.id = query_id
+    WHERE run_id = :run AND state = coalesce(:state, state) AND coalesce(reason, '') = coalesce(:reason, reason, '')
+"""
+
+
 def list_items(
     connection: Connection, run: int, state: str | None, reason: str | None, limit: int
 ) -> list[dict[str, Any]]:
     """Return where single items of a run stand, and why; the first by query."""
+    columns = "query_id AS query, category, stage, state, attempts, reason, detail, messages"
     rows = connection.execute(
-        text("""
-            SELECT query_id AS query, category, stage, state, attempts, reason, detail, messages
-            FROM work_items JOIN queries ON queries.id = query_id
-            WHERE run_id = :run AND state = coalesce(:state, state)
-              AND coalesce(reason, '') = coalesce(:reason, reason, '')
-            ORDER BY query_id LIMIT :limit
-        """),
+        text(f"SELECT {columns} {_ITEMS} ORDER BY query_id LIMIT :limit"),
         {"run": run, "state": state, "reason": reason, "limit": limit},
     )
     return [dict(row._mapping) for row in rows]
+
+
+def count_items(connection: Connection, run: int, state: str | None, reason: str | None) -> int:
+    """Return how many items `list_items` would list without its limit."""
+    values = {"run": run, "state": state, "reason": reason}
+    count: int = connection.execute(text(f"SELECT count(*) {_ITEMS}"), values).scalar_one()
+    return count
 
 
 def revive_dead(connection: Connection, run: int) -> int:
