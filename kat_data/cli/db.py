@@ -15,10 +15,14 @@ def db() -> None:
 
 
 @db.command()
-def upgrade() -> None:
+@json_option
+def upgrade(as_json: bool) -> None:
     """Bring the database to this version's tables."""
     revision = migrate.upgrade(locate(Settings.load()))
-    say(f"the database has revision {revision}")
+    if as_json:
+        print_json({"revision": revision})
+    else:
+        say(f"the database has revision {revision}")
 
 
 @db.command()
@@ -41,11 +45,15 @@ def status(as_json: bool) -> None:
 
 
 @db.command()
-def stop() -> None:
+@json_option
+def stop(as_json: bool) -> None:
     """Stop the embedded Postgres; the next command starts it again."""
     settings = Settings.load()
     ran = embedded.stop(settings.home)
-    say("the embedded Postgres is stopped" if ran else "the embedded Postgres was not running")
+    if as_json:
+        print_json({"stopped": ran})
+    else:
+        say("the embedded Postgres is stopped" if ran else "the embedded Postgres was not running")
 
 
 for command in (dump, restore, size):
