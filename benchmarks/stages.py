@@ -23,7 +23,6 @@ from typing import Any
 
 import psutil
 from cpu import cpu_seconds, postgres_of, share_out_cores
-from kat_data.verifiers.verifiers import Verifiers
 from sqlalchemy import Connection, text
 
 from kat_data.clock import SystemClock
@@ -43,6 +42,7 @@ from kat_data.registry.session import Registry, connect
 from kat_data.registry.worker import Claim, Worker
 from kat_data.settings import Settings
 from kat_data.stages.stage import Tools
+from kat_data.verifiers.dispatch import Verifiers
 from kat_data.verifiers.model_judge import ModelJudge
 
 ROLES = ("taggers", "voters", "responder", "reasoner", "panel", "judge")
@@ -111,7 +111,7 @@ class OneStage(RunJob):
         self.left -= len(claims)
         return claims
 
-    async def waiting(self) -> tuple[int, float]:
+    async def waiting(self) -> tuple[bool, float | None]:
         return self.left, 0.0
 
     async def work(self, claim: Claim) -> None:

@@ -1,6 +1,7 @@
-"""A progress bar on stderr around a loop."""
+"""Progress on stderr: a bar around a loop, or a clock beside a wait."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,3 +18,15 @@ def tracked(items: Iterable[T], total: int | None, noun: str, *, done: int = 0) 
         for item in items:
             yield item
             bar.advance(task)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show on stderr, where it is a terminal, that something is under way and how long it has taken."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        bar.add_task(what, total=None)
+        yield

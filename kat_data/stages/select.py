@@ -11,7 +11,7 @@ from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.held import Held
 from kat_data.domain.mixture import STAGE, Mixture, mixture
 from kat_data.domain.stratum import WHOLE, Labels, first_that_holds, parse_stratum
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Kind, Stage, Tools
 
 
 class Select(Stage):
@@ -23,6 +23,7 @@ class Select(Stage):
     """
 
     name: ClassVar[str] = STAGE
+    kind: ClassVar[Kind] = Kind.CPU
     per_turn: ClassVar[bool] = False
 
     samples: int | None = Field(None, ge=1, description="How many samples the run is to bring in all.")
