@@ -16,9 +16,12 @@ class Mixture:
 
     Of strata that ask how modes go on, nobody knows which a query will count for until it is answered. It waits in the
     pool from which all of them draw that differ in modes alone; any other stratum is its own pool.
+
+    A stratum of which fewer than one in `patience` queries becomes a sample is looked for no further.
     """
 
     targets: dict[str, int]
+    patience: int | None = None
 
     @property
     def strata(self) -> tuple[Stratum, ...]:
@@ -38,6 +41,10 @@ class Mixture:
         """The labels of samples that the mixture asks for."""
         return frozenset().union(*(stratum.dimensions for stratum in self.strata))
 
+    def gives_up(self, come: int, samples: int) -> bool:
+        """Whether `come` queries brought so few samples of a stratum that no more are asked for it."""
+        return self.patience is not None and come >= self.patience * (samples + 1)
+
     def stratum(self, labels: Labels) -> Stratum | None:
         """Return the stratum for which a sample with these labels counts."""
         return first_that_holds(self.strata, labels)
@@ -48,12 +55,15 @@ class Mixture:
         return first_that_holds([stratum.pool for stratum in possible], labels)
 
 
-def mixture(*, counts: Mapping[str, int], shares: Mapping[str, float], samples: int | None) -> Mixture:
+def mixture(
+    *, counts: Mapping[str, int], shares: Mapping[str, float], samples: int | None, patience: int | None = None
+) -> Mixture:
     """Return the mixture of `samples` in `shares`, or of `counts`; raises `ValueError` with one line."""
     if not counts and (not shares or samples is None):
         raise ValueError("give the mixture either as `samples` and `shares`, or as `counts`")
     named = counts or apportion(shares, samples or 0)
-    return Mixture(targets={str(parse_stratum(name)): int(target) for name, target in named.items()})
+    targets = {str(parse_stratum(name)): int(target) for name, target in named.items()}
+    return Mixture(targets=targets, patience=patience)
 
 
 def mixture_of(recipe: Mapping[str, Any]) -> Mixture | None:
@@ -63,7 +73,10 @@ def mixture_of(recipe: Mapping[str, Any]) -> Mixture | None:
         return None
     try:
         return mixture(
-            counts=options.get("counts") or {}, shares=options.get("shares") or {}, samples=options.get("samples")
+            counts=options.get("counts") or {},
+            shares=options.get("shares") or {},
+            samples=options.get("samples"),
+            patience=options.get("patience"),
         )
     except (AttributeError, TypeError) as error:
         raise ValueError(f"it is no mapping of strata to numbers: {error}") from error

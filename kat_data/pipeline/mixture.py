@@ -52,8 +52,13 @@ class Lack:
 
     def wanted(self, strata: Sequence[str], come: int) -> int:
         """Return how many queries the most lacking of the strata needs, as `come` have brought what is there."""
-        lacking = (name for name in strata if name in self.missing)
-        return max((_needed(self.missing[name], come, self.samples.get(name, 0)) for name in lacking), default=0)
+        lacking = {name: self.samples.get(name, 0) for name in strata if name in self.missing}
+        needed = (
+            _needed(self.missing[name], come, samples)
+            for name, samples in lacking.items()
+            if not self.mixture.gives_up(come, samples)
+        )
+        return max(needed, default=0)
 
 
 def entry_pool(category: str) -> str:
@@ -80,26 +85,28 @@ def next_round(registry: Registry, run: int, plan: Plan) -> Round:
 def fillings(connection: Connection, run: int, mixture: Mixture, state: RunState, reason: str | None) -> list[Filling]:
     """Return how far each stratum of a run is, in the mixture's order."""
     brought, waiting = held.brought(connection, run), held.held(connection, run)
+    unasked = held.unasked(connection, run, STAGE) if mixture.patience else frozenset()
     found = []
     for name, target in mixture.targets.items():
-        samples = brought.get(name, 0)
+        samples, stratum = brought.get(name, 0), parse_stratum(name)
+        ended = not any(entry_pool(category) in unasked for category in stratum.categories)
         found.append(
             Filling(
                 stratum=name,
                 target=target,
                 samples=samples,
-                held=waiting.get((STAGE, str(parse_stratum(name).pool)), 0),
-                state=_state(target - samples, state, reason),
+                held=waiting.get((STAGE, str(stratum.pool)), 0),
+                state=_state(target - samples, state, reason, ended=ended),
             )
         )
     return found
 
 
-def _state(missing: int, state: RunState, reason: str | None) -> str:
+def _state(missing: int, state: RunState, reason: str | None, *, ended: bool) -> str:
     if missing <= 0:
         return "filled"
     if state is RunState.FINISHED:
-        return f"pool ended, {missing:,} short"
+        return f"{'pool ended' if ended else 'too rare, given up'}, {missing:,} short"
     return reason or state.value
 
 

@@ -44,6 +44,16 @@ def entered(connection: Connection, run: int, entry: str) -> dict[str, int]:
     return {row.category: row.items for row in connection.execute(text(sql), {"run": run, "entry": entry})}
 
 
+def unasked(connection: Connection, run: int, stage: str) -> frozenset[str]:
+    """Return the pools of which some items were given up before they came to the set stage `stage`."""
+    sql = """
+        SELECT DISTINCT pool FROM work_items
+        WHERE run_id = :run AND state = 'dropped' AND reason = :reason AND stage <> :stage
+    """
+    values = {"run": run, "stage": stage, "reason": DropReason.NOT_NEEDED.value}
+    return frozenset(connection.execute(text(sql), values).scalars())
+
+
 def left(connection: Connection, run: int, behind: Sequence[str]) -> dict[str, int]:
     """Return how many samples were hoped for of the items that were let on from each pool of a set stage.
 

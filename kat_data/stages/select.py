@@ -31,6 +31,10 @@ class Select(Stage):
     counts: dict[str, int] = Field({}, description="How many samples of each stratum, in place of shares.")
     responses: dict[str, int] = Field({}, description="How many samples one query of a stratum brings, where not 1.")
 
+    patience: int | None = Field(
+        None, ge=1, description="Give a stratum up once fewer than one in so many queries becomes a sample of it."
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _in_one_spelling(cls, plain: Any) -> Any:
@@ -71,7 +75,7 @@ class Select(Stage):
     @cached_property
     def mixture(self) -> Mixture:
         """The strata and how many samples each is to have."""
-        return mixture(counts=self.counts, shares=self.shares, samples=self.samples)
+        return mixture(counts=self.counts, shares=self.shares, samples=self.samples, patience=self.patience)
 
     async def run(self, draft: Draft, tools: Tools) -> Held | Dropped:
         if "pass_rate" in self.dimensions and draft.query.verifier is None:

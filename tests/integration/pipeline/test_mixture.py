@@ -312,3 +312,20 @@ async def test_conversations_wait_together_for_all_their_transitions(add_queries
     row = await run(lean(stages=stages({"counts": counts})))
     assert {state for _, state in filled(row).values()} == {"filled"}
     assert look.ends(row.id)["accepted"] < 80
+
+
+async def test_a_stratum_that_is_too_rare_is_given_up(add_queries, lean, run, filled, look, server) -> None:
+    add_queries(*conversations(100), *pool(Category.GENERAL, 60))
+    counts = {"category=multi_turn switches=yes domain=sailing": 5, "category=general mode=on": 4}
+    tagged = ["normalise", "tag", *stages({"counts": counts, "patience": 10})[1:]]
+    row = await run(lean(stages=tagged, roles=lean()["roles"] | {"taggers": [{"model": "one"}]}))
+    assert list(filled(row).values()) == [(0, "too rare, given up, 5 short"), (4, "filled")]
+    asked = {str(body["messages"][-1]["content"]) for body in server.bodies}
+    assert sum(f"result {n} at 0." in text for n in range(100) for text in asked) < 100
+
+
+async def test_patience_waits_for_what_is_merely_uncommon(add_queries, lean, run, filled) -> None:
+    add_queries(*conversations(100))
+    counts = {"category=multi_turn switches=yes": 6, "category=multi_turn switches=no": 6}
+    row = await run(lean(stages=stages({"counts": counts, "patience": 12})))
+    assert {state for _, state in filled(row).values()} == {"filled"}

@@ -73,3 +73,10 @@ def test_what_is_no_mixture_is_one_line(options: Any) -> None:
 
 def test_counts_need_no_shares() -> None:
     assert mixture(counts={"any": 3}, shares={}, samples=None).targets == {"any": 3}
+
+
+def test_patience_ends_where_the_rate_is_lower_than_it_says() -> None:
+    patient = Mixture(targets={"any": 3}, patience=10)
+    assert [patient.gives_up(come, 0) for come in (0, 9, 10)] == [False, False, True]
+    assert [patient.gives_up(come, 2) for come in (29, 30)] == [False, True]
+    assert not Mixture(targets={"any": 3}).gives_up(10**9, 0)
