@@ -19,9 +19,10 @@ runs ─< work_items                the queue: one row per (run, query)
         └─< turns ─< votes, mode_measurements, candidates ─< verdicts, scores, further
 runs ─< samples ─< snapshot_rows >─ snapshots
 calls                             the ledger, shared by all runs
+endpoint_limits ─< endpoint_slices, endpoint_spending      shared by all workers
 """
 
-from kat_data.registry.tables import benchmarks, calls, facts, likeness, queries, runs, samples
+from kat_data.registry.tables import benchmarks, calls, facts, likeness, limits, queries, runs, samples
 from kat_data.registry.tables.columns import metadata
 
-__all__ = ["benchmarks", "calls", "facts", "likeness", "metadata", "queries", "runs", "samples"]
+__all__ = ["benchmarks", "calls", "facts", "likeness", "limits", "metadata", "queries", "runs", "samples"]
