@@ -39,6 +39,7 @@ class Allowance:
         turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((tokens, turn))
         if not self._told:
+            self._told = True
             self._wake()
         try:
             return await turn
@@ -84,7 +85,6 @@ class Allowance:
         )
         self._spent.clear()
         self._period += 1
-        self._told = bool(self._waiting)
         return drawn
 
     def adopt(self, given: Slice) -> None:
@@ -96,6 +96,7 @@ class Allowance:
         self._requests += given.requests
         self._tokens += given.tokens
         self._admit()
+        self._told = bool(self._waiting)
 
     def fail(self, error: Exception) -> None:
         """Raise `error` in everyone who waits."""
@@ -110,10 +111,13 @@ class Allowance:
         self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and (self._closed or self._fits(self._waiting[0][0])):
-            tokens, turn = self._waiting.popleft()
+        while self._waiting:
+            tokens, turn = self._waiting[0]
             if not turn.done():
+                if not (self._closed or self._fits(tokens)):
+                    break
                 turn.set_result(self._take(tokens))
+            self._waiting.popleft()
 
     def _fits(self, tokens: int) -> bool:
         return (self._limits.rpm is None or self._requests >= 1) and (
