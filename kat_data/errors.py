@@ -24,6 +24,7 @@ KatError
 ├── SandboxMissing            programs cannot be run here: the message says how they can
 ├── LeaseLost                 another worker owns the item now: drop the work
 ├── RegistryError             Postgres cannot be reached or started
+├── BrokerError               the broker of the workers cannot be reached or started
 └── SnapshotError             a snapshot cannot be written, or does not match its hashes
 """
 
@@ -157,6 +158,12 @@ class LeaseLost(KatError):
 
 class RegistryError(KatError):
     """Postgres cannot be reached, started or migrated."""
+
+    exit_code = 5
+
+
+class BrokerError(KatError):
+    """The broker of the workers cannot be reached or started."""
 
     exit_code = 5
 

@@ -24,10 +24,11 @@ COMMANDS = {
     "queries": ("kat_data.cli.queries:queries", "Import and list queries."),
     "recipes": ("kat_data.cli.recipes:recipes", "List, validate and describe recipes."),
     "run": ("kat_data.cli.run:run", "Run a recipe over the registry's queries."),
-    "runs": ("kat_data.cli.runs:runs", "List, show, resume and cancel runs; compare their modes."),
+    "runs": ("kat_data.cli.runs:runs", "List, show, watch, resume and cancel runs; compare their modes."),
     "sandbox": ("kat_data.cli.sandbox:sandbox", "Build, check and clean up the sandbox that programs run in."),
     "samples": ("kat_data.cli.samples:samples", "List accepted samples and show their whole lineage."),
     "snapshots": ("kat_data.cli.snapshots:snapshots", "Create, list, verify and export snapshots."),
+    "workers": ("kat_data.cli.workers:workers", "Show who works on the runs; start and stop the embedded broker."),
     "verify": ("kat_data.cli.verify:verify", "Verify answers in files: maths, programs, choices, tool calls."),
 }
 
@@ -67,8 +68,8 @@ def kat() -> None:
 
 
 def main() -> None:
-    """Run `kat` and exit with the error's own code: 2 bad input, 3 run stopped, 4 budget, 5 database, 6 snapshot,
-    7 no sandbox."""
+    """Run `kat` and exit with the error's own code: 2 bad input, 3 run stopped, 4 budget, 5 database or
+    broker, 6 snapshot, 7 no sandbox."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # stderr escapes by itself what it cannot encode
         sys.stdout.reconfigure(errors="replace")
     try:

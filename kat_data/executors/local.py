@@ -14,9 +14,10 @@ from kat_data.domain.states import RunState
 from kat_data.errors import KatError, RegistryError, RunInterrupted
 from kat_data.executors.drain import drain
 from kat_data.pipeline.recipe import parse_recipe
-from kat_data.pipeline.run import conclude, note_stop, reopen
+from kat_data.pipeline.run import conclude, note_stop
 from kat_data.pipeline.wiring import MakeClient, make_client
 from kat_data.pipeline.workshop import Progress, Workshop, items_in_flight
+from kat_data.registry import runs
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
 from kat_data.sandbox.base import Sandbox
@@ -49,7 +50,8 @@ async def execute_run(
         shop = Workshop(registry=registry, verifiers=verifiers, client=client, clock=clock, home=home)
         try:
             async with shop.open_job(run, recipe, stop=stop, observe=observe) as job:
-                reopen(registry, run.id)  # not before we count among those at work, whose last one stops the run
+                # Not before we count among those at work, the last of whom stops the run.
+                await asyncio.to_thread(_take_up, registry, run)
                 await drain(job, in_flight=items_in_flight(recipe), clock=clock, stop=stop)
         except RunInterrupted:
             pass  # asked for, here or by `kat runs cancel`: the run's state tells which
@@ -63,6 +65,11 @@ async def execute_run(
     if concluded.state is not RunState.FINISHED:
         raise RunInterrupted(_left(concluded))
     return concluded
+
+
+def _take_up(registry: Registry, run: RunRow) -> None:
+    with registry.engine.begin() as connection:
+        runs.open_to(connection, run.id, "local")
 
 
 def _left(run: RunRow) -> str:

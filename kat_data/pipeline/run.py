@@ -66,20 +66,18 @@ def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
         )
 
 
-def reopen(registry: Registry, run: int) -> None:
-    """Open the run for work, whatever it was before."""
-    with registry.engine.begin() as connection:
-        runs.set_state(connection, run, RunState.OPEN)
-
-
 def conclude(registry: Registry, run: int) -> runs.RunRow:
-    """Leave an open run finished where every item has ended, else stopped where nobody works on it any more."""
+    """Leave an open run finished where every item has ended, else stopped where nobody works on it any more.
+
+    The fleet's runs stay open, as its reapers wake others.
+    """
     with registry.engine.begin() as connection:
-        if runs.get_run(connection, run).state is not RunState.OPEN:
+        row = runs.get_run(connection, run)
+        if row.state is not RunState.OPEN:
             pass  # cancelled or stopped meanwhile, or concluded by another worker
         elif not runs.unfinished(connection, run):
             runs.finish(connection, run)
-        elif not runs.at_work(connection, run):
+        elif row.executor == "local" and not runs.at_work(connection, run):
             runs.set_state(connection, run, RunState.STOPPED, "interrupted")
         return runs.get_run(connection, run)
 

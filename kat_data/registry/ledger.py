@@ -14,6 +14,7 @@ from kat_data.clock import Clock
 from kat_data.domain.call import CallRequest, Charge, Reply
 from kat_data.domain.codec import from_python
 from kat_data.errors import LeaseLost
+from kat_data.registry import tallies
 from kat_data.registry.claims import ALIVE_WORKERS
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
@@ -49,7 +50,7 @@ FREE_DEAD_CALLS = f"""
 
 LOOK_UP = "SELECT key, state, reply FROM calls WHERE key = ANY(%(keys)s)"
 
-SETTLE = """
+SETTLE = f"""
     WITH new AS MATERIALIZED (SELECT * FROM json_populate_recordset(NULL::calls, %(rows)s)
     ), settled AS (
         UPDATE calls SET state = new.state, reply = new.reply, finish_reason = new.finish_reason, usd = new.usd,
@@ -57,7 +58,14 @@ SETTLE = """
             lost_tokens = calls.lost_tokens + new.lost_tokens,
             seconds = new.seconds, error = new.error, settled_at = now()
         FROM new WHERE calls.key = new.key AND calls.state = 'reserved' AND calls.worker_id = new.worker_id
-        RETURNING calls.key
+        RETURNING calls.key, calls.run_id, calls.worker_id, calls.recorded, calls.model, calls.finish_reason,
+            calls.usd, calls.tokens, calls.seconds
+    ), tallied AS (
+        INSERT INTO tallies (run_id, worker_id, kind, name, outcome, count, tokens, usd, seconds)
+        SELECT run_id, worker_id, CASE WHEN recorded THEN 'recorded_call' ELSE 'call' END, model,
+            coalesce(finish_reason, 'failed'), count(*), sum(tokens), sum(usd), sum(coalesce(seconds, 0))
+        FROM settled GROUP BY run_id, worker_id, recorded, model, coalesce(finish_reason, 'failed')
+        {tallies.ADD}
     ), charged AS (
         UPDATE runs SET lost_usd = runs.lost_usd + lost.usd, lost_tokens = runs.lost_tokens + lost.tokens
         FROM (SELECT sum(lost_usd) AS usd, sum(lost_tokens) AS tokens FROM new) AS lost

@@ -14,6 +14,7 @@ from kat_data.domain.licence import allowed
 from kat_data.domain.states import RUN_MOVES, RunState
 from kat_data.errors import NotFoundError, UserError
 from kat_data.hashing import content_hash
+from kat_data.registry import tallies
 from kat_data.registry.claims import AT_WORK, REVIVE
 
 CHOSEN = """
@@ -34,13 +35,14 @@ LEFT_OUT = """
     GROUP BY sources.name, sources.licence ORDER BY sources.name
 """
 
-RUN_COLUMNS = "id, name, recipe, context, state, reason, queries, left_out, created_at, finished_at"
+RUN_COLUMNS = "id, name, recipe, context, state, executor, reason, queries, left_out, created_at, finished_at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
     """One run as stored; `recipe` is the resolved recipe, `context` what else decides the samples.
 
+    `executor` says who works on it while it is open: `local` processes or the fleet's workers (`celery`).
     `left_out` counts the queries of the recipe's sources and categories that are no items of the run, by source, each
     with its licence and a reason code.
     """
@@ -50,6 +52,7 @@ class RunRow:
     recipe: dict[str, Any]
     context: dict[str, Any]
     state: RunState
+    executor: str
     reason: str | None
     queries: int
     left_out: list[dict[str, Any]]
@@ -128,6 +131,13 @@ def open_run(
             """),
             {"run": made, "stage": first_stage, "held": held, "seed": str(seed).encode()},
         )
+        connection.execute(
+            text("""
+                INSERT INTO tallies (run_id, worker_id, kind, name, outcome, count)
+                VALUES (:run, :nobody, 'item', :stage, CASE WHEN :held THEN 'held' ELSE 'ready' END, :queries)
+            """),
+            {"run": made, "nobody": tallies.NOBODY, "stage": first_stage, "held": held, "queries": count},
+        )
         return get_run(connection, made), True
     connection.execute(
         text("UPDATE runs SET recipe = :recipe, left_out = :left_out WHERE key = :key"),
@@ -178,6 +188,12 @@ def set_state(connection: Connection, run: int, state: RunState, reason: str | N
         raise UserError(f"run {run} is {get_run(connection, run).state.value}: it cannot become {state.value}")
 
 
+def open_to(connection: Connection, run: int, executor: str) -> None:
+    """Open a run for work by `executor`, whatever its state was before."""
+    set_state(connection, run, RunState.OPEN)
+    connection.execute(text("UPDATE runs SET executor = :executor WHERE id = :run"), {"run": run, "executor": executor})
+
+
 def finish(connection: Connection, run: int) -> None:
     """Finish an open run whose items have all ended; of several that try, the first does it."""
     connection.execute(text("SELECT FROM runs WHERE id = :run FOR UPDATE"), {"run": run})
@@ -193,7 +209,8 @@ def at_work(connection: Connection, run: int) -> bool:
 
 
 def fold_counters(connection: Connection, run: int) -> None:
-    """Write a finished run's funnel into `run_counters`, so that reading it costs nothing later."""
+    """Write a finished run's funnel into `run_counters`, so that reading it costs nothing later; fold its tallies."""
+    connection.execute(text(tallies.FOLD), {"run": run})
     connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
     connection.execute(
         text("""
@@ -247,7 +264,7 @@ def list_items(
 
 def revive_dead(connection: Connection, run: int) -> int:
     """Make a run's dead items ready again and return how many there were."""
-    revived = connection.exec_driver_sql(REVIVE, {"run": run}).rowcount
+    revived: int = connection.exec_driver_sql(REVIVE, {"run": run}).scalar_one()
     if revived:
         connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
     return revived
@@ -260,6 +277,7 @@ def _run(row: Any) -> RunRow:
         recipe=row.recipe,
         context=row.context,
         state=RunState(row.state),
+        executor=row.executor,
         reason=row.reason,
         queries=row.queries,
         left_out=row.left_out,

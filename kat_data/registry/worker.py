@@ -207,9 +207,8 @@ class Worker:
             if step.samples:
                 rows["samples"] += step.samples
         statement = commit_statement(frozenset(rows))
-        values = {"moves": _json([_move(step) for step in steps])} | {
-            name: _json(found) for name, found in rows.items()
-        }
+        moves = _json([_move(step) for step in steps])
+        values = {"worker": self.id, "moves": moves} | {name: _json(found) for name, found in rows.items()}
         cursor = await self._writes.execute(statement, values)
         moved = {(run, query) async for run, query in cursor}
         return [(step.claim.run, step.claim.query) in moved for step in steps]
@@ -236,6 +235,7 @@ def _move(step: Step) -> Row:
         "run_id": step.claim.run,
         "query_id": step.claim.query,
         "lease_token": step.claim.lease_token,
+        "stage_before": step.claim.stage,
         "turn": move.turn,
         "stage": move.stage,
         "state": move.state,

@@ -20,9 +20,10 @@ runs ─< work_items                the queue: one row per (run, query)
 runs ─< samples ─< snapshot_rows >─ snapshots
 calls                             the ledger, shared by all runs
 endpoint_limits ─< endpoint_slices, endpoint_spending      shared by all workers
+tallies                           how many of everything a run has come to, by worker
 """
 
-from kat_data.registry.tables import benchmarks, calls, facts, likeness, limits, queries, runs, samples
+from kat_data.registry.tables import benchmarks, calls, facts, likeness, limits, queries, runs, samples, tallies
 from kat_data.registry.tables.columns import metadata
 
-__all__ = ["benchmarks", "calls", "facts", "likeness", "limits", "metadata", "queries", "runs", "samples"]
+__all__ = ["benchmarks", "calls", "facts", "likeness", "limits", "metadata", "queries", "runs", "samples", "tallies"]
