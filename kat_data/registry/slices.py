@@ -4,6 +4,7 @@ A renewal is one message of several statements under the endpoint's row lock: th
 hangs while it holds the lock, and each statement sees what those before it, and other workers, have committed.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,7 @@ CHANNEL = "kat_limits"
 WINDOW_SECONDS = 62
 # Of what is free in the minute, the part that is given in one second: a burst is spread, and 94 % of the rate is used.
 PART = 0.25
+PATIENCE_SECONDS = 30  # with a server that does not answer
 TURN_SECONDS = 5  # where there are fewer seats than workers, how long one keeps its seat
 
 MINE = "endpoint_id = %(endpoint)s AND worker_id = %(worker)s AND lease = %(lease)s"
@@ -293,8 +295,11 @@ class PostgresSlices:
             "refunded_tokens": list(drawn.refunds.values()),
             "at": self._now(),
         }
-        async with psycopg.AsyncClientCursor(self._connection) as cursor:
-            await cursor.execute(statements, values)
-            while cursor.nextset():
-                pass
-            return await cursor.fetchone() if cursor.description else None
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS), psycopg.AsyncClientCursor(self._connection) as cursor:
+                await cursor.execute(statements, values)
+                while cursor.nextset():
+                    pass
+                return await cursor.fetchone() if cursor.description else None
+        except TimeoutError as error:
+            raise psycopg.OperationalError(f"no answer in {PATIENCE_SECONDS} s") from error
