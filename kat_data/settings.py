@@ -12,7 +12,7 @@ from kat_data.errors import ConfigError
 VARIABLES = {
     "KAT_HOME": "folder of the embedded Postgres and of local files",
     "KAT_DATABASE_URL": "a Postgres server (postgresql://user:password@host:port/database); unset: the embedded one",
-    "KAT_BROKER_URL": "the broker of Celery workers (redis://host:port/0, amqp://user:pw@host/); unset: the embedded one",
+    "KAT_BROKER_URL": "the broker of Celery workers (redis://host:port/0, amqp://user@host/); unset: the embedded one",
     "KAT_SANDBOX": "where programs run: auto (Docker where it is ready, else nowhere), docker, bwrap or none",
     "KAT_SANDBOX_IMAGE": "the Docker image of the sandbox: any with python3, and with g++ for C++",
     "KAT_SANDBOX_RUNTIME": "the Docker runtime of the sandbox, runsc for instance; unset: the engine's own",
