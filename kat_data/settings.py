@@ -12,7 +12,7 @@ from kat_data.errors import ConfigError
 VARIABLES = {
     "KAT_HOME": "folder of the embedded Postgres and of local files",
     "KAT_DATABASE_URL": "a Postgres server (postgresql://user:password@host:port/database); unset: the embedded one",
-    "KAT_BROKER_URL": "the broker of Celery workers (redis://host:port/0, amqp://user:password@host/); unset: none",
+    "KAT_BROKER_URL": "the broker of Celery workers (redis://host:port/0, amqp://user@host/); unset: the embedded one",
     "KAT_SANDBOX": "where programs run: auto (Docker where it is ready, else nowhere), docker, bwrap or none",
     "KAT_SANDBOX_IMAGE": "the Docker image of the sandbox: any with python3, and with g++ for C++",
     "KAT_SANDBOX_RUNTIME": "the Docker runtime of the sandbox, runsc for instance; unset: the engine's own",
@@ -39,8 +39,8 @@ class Setting:
 class Settings:
     """What the environment says; `database_url` is a libpq URL, or none for the embedded Postgres in `home`.
 
-    `broker_url` is that of what wakes Celery workers, or none. `sandbox` is one of `SANDBOXES`; its image is none for
-    the standard one, its runtime none for the engine's own.
+    `broker_url` is that of what wakes Celery workers, or none for the embedded one in `home`. `sandbox` is one of
+    `SANDBOXES`; its image is none for the standard one, its runtime none for the engine's own.
     """
 
     home: Path
@@ -79,7 +79,7 @@ class Settings:
         values = {
             "home": str(self.home),
             "database_url": url,
-            "broker_url": mask_password(self.broker_url) if self.broker_url else "none: runs work in this process",
+            "broker_url": mask_password(self.broker_url) if self.broker_url else f"embedded, in {self.home / 'broker'}",
             "sandbox": self.sandbox,
             "sandbox_image": self.sandbox_image or "the standard one",
             "sandbox_runtime": self.sandbox_runtime or "the engine's own",

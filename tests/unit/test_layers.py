@@ -43,7 +43,7 @@ ARROWS = {
     "kat_data/curation": {"domain", "registry"},
     "kat_data/recipes": set(),
     "kat_data/pipeline": BELOW_PIPELINE | {"recipes"},
-    "kat_data/doctor": BELOW_PIPELINE | {"recipes", "pipeline"},
+    "kat_data/doctor": BELOW_PIPELINE | {"recipes", "pipeline", "executors"},
     "kat_data/executors": BELOW_PIPELINE | {"recipes", "pipeline"},
     "kat_data/testing": BELOW_PIPELINE | {"recipes", "pipeline"},
     "kat_data/cli": BELOW_SHELL,
