@@ -84,8 +84,8 @@ class Unhashed:
     notes: str = ""
     card_sha256: str = ""
     plot_sha256: str | None = field(default=None, metadata=ADDED_LATER)
-    surplus: int = field(default=0, metadata=ADDED_LATER)
     decontamination: dict[str, Any] | None = field(default=None, metadata=ADDED_LATER)
+    surplus: int = field(default=0, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
