@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import shared_task
 
-from kat_data.executors.broker import ATTEND_SECONDS, WORK
+from kat_data.executors.broker import ATTEND_SECONDS, QUEUES, WORK, wake
 from workers import node
 
 
@@ -16,4 +16,4 @@ def work(self: Any, run: int) -> None:
     """
     if node.attendance().attend(run, ATTEND_SECONDS):
         queue = self.request.delivery_info.get("routing_key")
-        self.apply_async(args=[run], queue=queue)
+        wake(self.app, run, next((kind for kind in QUEUES if QUEUES[kind] == queue), node.kinds[0]))

@@ -1,6 +1,6 @@
 """What both ends of the broker agree on: its place, the queues, and the one task."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kat_data.errors import BrokerError
 from kat_data.executors import embedded_broker
@@ -33,12 +33,11 @@ def make_app(url: str) -> "Celery":
     """Return the Celery application; raises `BrokerError` where Celery is not installed."""
     try:
         from celery import Celery
-        from kombu import Exchange, Queue
+        from kombu import Queue
     except ImportError:
         raise BrokerError("Celery is not installed: run `pip install 'kat-data[worker]'`") from None
     app = Celery("kat_data", broker=url)
-    # The default exchange needs no bindings, which a broker that loses its data would lose with them.
-    queues = [Queue(name, Exchange(""), routing_key=name, durable=True) for name in QUEUES.values()]
+    queues = [Queue(name, routing_key=name) for name in QUEUES.values()]
     app.conf.update(
         task_queues=queues,
         task_default_queue=QUEUES[Kind.LLM],
@@ -61,9 +60,9 @@ def wake(app: "Celery", run: int, kind: Kind, *, expires: float | None = None) -
     """Ask one worker that serves `kind` to work on the run; raises `BrokerError` where the broker is not there."""
     from kombu.exceptions import OperationalError
 
-    options: dict[str, Any] = {} if expires is None else {"expires": expires}
     try:
-        app.send_task(WORK, args=[run], queue=QUEUES[kind], **options)
+        # By the nameless exchange: it needs no bindings, which a broker that loses its data would lose with them.
+        app.send_task(WORK, args=[run], exchange="", routing_key=QUEUES[kind], expires=expires)
     except OperationalError as error:
         place = mask_password(str(app.conf.broker_url))
         raise BrokerError(f"The broker at {place} does not answer: {error}; start it, or set KAT_BROKER_URL") from error

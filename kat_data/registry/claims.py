@@ -7,6 +7,8 @@ of a lease.
 
 from functools import cache
 
+from kat_data.registry import tallies
+
 WORKER_LOCK = 0x4B41  # the class of the workers' advisory locks
 LEASE_SECONDS = 60
 
@@ -14,11 +16,15 @@ REGISTER_WORKER = "INSERT INTO workers (host, pid, run_id) VALUES (%(host)s, %(p
 
 HOLD_WORKER_LOCK = f"SELECT pg_advisory_lock({WORKER_LOCK}, %(worker)s::integer)"
 
-# The server keeps the lock of a process that hangs, and for a while that of a machine that is gone.
-ALIVE_WORKERS = f"""
-    SELECT alive.id FROM pg_locks JOIN workers AS alive ON alive.id = objid::bigint
+LOCKED_WORKERS = f"""
+    SELECT objid::bigint FROM pg_locks
     WHERE locktype = 'advisory' AND classid = {WORKER_LOCK} AND objsubid = 2 AND granted
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+# The server keeps the lock of a process that hangs, and for a while that of a machine that is gone.
+ALIVE_WORKERS = f"""
+    SELECT alive.id FROM workers AS alive WHERE alive.id IN ({LOCKED_WORKERS})
       AND alive.seen_at > now() - interval '{LEASE_SECONDS} seconds' AND alive.ended_at IS NULL
 """
 
@@ -66,17 +72,18 @@ MOVE = f"""
     UPDATE work_items AS item
     SET turn = new.turn, stage = new.stage, state = new.state, attempts = new.attempts,
         reason = new.reason, detail = new.detail,
-        stratum = coalesce(new.stratum, item.stratum), responses = coalesce(new.responses, item.responses),
+        pool = coalesce(new.pool, item.pool), responses = coalesce(new.responses, item.responses),
         worker_id = CASE WHEN new.keep THEN item.worker_id END,
         available_at = now() + CASE WHEN new.keep THEN interval '{LEASE_SECONDS} seconds'
                                     ELSE new.delay * interval '1 second' END
     FROM json_to_recordset(%(moves)s) AS new(
-        run_id bigint, query_id bigint, lease_token bigint, turn smallint, stage text, state text,
-        attempts smallint, reason text, detail text, stratum text, responses smallint, keep boolean,
+        run_id bigint, query_id bigint, lease_token bigint, stage_before text, turn smallint, stage text, state text,
+        attempts smallint, reason text, detail text, pool text, responses smallint, keep boolean,
         delay double precision)
     WHERE item.run_id = new.run_id AND item.query_id = new.query_id
       AND item.lease_token = new.lease_token AND item.state = 'ready'
-    RETURNING item.run_id, item.query_id
+    RETURNING item.run_id, item.query_id, new.stage_before, 'ready' AS state_before,
+        new.stage AS stage_after, new.state AS state_after
 """
 
 OUTPUT_COLUMNS = {
@@ -98,7 +105,7 @@ OUTPUT_COLUMNS = {
     "candidates": "run_id, query_id, turn, position, mode, model, thinking, answer, tool_calls, rounds, calls, fault, "
     "tokens",
     "verdicts": "run_id, query_id, turn, position, number, verifier, outcome, status, reward, evidence",
-    "samples": "hash, run_id, query_id, number, mode, sample, lineage",
+    "samples": "hash, run_id, query_id, number, mode, stratum, sample, lineage",
 }
 
 # Rows that a later stage fills further.
@@ -117,14 +124,16 @@ GOES_ON = {
 
 @cache
 def commit_statement(tables: frozenset[str]) -> str:
-    """Return the statement that moves items and inserts rows of `tables` for the items that did move."""
+    """Return the statement that moves items, inserts rows of `tables` for the items that did move, and counts both."""
     parts = [f"moved AS ({MOVE})"]
     for name in sorted(tables):
         columns = OUTPUT_COLUMNS[name]
         given = f"json_populate_recordset(NULL::{name}, %({name})s)"
         rows = f"SELECT {columns} FROM {given} JOIN moved USING (run_id, query_id)"
         again = GOES_ON.get(name, "")
-        parts.append(f"{name}_written AS (INSERT INTO {name} ({columns}) {rows} {again})")
+        returned = f"RETURNING {tallies.RETURNED[name]}" if name in tallies.RETURNED else ""
+        parts.append(f"{name}_written AS (INSERT INTO {name} ({columns}) {rows} {again} {returned})")
+    parts.append(f"tallied AS ({tallies.step_outputs(tables, '%(worker)s::bigint')})")
     return f"WITH {', '.join(parts)} SELECT run_id, query_id FROM moved"
 
 
@@ -145,10 +154,14 @@ FREE_DEAD = f"""
     )
 """
 
-REVIVE = """
-    UPDATE work_items SET state = 'ready', attempts = 0, reason = NULL, detail = NULL, worker_id = NULL,
-        available_at = now()
-    WHERE run_id = %(run)s AND state = 'dead'
+REVIVE = f"""
+    WITH revived AS (
+        UPDATE work_items SET state = 'ready', attempts = 0, reason = NULL, detail = NULL, worker_id = NULL,
+            available_at = now()
+        WHERE run_id = %(run)s AND state = 'dead'
+        RETURNING run_id, stage AS stage_before, 'dead' AS state_before, stage AS stage_after, state AS state_after
+    ), tallied AS ({tallies.moved_items("revived")})
+    SELECT count(*) FROM revived
 """
 
 # Whether an item of the run is unfinished, at whatever stage, and when the next of these stages can be claimed.

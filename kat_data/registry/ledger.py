@@ -15,6 +15,7 @@ from kat_data.clock import Clock
 from kat_data.domain.call import CallRequest, Charge, Reply
 from kat_data.domain.codec import from_python
 from kat_data.errors import LeaseLost, WorkerLost
+from kat_data.registry import tallies
 from kat_data.registry.budgets import END_SLICE, FREE_DEAD_CALLS, HOLDS_SLICE, OPEN_SLICE, TAKEN_FOR_DEAD
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
@@ -38,7 +39,7 @@ RESERVE = """
 LOOK_UP = "SELECT key, state, reply FROM calls WHERE key = ANY(%(keys)s)"
 
 # The slice comes first, as in `FREE_DEAD_CALLS`: who has lost it settles nothing, and nobody waits for the other.
-SETTLE = """
+SETTLE = f"""
     WITH new AS MATERIALIZED (SELECT * FROM json_populate_recordset(NULL::calls, %(rows)s)
     ), held AS MATERIALIZED (
         SELECT FROM budget_slices WHERE run_id = %(run)s AND worker_id = %(worker)s FOR NO KEY UPDATE
@@ -49,7 +50,15 @@ SETTLE = """
             seconds = new.seconds, error = new.error, settled_at = now()
         FROM new WHERE calls.key = new.key AND calls.state = 'reserved' AND calls.worker_id = new.worker_id
             AND EXISTS (SELECT FROM held)
-        RETURNING new.*
+        RETURNING calls.key, calls.run_id, calls.worker_id, calls.recorded, calls.model, calls.finish_reason,
+            calls.seconds, new.state, new.usd, new.tokens, new.lost_usd, new.lost_tokens
+    ), tallied AS (
+        INSERT INTO tallies (run_id, worker_id, kind, name, outcome, count, tokens, usd, seconds)
+        SELECT run_id, worker_id, CASE WHEN recorded THEN 'recorded_call' ELSE 'call' END, model,
+            coalesce(finish_reason, 'failed'), count(*), sum(tokens), sum(usd), sum(coalesce(seconds, 0))
+        FROM settled WHERE state <> 'reserved'
+        GROUP BY run_id, worker_id, recorded, model, coalesce(finish_reason, 'failed')
+        {tallies.ADD}
     ), paid AS (
         SELECT coalesce(sum(usd) FILTER (WHERE state = 'done'), 0) + sum(lost_usd) AS usd,
             coalesce(sum(tokens) FILTER (WHERE state = 'done'), 0)::bigint + sum(lost_tokens)::bigint AS tokens,
@@ -66,9 +75,11 @@ SETTLE = """
 
 # Losses stand with the run that had them: a key that failed may be paid for by another run later.
 SPENT = """
-    SELECT lost_usd + (SELECT coalesce(sum(usd), 0) FROM calls WHERE run_id = runs.id),
-        lost_tokens + (SELECT coalesce(sum(tokens), 0) FROM calls WHERE run_id = runs.id)::bigint
-    FROM runs WHERE id = %(run)s
+    SELECT lost_usd + coalesce(sum(usd), 0), lost_tokens + coalesce(sum(tokens), 0)::bigint
+    FROM runs LEFT JOIN (
+        SELECT run_id, usd, tokens FROM calls UNION ALL SELECT run_id, usd, tokens FROM pruned_calls
+    ) AS paid ON run_id = runs.id
+    WHERE runs.id = %(run)s GROUP BY runs.id
 """
 
 

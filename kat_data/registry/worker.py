@@ -60,8 +60,8 @@ class Attempt:
 class Move:
     """Where an item goes after an attempt.
 
-    `keep` holds the lease for the next stage, `delay` is a backoff in seconds; a stratum or a number of responses that
-    is none stays as it was.
+    `keep` holds the lease for the next stage, `delay` is a backoff in seconds; a pool or a number of responses that is
+    none stays as it was.
     """
 
     stage: str
@@ -72,7 +72,7 @@ class Move:
     delay: float = 0.0
     reason: str | None = None
     detail: str | None = None
-    stratum: str | None = None
+    pool: str | None = None
     responses: int | None = None
 
 
@@ -207,9 +207,8 @@ class Worker:
             if step.samples:
                 rows["samples"] += step.samples
         statement = commit_statement(frozenset(rows))
-        values = {"moves": _json([_move(step) for step in steps])} | {
-            name: _json(found) for name, found in rows.items()
-        }
+        moves = _json([_move(step) for step in steps])
+        values = {"worker": self.id, "moves": moves} | {name: _json(found) for name, found in rows.items()}
         cursor = await self._writes.execute(statement, values)
         moved = {(run, query) async for run, query in cursor}
         return [(step.claim.run, step.claim.query) in moved for step in steps]
@@ -236,13 +235,14 @@ def _move(step: Step) -> Row:
         "run_id": step.claim.run,
         "query_id": step.claim.query,
         "lease_token": step.claim.lease_token,
+        "stage_before": step.claim.stage,
         "turn": move.turn,
         "stage": move.stage,
         "state": move.state,
         "attempts": move.attempts,
         "reason": move.reason,
         "detail": move.detail,
-        "stratum": move.stratum,
+        "pool": move.pool,
         "responses": move.responses,
         "keep": move.keep,
         "delay": move.delay,

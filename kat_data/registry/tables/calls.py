@@ -1,6 +1,18 @@
-"""The ledger of calls to models, and who holds how much of a run's budget."""
+"""The ledger of calls to models, what is left of those that were pruned, and who holds how much of a budget."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, LargeBinary, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSON
 
 from kat_data.registry.tables.columns import identity, metadata, moment, need, ref, stamp
@@ -13,7 +25,7 @@ calls = Table(
     need("model", Text),
     need("revision", Text),
     need("state", Text),  # reserved, done, failed
-    need("request", JSON),
+    Column("request", JSON),  # none once it was pruned: nothing but people's questions needs it
     Column("reply", JSON),
     Column("finish_reason", Text),
     need("usd", Double, "0"),  # the estimate while reserved, what was charged afterwards
@@ -44,4 +56,29 @@ budget_slices = Table(
     need("spent_usd", Double, "0"),  # settled calls and what was lost; calls in flight stand in the ledger
     need("spent_tokens", BigInteger, "0"),
     postgresql_with={"fillfactor": "50"},  # rewritten with every commit of the ledger
+)
+
+pruned_calls = Table(
+    "pruned_calls",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # as it was in calls
+    need("key", LargeBinary),  # several rows may have it: it can be paid for, and pruned, again
+    need("model", Text),
+    need("revision", Text),
+    need("finish_reason", Text),
+    need("usd", Double),
+    need("tokens", BigInteger),
+    need("lost_usd", Double),
+    need("lost_tokens", BigInteger),
+    need("prompt_tokens", BigInteger),
+    need("completion_tokens", BigInteger),
+    need("recorded", Boolean),
+    Column("seconds", Double),
+    need("run_id", BigInteger),
+    need("worker_id", BigInteger),
+    need("created_at", DateTime(timezone=True)),
+    need("settled_at", DateTime(timezone=True)),
+    stamp("pruned_at"),
+    Index(None, "key"),
+    Index(None, "run_id"),
 )

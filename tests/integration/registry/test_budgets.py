@@ -169,7 +169,7 @@ async def test_who_was_taken_for_dead_spends_nothing_more(registry: Registry, st
 
 
 def test_the_migration_carries_over_what_runs_have_spent(registry: Registry) -> None:
-    migrate.downgrade(registry.url, "0009")
+    migrate.downgrade(registry.url, "0010")
     with registry.connection(autocommit=True) as connection:
         connection.execute(
             "INSERT INTO runs (key, name, recipe, state, queries, lost_usd, lost_tokens)"
