@@ -17,7 +17,6 @@ from kat_data.llm.estimate import charge, upper_bound
 from kat_data.llm.ledger import Ledger
 
 _FREE = Price()
-_NOTHING = Charge()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,15 +30,14 @@ class Counters:
     tokens: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Purchase:
-    """One call on its way; `lost` is what tries that brought no reply may have cost."""
+    """One call on its way."""
 
     endpoint: Endpoint
     request: CallRequest
     price: Price
     estimate: Charge
-    lost: Charge = _NOTHING
 
 
 class Gateway:
@@ -118,11 +116,11 @@ class Gateway:
             if isinstance(error, RunStopped):
                 self.stop(error)
             reason = str(error) or type(error).__name__
-            await self._finish(self._ledger.release(purchase.request, reason, purchase.lost))
+            await self._finish(self._ledger.release(purchase.request, reason))
             raise
         seconds = self._clock.monotonic() - started
         cost = charge(reply.usage, purchase.price)
-        await self._finish(self._ledger.settle(purchase.request, reply, cost, seconds, purchase.lost))
+        await self._finish(self._ledger.settle(purchase.request, reply, cost, seconds))
         return reply
 
     async def _send_until_answered(self, purchase: _Purchase) -> Reply:
@@ -186,8 +184,8 @@ class Gateway:
                 self._budget.refund(estimate)
                 limit.settle(period, estimate.tokens, None if isinstance(error, RunStopped) else 0)
             else:
-                purchase.lost += estimate
                 self._spend(estimate, estimate)
+                await self._finish(self._ledger.lose(purchase.request, estimate))
             raise
         self._spend(estimate, charge(reply.usage, purchase.price))
         limit.settle(period, estimate.tokens, reply.usage.total)

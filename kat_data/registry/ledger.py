@@ -51,15 +51,17 @@ SETTLE = f"""
         FROM new WHERE calls.key = new.key AND calls.state = 'reserved' AND calls.worker_id = new.worker_id
             AND EXISTS (SELECT FROM held)
         RETURNING calls.key, calls.run_id, calls.worker_id, calls.recorded, calls.model, calls.finish_reason,
-            calls.seconds, new.usd, new.tokens, new.lost_usd, new.lost_tokens
+            calls.seconds, new.state, new.usd, new.tokens, new.lost_usd, new.lost_tokens
     ), tallied AS (
         INSERT INTO tallies (run_id, worker_id, kind, name, outcome, count, tokens, usd, seconds)
         SELECT run_id, worker_id, CASE WHEN recorded THEN 'recorded_call' ELSE 'call' END, model,
             coalesce(finish_reason, 'failed'), count(*), sum(tokens), sum(usd), sum(coalesce(seconds, 0))
-        FROM settled GROUP BY run_id, worker_id, recorded, model, coalesce(finish_reason, 'failed')
+        FROM settled WHERE state <> 'reserved'
+        GROUP BY run_id, worker_id, recorded, model, coalesce(finish_reason, 'failed')
         {tallies.ADD}
     ), paid AS (
-        SELECT sum(usd + lost_usd) AS usd, sum(tokens + lost_tokens)::bigint AS tokens,
+        SELECT coalesce(sum(usd) FILTER (WHERE state = 'done'), 0) + sum(lost_usd) AS usd,
+            coalesce(sum(tokens) FILTER (WHERE state = 'done'), 0)::bigint + sum(lost_tokens)::bigint AS tokens,
             sum(lost_usd) AS lost_usd, sum(lost_tokens)::bigint AS lost_tokens FROM settled
     ), spent AS (
         UPDATE budget_slices SET spent_usd = spent_usd + paid.usd, spent_tokens = spent_tokens + paid.tokens
@@ -163,15 +165,21 @@ class PostgresLedger:
             await self._free_dead()
             wait = min(2 * wait, 2.0)
 
-    async def settle(
-        self, request: CallRequest, reply: Reply, charge: Charge, seconds: float, lost: Charge = _NOTHING
-    ) -> None:
-        """Store the reply, what it cost, and what tries before it may have cost.
+    async def lose(self, request: CallRequest, estimate: Charge) -> None:
+        """Charge a try that brought no reply and may have cost `estimate`; the key stays the caller's.
+
+        Raises `LeaseLost` where it went to another worker meanwhile: it was charged then.
+        """
+        reserved = {"usd": estimate.usd, "tokens": estimate.tokens}
+        await self._write(request, {**self._settled(request, "reserved", estimate), **reserved})
+
+    async def settle(self, request: CallRequest, reply: Reply, charge: Charge, seconds: float) -> None:
+        """Store the reply and what it cost.
 
         Raises `LeaseLost` where the key went to another worker meanwhile: that worker's reply stands.
         """
         row = {
-            **self._settled(request, "done", lost),
+            **self._settled(request, "done"),
             "reply": reply,
             "finish_reason": reply.finish_reason,
             "usd": charge.usd,
@@ -179,17 +187,15 @@ class PostgresLedger:
             "seconds": seconds,
         }
         try:
-            settled = await self._settlements.submit(row)
+            await self._write(request, row)
         except psycopg.DataError:  # paid for, and still no reply that could be stored
-            await self.release(request, "Postgres refuses the reply", charge + lost)
+            await self.lose(request, charge)
+            await self.release(request, "Postgres refuses the reply")
             raise
-        if not settled:
-            raise LeaseLost(f"call {request.key.hex()[:12]} went to another worker, whose reply stands")
 
-    async def release(self, request: CallRequest, error: str, lost: Charge = _NOTHING) -> None:
-        """Free a key that got no reply; what was lost over it stays charged."""
-        nothing = {"usd": 0.0, "tokens": 0}
-        await self._settlements.submit({**self._settled(request, "failed", lost), **nothing, "error": error})
+    async def release(self, request: CallRequest, error: str) -> None:
+        """Free a key that got no reply."""
+        await self._settlements.submit({**self._settled(request, "failed"), "usd": 0.0, "tokens": 0, "error": error})
 
     async def close(self) -> None:
         """Wait until every settlement is committed, give back the slice, and close the connections."""
@@ -206,7 +212,11 @@ class PostgresLedger:
         if await cursor.fetchone() != (True,):
             raise WorkerLost(TAKEN_FOR_DEAD.format(worker=self._worker))
 
-    def _settled(self, request: CallRequest, state: str, lost: Charge) -> dict[str, Any]:
+    async def _write(self, request: CallRequest, row: dict[str, Any]) -> None:
+        if not await self._settlements.submit(row):
+            raise LeaseLost(f"call {request.key.hex()[:12]} went to another worker, whose reply stands")
+
+    def _settled(self, request: CallRequest, state: str, lost: Charge = _NOTHING) -> dict[str, Any]:
         key = {"key": _hex(request.key), "worker_id": self._worker}
         return {**key, "state": state, "lost_usd": lost.usd, "lost_tokens": lost.tokens}
 
