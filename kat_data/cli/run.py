@@ -8,7 +8,8 @@ import click
 
 from kat_data.cli.deduplicate import compare
 from kat_data.cli.fleet import executor_options, follow
-from kat_data.cli.output import json_option, print_json, rounded, say, usd
+from kat_data.cli.output import json_option, print_json, say
+from kat_data.cli.preview import extrapolate, print_extrapolation
 from kat_data.cli.progress import work_on
 from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report, report
@@ -18,9 +19,11 @@ from kat_data.errors import ConfigError, RunStopped, UserError
 from kat_data.executors.fleet import submit
 from kat_data.pipeline.recipe import Recipe, load_recipe, parse_recipe, with_counts
 from kat_data.pipeline.run import open_run
+from kat_data.pipeline.unverified import take_up_unverified
 from kat_data.pipeline.wiring import MakeClient, check_keys, make_client
 from kat_data.registry import runs
 from kat_data.registry.session import Registry
+from kat_data.sandbox.open import opener
 from kat_data.settings import Settings
 from kat_data.stages.deduplicate import Deduplicate
 
@@ -73,7 +76,7 @@ def run(
         return
     print_report(found)
     if preview:
-        _print_extrapolation(found["extrapolated"])
+        print_extrapolation(found["extrapolated"])
 
 
 def run_recipe(registry: Registry, recipe: Recipe, *, finish: Finish, stopped: Show = lambda _: None) -> dict[str, Any]:
@@ -93,8 +96,11 @@ def finish_run(
 ) -> dict[str, Any]:
     """Work on a run until it is finished, and return its report; a finished run is only reported.
 
-    Where the run stops before, `stopped` gets the report of what is there, and the error is raised.
+    Unless it lacked a sandbox, and there is one now. Where the run stops before, `stopped` gets the report of what is
+    there, and the error is raised.
     """
+    if again := take_up_unverified(registry, row, opener(Settings.load())):
+        say(f"{again} queries whose programs no sandbox could run before are taken up again")
 
     def work(left: int) -> None:
         work_on(registry, row, row.queries - left, client=client)
@@ -122,7 +128,7 @@ def finish_by_fleet(
 
 def _finish(registry: Registry, row: runs.RunRow, work: Callable[[int], None], stopped: Show) -> dict[str, Any]:
     with registry.engine.begin() as connection:
-        left = runs.unfinished(connection, row.id)
+        row, left = runs.get_run(connection, row.id), runs.unfinished(connection, row.id)
     if left or row.state is not RunState.FINISHED:
         if any(isinstance(stage, Deduplicate) for stage in parse_recipe(row.recipe, f"run {row.id}").stages):
             compare(registry)
@@ -176,18 +182,4 @@ def _extrapolate(registry: Registry, recipe: Recipe, found: dict[str, Any]) -> d
             limit=recipe.queries.limit,
             licences=recipe.queries.licences,
         )
-    factor = total / found["queries"]
-    guess = {
-        "queries": total,
-        "usd": found["cost"]["usd_used"] * factor,
-        "accepted": found["accepted"] * factor,
-        "tokens": (found["cost"]["prompt_tokens"] + found["cost"]["completion_tokens"]) * factor,
-    }
-    return rounded(guess)
-
-
-def _print_extrapolation(guess: dict[str, Any]) -> None:
-    say(
-        f"all {guess['queries']:,} queries: about {usd(guess['usd'])}, {guess['tokens']:,.0f} tokens, "
-        f"{guess['accepted']:,.0f} accepted samples"
-    )
+    return extrapolate(found, total)
