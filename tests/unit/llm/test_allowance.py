@@ -151,7 +151,7 @@ async def test_what_an_idle_worker_held_ahead_goes_back_within_seconds():
     for _ in range(16):
         await bench.allowance.draw(0)
     held = [bench.give().held_requests for _ in range(7)]
-    assert held == [16, 8, 4, 2, 1, 0, 0]
+    assert held == [16, 16, 8, 4, 2, 1, 0]
 
 
 @pytest.mark.parametrize(("rpm", "tpm"), [(None, 100), (10, None)])
@@ -163,6 +163,8 @@ async def test_a_rate_that_is_not_limited_is_not_asked_for(rpm, tpm):
     report = bench.give()
     assert min(report.held_requests, report.held_tokens) == 0
     assert report.spent_tokens == (0 if tpm is None else 50)
+    asked = bench.give()
+    assert (asked.asks_requests > 0, asked.asks_tokens > 0) == (rpm is not None, tpm is not None)
 
 
 async def test_a_cancelled_caller_leaves_its_turn_to_the_next():
