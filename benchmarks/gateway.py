@@ -38,6 +38,7 @@ from kat_data.llm.openai_http import OpenAIClient
 from kat_data.pipeline.job import RunJob
 from kat_data.pipeline.plan import Plan
 from kat_data.registry import embedded, runs
+from kat_data.registry.choice import Choice
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.session import Registry, connect
 from kat_data.registry.worker import Worker
@@ -85,16 +86,8 @@ async def whole(url: str, calls: int, in_flight: int, registry: Registry, salt: 
     AskOnce.latencies.clear()
     with registry.engine.begin() as connection:
         _store_queries(connection, calls, salt)
-        run, _ = runs.open_run(
-            connection,
-            name="benchmark",
-            recipe={},
-            identity={"salt": salt},
-            first_stage="ask_once",
-            sources=[f"bench{salt}"],
-            categories=[],
-            limit=None,
-        )
+        wanted = runs.WantedRun(name="benchmark", recipe={}, identity={"salt": salt}, first_stage="ask_once")
+        run, _ = runs.open_run(connection, wanted, Choice(sources=[f"bench{salt}"]))
     clock = SystemClock()
     async with await Worker.start(registry, clock) as worker:
         ledger = await PostgresLedger.open(registry, run=run.id, worker=worker.id, clock=clock)
