@@ -1,7 +1,8 @@
-"""`kat db`: upgrade, inspect or stop the database."""
+"""`kat db`: upgrade, inspect, back up or stop the database."""
 
 import click
 
+from kat_data.cli.backup import dump, restore, size
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.registry import embedded, migrate
 from kat_data.registry.session import Registry, locate
@@ -10,7 +11,7 @@ from kat_data.settings import Settings, mask_password
 
 @click.group()
 def db() -> None:
-    """Upgrade, inspect or stop the database."""
+    """Upgrade, inspect, back up or stop the database."""
 
 
 @db.command()
@@ -53,3 +54,7 @@ def stop(as_json: bool) -> None:
         print_json({"stopped": ran})
     else:
         say("the embedded Postgres is stopped" if ran else "the embedded Postgres was not running")
+
+
+for command in (dump, restore, size):
+    db.add_command(command)

@@ -1,12 +1,12 @@
 """The plan of a run: which stage comes next for a draft, and when a turn or the whole draft is done."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.history import has_results
 from kat_data.stages.select import Select
-from kat_data.stages.stage import Stage
+from kat_data.stages.stage import Kind, Stage
 
 OUTSIDE = ""
 """The stratum of a sample that lies in none of the mixture's."""
@@ -34,6 +34,10 @@ class Plan:
     def select(self) -> Select | None:
         """The stage that fills a mixture, if the recipe has one."""
         return next((stage for stage in self.stages if isinstance(stage, Select)), None)
+
+    def of_kinds(self, kinds: Collection[Kind]) -> tuple[str, ...]:
+        """Return the names of the stages of these kinds, the last first: what is begun is brought to an end."""
+        return tuple(stage.name for stage in reversed(self.stages) if stage.kind in kinds)
 
     def behind(self, name: str) -> str:
         """Return the name of the stage that stands behind `name` in the recipe."""

@@ -1,4 +1,4 @@
-"""Opening runs: the same resolved recipe over the same queries is the same run."""
+"""A run's life: opened, opened again, concluded. The same resolved recipe over the same queries is the same run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from kat_data.dedup.task import RULE
+from kat_data.domain.states import RunState
 from kat_data.errors import UserError
 from kat_data.pipeline import decontamination
 from kat_data.pipeline.plan import Plan
@@ -119,3 +120,26 @@ def choice_of(recipe: Recipe) -> Choice:
         licences=wanted.licences,
         limit=wanted.limit,
     )
+
+
+def conclude(registry: Registry, run: int) -> runs.RunRow:
+    """Leave an open run finished where every item has ended, else stopped where nobody works on it any more.
+
+    The fleet's runs stay open, as its reapers wake others.
+    """
+    with registry.engine.begin() as connection:
+        row = runs.get_run(connection, run)
+        if row.state is not RunState.OPEN:
+            pass  # cancelled or stopped meanwhile, or concluded by another worker
+        elif not runs.unfinished(connection, run):
+            runs.finish(connection, run)
+        elif row.executor == "local" and not runs.at_work(connection, run):
+            runs.set_state(connection, run, RunState.STOPPED, "interrupted")
+        return runs.get_run(connection, run)
+
+
+def note_stop(registry: Registry, run: int, reason: str) -> None:
+    """Stop the run for everybody who works on it, and leave the reason behind; a cancelled run stays so."""
+    with registry.engine.begin() as connection:
+        if runs.get_run(connection, run).state is RunState.OPEN:
+            runs.set_state(connection, run, RunState.STOPPED, reason)

@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, text
 
 from kat_data.domain.drop import DropReason
+from kat_data.registry import tallies
 
 _LOCK = 0x4B52  # the class of the advisory locks under which one worker at a time looks at a run's held items
 
@@ -52,27 +53,39 @@ def brought(connection: Connection, run: int) -> dict[str, int]:
 
 def let_on(connection: Connection, run: int, *, stage: str, stratum: str, responses: int, to: str) -> int:
     """Let items of a stratum on `to` a stage, in rank, until they are to bring `responses`; return how many."""
-    sql = """
+    sql = f"""
         WITH first AS (
             SELECT query_id, responses, rank FROM work_items
             WHERE run_id = :run AND state = 'held' AND stage = :stage AND stratum = :stratum
             ORDER BY rank, query_id LIMIT :responses
         ), counted AS (
             SELECT query_id, responses, sum(responses) OVER (ORDER BY rank, query_id) - responses AS before FROM first
-        )
-        UPDATE work_items AS item
-        SET state = 'ready', stage = :to, available_at = now(), responses = least(item.responses, :responses - before)
-        FROM counted
-        WHERE item.run_id = :run AND item.query_id = counted.query_id AND item.state = 'held' AND before < :responses
+        ), moved AS (
+            UPDATE work_items AS item SET state = 'ready', stage = :to, available_at = now(),
+                responses = least(item.responses, :responses - before)
+            FROM counted
+            WHERE item.run_id = :run AND item.query_id = counted.query_id AND item.state = 'held'
+                AND before < :responses
+            RETURNING item.run_id, :stage AS stage_before, 'held' AS state_before,
+                item.stage AS stage_after, item.state AS state_after
+        ), tallied AS ({tallies.moved_items("moved")})
+        SELECT count(*) FROM moved
     """
     values = {"run": run, "stage": stage, "stratum": stratum, "responses": responses, "to": to}
-    return connection.execute(text(sql), values).rowcount
+    count: int = connection.execute(text(sql), values).scalar_one()
+    return count
 
 
 def give_up(connection: Connection, run: int) -> int:
     """Drop what an open run still holds, as nothing needs it; return how many items that were."""
-    sql = """
-        UPDATE work_items SET state = 'dropped', reason = :reason WHERE run_id = :run AND state = 'held'
-            AND EXISTS (SELECT FROM runs WHERE id = :run AND state = 'open')
+    sql = f"""
+        WITH moved AS (
+            UPDATE work_items SET state = 'dropped', reason = :reason WHERE run_id = :run AND state = 'held'
+                AND EXISTS (SELECT FROM runs WHERE id = :run AND state = 'open')
+            RETURNING run_id, stage AS stage_before, 'held' AS state_before, stage AS stage_after, state AS state_after
+        ), tallied AS ({tallies.moved_items("moved")})
+        SELECT count(*) FROM moved
     """
-    return connection.execute(text(sql), {"run": run, "reason": DropReason.NOT_NEEDED.value}).rowcount
+    values = {"run": run, "reason": DropReason.NOT_NEEDED.value}
+    count: int = connection.execute(text(sql), values).scalar_one()
+    return count

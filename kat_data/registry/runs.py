@@ -11,19 +11,18 @@ from sqlalchemy import Connection, text
 from kat_data.domain.states import RUN_MOVES, RunState
 from kat_data.errors import NotFoundError, UserError
 from kat_data.hashing import content_hash
+from kat_data.registry import tallies
 from kat_data.registry.choice import Choice, Chosen, choose
-from kat_data.registry.claims import REVIVE
+from kat_data.registry.claims import AT_WORK, REVIVE
 
-RUN_COLUMNS = "id, name, recipe, context, state, reason, queries, left_out, created_at, finished_at"
-
-RUN_LOCK = 0x4B4F  # the class of the runs' advisory locks: one local executor a run
-LOCK_RUN = f"SELECT pg_try_advisory_lock({RUN_LOCK}, %(run)s::integer)"
+RUN_COLUMNS = "id, name, recipe, context, state, executor, reason, queries, left_out, created_at, finished_at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
     """One run as stored; `recipe` is the resolved recipe, `context` what else decides the samples.
 
+    `executor` says who works on it while it is open: `local` processes or the fleet's workers (`celery`).
     `left_out` counts the queries of the recipe's sources and categories that are no items of the run, by source, each
     with its licence and a reason code.
     """
@@ -33,6 +32,7 @@ class RunRow:
     recipe: dict[str, Any]
     context: dict[str, Any]
     state: RunState
+    executor: str
     reason: str | None
     queries: int
     left_out: list[dict[str, Any]]
@@ -78,6 +78,7 @@ def open_run(connection: Connection, wanted: WantedRun, choice: Choice) -> tuple
     if run is None:
         return _renew_run(connection, key, wanted, chosen), False
     _insert_items(connection, run, wanted)
+    _tally_items(connection, run, wanted, chosen.count)
     return get_run(connection, run), True
 
 
@@ -115,6 +116,15 @@ def _insert_items(connection: Connection, run: int, wanted: WantedRun) -> None:
     connection.execute(text(sql), values)
 
 
+def _tally_items(connection: Connection, run: int, wanted: WantedRun, queries: int) -> None:
+    sql = """
+        INSERT INTO tallies (run_id, worker_id, kind, name, outcome, count)
+        VALUES (:run, :nobody, 'item', :stage, CASE WHEN :held THEN 'held' ELSE 'ready' END, :queries)
+    """
+    values = {"nobody": tallies.NOBODY, "stage": wanted.first_stage, "held": wanted.held, "queries": queries}
+    connection.execute(text(sql), {"run": run, **values})
+
+
 def _renew_run(connection: Connection, key: bytes, wanted: WantedRun, chosen: Chosen) -> RunRow:
     sql = f"UPDATE runs SET recipe = :recipe, left_out = :left_out WHERE key = :key RETURNING {RUN_COLUMNS}"
     values = {"key": key, "recipe": _json(wanted.recipe), "left_out": _json(chosen.left_out)}
@@ -149,8 +159,29 @@ def set_state(connection: Connection, run: int, state: RunState, reason: str | N
         raise UserError(f"run {run} is {get_run(connection, run).state.value}: it cannot become {state.value}")
 
 
+def open_to(connection: Connection, run: int, executor: str) -> None:
+    """Open a run for work by `executor`, whatever its state was before."""
+    set_state(connection, run, RunState.OPEN)
+    connection.execute(text("UPDATE runs SET executor = :executor WHERE id = :run"), {"run": run, "executor": executor})
+
+
+def finish(connection: Connection, run: int) -> None:
+    """Finish an open run whose items have all ended; of several that try, the first does it."""
+    connection.execute(text("SELECT FROM runs WHERE id = :run FOR UPDATE"), {"run": run})
+    if get_run(connection, run).state is RunState.OPEN:
+        fold_counters(connection, run)
+        set_state(connection, run, RunState.FINISHED)
+
+
+def at_work(connection: Connection, run: int) -> bool:
+    """Whether any worker takes part in the run."""
+    found: bool = connection.exec_driver_sql(AT_WORK, {"run": run}).scalar_one()
+    return found
+
+
 def fold_counters(connection: Connection, run: int) -> None:
-    """Write a finished run's funnel into `run_counters`, so that reading it costs nothing later."""
+    """Write a finished run's funnel into `run_counters`, so that reading it costs nothing later; fold its tallies."""
+    connection.execute(text(tallies.FOLD), {"run": run})
     forget_counters(connection, run)
     connection.execute(
         text("""
@@ -212,7 +243,7 @@ def count_items(connection: Connection, run: int, state: str | None, reason: str
 
 def revive_dead(connection: Connection, run: int) -> int:
     """Make a run's dead items ready again and return how many there were."""
-    revived = connection.exec_driver_sql(REVIVE, {"run": run}).rowcount
+    revived: int = connection.exec_driver_sql(REVIVE, {"run": run}).scalar_one()
     if revived:
         forget_counters(connection, run)
     return revived
@@ -230,6 +261,7 @@ def _run(row: Any) -> RunRow:
         recipe=row.recipe,
         context=row.context,
         state=RunState(row.state),
+        executor=row.executor,
         reason=row.reason,
         queries=row.queries,
         left_out=row.left_out,

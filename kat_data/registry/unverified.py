@@ -3,16 +3,18 @@
 from sqlalchemy import Connection, text
 
 from kat_data.domain.drop import DropReason
-from kat_data.registry import runs
+from kat_data.registry import runs, tallies
 from kat_data.registry.drafts import FACT_TABLES
 
 _RESTARTED = """
-    UPDATE work_items SET state = CASE WHEN :held THEN 'held' ELSE 'ready' END, stage = :stage, turn = 0,
+    UPDATE work_items AS item SET state = CASE WHEN :held THEN 'held' ELSE 'ready' END, stage = :stage, turn = 0,
         attempts = 0, responses = 1, reason = NULL, detail = NULL, worker_id = NULL, available_at = now(),
         stratum = CASE WHEN :held THEN 'category=' || queries.category END
-    FROM queries
-    WHERE run_id = :run AND state = 'dropped' AND reason = :reason AND queries.id = query_id
-    RETURNING run_id, query_id
+    FROM work_items AS before JOIN queries ON queries.id = before.query_id
+    WHERE item.run_id = :run AND item.state = 'dropped' AND item.reason = :reason
+      AND before.run_id = item.run_id AND before.query_id = item.query_id
+    RETURNING item.run_id, item.query_id, before.stage AS stage_before, before.state AS state_before,
+        item.stage AS stage_after, item.state AS state_after
 """
 
 
@@ -32,7 +34,8 @@ def restart(connection: Connection, run: int, *, stage: str, held: bool) -> int:
         f" AND {table}.query_id = restarted.query_id)"
         for table in FACT_TABLES
     )
-    sql = text(f"WITH restarted AS ({_RESTARTED}), {gone} SELECT count(*) FROM restarted")
+    tallied = tallies.moved_items("restarted")
+    sql = text(f"WITH restarted AS ({_RESTARTED}), {gone}, tallied AS ({tallied}) SELECT count(*) FROM restarted")
     values = {"run": run, "stage": stage, "held": held, "reason": DropReason.NO_SANDBOX.value}
     restarted: int = connection.execute(sql, values).scalar_one()
     if restarted:

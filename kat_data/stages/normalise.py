@@ -12,7 +12,7 @@ from kat_data.domain.query import NEVER_LEFT_OUT, Message, Role, VerifierKind
 from kat_data.domain.template import unholdable
 from kat_data.domain.text import damage, normalise
 from kat_data.domain.tool import tool_problem
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Kind, Stage, Tools
 
 
 class Normalise(Stage):
@@ -23,6 +23,7 @@ class Normalise(Stage):
     """
 
     name: ClassVar[str] = "normalise"
+    kind: ClassVar[Kind] = Kind.CPU
     verifiers: ClassVar[tuple[VerifierKind, ...]] = (VerifierKind.CODE,)
     per_turn: ClassVar[bool] = False
 

@@ -9,7 +9,7 @@ from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.held import Held
 from kat_data.domain.stratum import WHOLE, Labels, Stratum, apportion, first_that_holds, parse_stratum
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Kind, Stage, Tools
 
 
 class Select(Stage):
@@ -20,6 +20,7 @@ class Select(Stage):
     """
 
     name: ClassVar[str] = "select"
+    kind: ClassVar[Kind] = Kind.CPU
     per_turn: ClassVar[bool] = False
 
     samples: int | None = Field(None, ge=1, description="How many samples the run is to bring in all.")

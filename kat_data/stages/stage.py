@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -85,6 +86,14 @@ class Tools:
     seed: int
 
 
+class Kind(StrEnum):
+    """What a stage's work is bound by; a fleet may give each kind machines of its own."""
+
+    CPU = "cpu"
+    LLM = "llm"
+    VERIFY = "verify"
+
+
 class Stage(BaseModel, ABC):
     """One transformation: a draft in, a fuller draft or a `Dropped` out; a set stage answers `Held`.
 
@@ -98,6 +107,7 @@ class Stage(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
+    kind: ClassVar[Kind] = Kind.LLM
     roles: ClassVar[tuple[str, ...]] = ()
     prompts: ClassVar[tuple[str, ...]] = ()
     per_turn: ClassVar[bool] = True

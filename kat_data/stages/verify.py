@@ -15,7 +15,7 @@ from kat_data.errors import ReplyCut
 from kat_data.stages.parts.answering import shown
 from kat_data.stages.parts.asking import members
 from kat_data.stages.parts.assessing import CRITIC, PANEL, acceptable, by_verifier, judged, misfit, why_unverified
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Kind, Stage, Tools
 
 
 class VerifyGate(Stage):
@@ -28,6 +28,7 @@ class VerifyGate(Stage):
     """
 
     name: ClassVar[str] = "verify"
+    kind: ClassVar[Kind] = Kind.VERIFY
     verifiers: ClassVar[tuple[VerifierKind, ...]] = tuple(VerifierKind)
     prompts: ClassVar[tuple[str, ...]] = ("compare.v2",)
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("sample_off", "develop"), ("sample_on", "reason_on", "develop"))
