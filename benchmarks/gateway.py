@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,12 +30,14 @@ from kat_data.clock import SystemClock
 from kat_data.domain.call import Charge, Price, Sampling
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
+from kat_data.domain.slice import EndpointLimits
 from kat_data.executors.drain import drain
 from kat_data.llm.bound_model import BoundModel
 from kat_data.llm.budget import Budget
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
 from kat_data.llm.openai_http import OpenAIClient
+from kat_data.llm.shared_limit import Sharing
 from kat_data.pipeline.job import RunJob
 from kat_data.pipeline.mixture import next_round
 from kat_data.pipeline.plan import Plan
@@ -42,6 +45,7 @@ from kat_data.registry import embedded, runs
 from kat_data.registry.choice import Choice
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.session import Registry, connect
+from kat_data.registry.slices import PostgresSlices
 from kat_data.registry.worker import Worker
 from kat_data.settings import Settings
 from kat_data.stages.stage import Stage, Tools
@@ -82,17 +86,26 @@ async def bare(url: str, calls: int, in_flight: int) -> list[float]:
     return latencies
 
 
-async def whole(url: str, calls: int, in_flight: int, registry: Registry, salt: int) -> list[float]:
-    """Our path: items claimed from the registry, one stage with one call each, outputs committed."""
+async def whole(
+    url: str, calls: int, in_flight: int, registry: Registry, salt: int, *, shared: EndpointLimits | None = None
+) -> list[float]:
+    """Our path: items claimed from the registry, one stage with one call each, outputs committed.
+
+    The endpoint's limits are this process's own, or `shared` with others.
+    """
     AskOnce.latencies.clear()
     with registry.engine.begin() as connection:
         _store_queries(connection, calls, salt)
         wanted = runs.WantedRun(name="benchmark", recipe={}, identity={"salt": salt}, first_stage="ask_once")
         run, _ = runs.open_run(connection, wanted, Choice(sources=[f"bench{salt}"]))
     clock = SystemClock()
-    async with await Worker.start(registry, clock) as worker:
+    async with await Worker.start(registry, clock) as worker, AsyncExitStack() as parts:
+        limit = None
+        if shared is not None:
+            slices = await PostgresSlices.open_for(registry, worker=worker.id)
+            limit = (await parts.enter_async_context(Sharing(slices, clock))).limit(url, shared)
         ledger = await PostgresLedger.open(registry, run=run.id, worker=worker.id, clock=clock)
-        endpoint = Endpoint("server", OpenAIClient("server", url), concurrency=in_flight)
+        endpoint = Endpoint("server", OpenAIClient("server", url), concurrency=in_flight, limit=limit)
         gateway = Gateway([endpoint], ledger, budget=Budget(usd=1000.0, spent=Charge()))
         model = BoundModel(
             gateway=gateway,
@@ -177,8 +190,11 @@ def main() -> None:
                     calls = max(options.calls, 4 * in_flight)
                     limit = functools.partial(bare, url, calls, in_flight)
                     rows.append(_row("bare aiohttp", in_flight, measure(limit, calls, [])))
-                    ours = functools.partial(whole, url, calls, in_flight, registry, salt)
+                    ours = functools.partial(whole, url, calls, in_flight, registry, 2 * salt)
                     rows.append(_row("whole path", in_flight, measure(ours, calls, postgres)))
+                    shared = EndpointLimits(concurrency=in_flight, rpm=10**6, tpm=10**9)
+                    ours = functools.partial(whole, url, calls, in_flight, registry, 2 * salt + 1, shared=shared)
+                    rows.append(_row("limits shared, rpm and tpm", in_flight, measure(ours, calls, postgres)))
         finally:
             server.terminate()
             embedded.stop(home)

@@ -8,7 +8,8 @@ import click
 
 from kat_data.cli.deduplicate import compare
 from kat_data.cli.fleet import executor_options, follow
-from kat_data.cli.output import json_option, print_json, rounded, say, usd
+from kat_data.cli.output import json_option, print_json, say
+from kat_data.cli.preview import extrapolate, print_extrapolation
 from kat_data.cli.progress import work_on
 from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report, report
@@ -76,7 +77,7 @@ def run(
         return
     print_report(found)
     if preview:
-        _print_extrapolation(found["extrapolated"])
+        print_extrapolation(found["extrapolated"])
 
 
 def run_recipe(registry: Registry, recipe: Recipe, *, finish: Finish, stopped: Show = lambda _: None) -> dict[str, Any]:
@@ -176,18 +177,4 @@ def _licences(given: str) -> tuple[str, ...]:
 def _extrapolate(registry: Registry, recipe: Recipe, found: dict[str, Any]) -> dict[str, Any]:
     with registry.engine.begin() as connection:
         total = count_chosen(connection, choice_of(recipe))
-    factor = total / found["queries"]
-    guess = {
-        "queries": total,
-        "usd": found["cost"]["usd_used"] * factor,
-        "accepted": found["accepted"] * factor,
-        "tokens": (found["cost"]["prompt_tokens"] + found["cost"]["completion_tokens"]) * factor,
-    }
-    return rounded(guess)
-
-
-def _print_extrapolation(guess: dict[str, Any]) -> None:
-    say(
-        f"all {guess['queries']:,} queries: about {usd(guess['usd'])}, {guess['tokens']:,.0f} tokens, "
-        f"{guess['accepted']:,.0f} accepted samples"
-    )
+    return extrapolate(found, total)

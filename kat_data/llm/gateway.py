@@ -141,14 +141,13 @@ class Gateway:
         raise stop or EndpointFault(f"{fault}, in each of {backoff.tries} tries") from fault
 
     async def _send(self, purchase: _Purchase) -> Reply:
-        """Try once, within the endpoint's limit and pause and the run's budget."""
+        """Try once, within the endpoint's limits and pause and the run's budget."""
         limit = purchase.endpoint.limit
         generation = await limit.acquire()
         try:
-            while pause := limit.pause_left:
-                await self._wait(pause)
             await self._budget.reserve(purchase.estimate)
-            reply = await self._pay(purchase)
+            period = await self._cleared(purchase)
+            reply = await self._pay(purchase, period)
         except Transient as error:
             if error.throttled:
                 limit.throttled(generation)
@@ -161,20 +160,37 @@ class Gateway:
         purchase.endpoint.circuit.answered()
         return reply
 
-    async def _pay(self, purchase: _Purchase) -> Reply:
+    async def _cleared(self, purchase: _Purchase) -> int:
+        """Wait out pauses and the endpoint's rates, so that what is drawn from them is sent now; return the period."""
+        limit, tokens = purchase.endpoint.limit, purchase.estimate.tokens
+        try:
+            while True:
+                while pause := limit.pause_left:
+                    await self._wait(pause)
+                period = await limit.draw(tokens)
+                if not limit.pause_left:
+                    return period
+                limit.settle(period, tokens, None)
+        except BaseException:
+            self._budget.refund(purchase.estimate)
+            raise
+
+    async def _pay(self, purchase: _Purchase, period: int) -> Reply:
         """Send one request under a reservation, and turn the reservation into what the request really cost."""
-        estimate = purchase.estimate
+        estimate, limit = purchase.estimate, purchase.endpoint.limit
         try:
             self._go_on()
             reply = await purchase.endpoint.client.complete(purchase.request)
         except BaseException as error:
             if _cost_nothing(error):
                 self._budget.refund(estimate)
+                limit.settle(period, estimate.tokens, None if isinstance(error, RunStopped) else 0)
             else:
                 purchase.lost += estimate
                 self._spend(estimate, estimate)
             raise
         self._spend(estimate, charge(reply.usage, purchase.price))
+        limit.settle(period, estimate.tokens, reply.usage.total)
         self.counters.calls += 1
         return reply
 

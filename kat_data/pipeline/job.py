@@ -178,9 +178,9 @@ class RunJob:
         return replace(claim, stage=stage, turn=move.turn, attempts=0, draft=draft)
 
     async def _accept(self, claim: Claim, attempt: Attempt, facts: dict[str, list[Row]], draft: Draft) -> None:
-        rows = sample_rows((claim.run, claim.query), draft)
-        stratum = self._plan.stratum(draft)  # as it came out: the last turn may have another mode than the first
-        move = Move(stage=attempt.stage, turn=claim.turn, state=ItemState.ACCEPTED, stratum=stratum)
+        # As it came out: whether modes change, and the last one, is known no earlier.
+        rows = sample_rows((claim.run, claim.query), draft, stratum=self._plan.stratum(draft))
+        move = Move(stage=attempt.stage, turn=claim.turn, state=ItemState.ACCEPTED)
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts, samples=rows))
         self.counts["accepted"] += 1
 
@@ -189,7 +189,7 @@ class RunJob:
             stage=attempt.stage,
             turn=claim.turn,
             state=ItemState.HELD,
-            stratum=held.stratum,
+            pool=held.pool,
             responses=held.responses,
         )
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move))

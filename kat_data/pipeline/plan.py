@@ -39,15 +39,15 @@ class Plan:
         """Return the names of the stages of these kinds, the last first: what is begun is brought to an end."""
         return tuple(stage.name for stage in reversed(self.stages) if stage.kind in kinds)
 
-    def behind(self, name: str) -> str:
-        """Return the name of the stage that stands behind `name` in the recipe."""
-        return self.stages[self._index[name] + 1].name
+    def behind(self, name: str) -> list[str]:
+        """Return the names of the stages that stand behind `name` in the recipe, in order."""
+        return [stage.name for stage in self.stages[self._index[name] + 1 :]]
 
     def stratum(self, draft: Draft) -> str | None:
         """Return the stratum for which the draft counts: empty where it is outside, none where there is no mixture."""
         if self.select is None:
             return None
-        found = self.select.stratum(draft.labels)
+        found = self.select.mixture.stratum(draft.labels)
         return str(found) if found else OUTSIDE
 
     def prepare(self, draft: Draft, seed: int) -> Draft:

@@ -69,11 +69,11 @@ def publish_run(
         recipe = parse_recipe(row.recipe, f"run {run}")
         measured = _measured(VerifierKind.CODE in queries.accepted_kinds(connection, run), open_sandbox)
         spec = _spec(connection, row, recipe, name or recipe.snapshot.name or recipe.name, clock, measured)
-        ids: list[int] = []
+        ids: dict[int, str] = {}
         splits = {"train": _rows(queries.snapshot_inputs(connection, run), ids)}
         written = write_snapshot(root, spec, splits, known=_known(connection, spec.name))
     with registry.engine.begin() as connection:
-        _note(connection, written, ids)
+        _note(connection, written, [sample for sample, row in ids.items() if row not in written.surplus])
     return written
 
 
@@ -115,9 +115,10 @@ def _spec(
     )
 
 
-def _rows(inputs: Iterable[dict[str, Any]], ids: list[int]) -> Iterator[Row]:
+def _rows(inputs: Iterable[dict[str, Any]], ids: dict[int, str]) -> Iterator[Row]:
+    """Yield the rows of samples, and note in `ids` which row each sample is."""
     for found in inputs:
-        ids.append(found["id"])
+        ids[found["id"]] = found["hash"].hex()
         yield Row(
             sample=_sample(found["sample"]),
             query=found["query_hash"].hex(),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kat_data.clock import Clock
 from kat_data.domain.call import Price, Sampling
+from kat_data.domain.slice import EndpointLimits
 from kat_data.errors import RecipeError
 from kat_data.llm.backoff import Backoff
 from kat_data.llm.bound_model import BoundModel
@@ -20,8 +21,10 @@ from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
 from kat_data.llm.leased_budget import LeasedBudget
 from kat_data.llm.ledger import Ledger
+from kat_data.llm.limits import Limit
 from kat_data.llm.openai_http import OpenAIClient, check_key
 from kat_data.llm.replay import Recording, ReplayClient
+from kat_data.llm.shared_limit import Sharing
 from kat_data.pipeline.recipe import Recipe
 from kat_data.pipeline.recipe_parts import BudgetSpec, EndpointSpec, MemberSpec, ModelSpec
 from kat_data.recipes import DEMO_LEDGER
@@ -82,8 +85,13 @@ async def open_budget(
             yield budget
 
 
-def build_gateway(recipe: Recipe, ledger: Ledger, budget: Budget, clock: Clock, client: MakeClient) -> Gateway:
-    """Return the gateway of a run's endpoints."""
+def build_gateway(
+    recipe: Recipe, ledger: Ledger, budget: Budget, clock: Clock, client: MakeClient, sharing: Sharing | None = None
+) -> Gateway:
+    """Return the gateway of a run's endpoints.
+
+    With `sharing`, the limits of live endpoints are those of all workers; without, this process has them to itself.
+    """
     endpoints = [
         Endpoint(
             name,
@@ -91,10 +99,19 @@ def build_gateway(recipe: Recipe, ledger: Ledger, budget: Budget, clock: Clock, 
             concurrency=spec.concurrency,
             backoff=Backoff(tries=spec.retries + 1),
             clock=clock,
+            limit=_shared_limit(spec, sharing) if sharing else None,
         )
         for name, spec in recipe.endpoints.items()
     ]
     return Gateway(endpoints, ledger, budget=budget, clock=clock)
+
+
+def _shared_limit(spec: EndpointSpec, sharing: Sharing) -> Limit | None:
+    """Return our part of an endpoint as its provider sees it: a URL, and the account that a key stands for."""
+    if spec.url is None:
+        return None
+    limits = EndpointLimits(concurrency=spec.concurrency, rpm=spec.rpm, tpm=spec.tpm)
+    return sharing.limit(f"{spec.url.rstrip('/')} {spec.key_env or ''}".strip(), limits)
 
 
 def build_models(recipe: Recipe, gateway: Gateway) -> Mapping[str, tuple[BoundModel, ...]]:

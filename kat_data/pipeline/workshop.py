@@ -11,6 +11,7 @@ from pathlib import Path
 from kat_data.clock import Clock, SystemClock
 from kat_data.errors import RunInterrupted
 from kat_data.llm.gateway import Counters, Gateway
+from kat_data.llm.shared_limit import Sharing
 from kat_data.pipeline.clustering import cluster_run
 from kat_data.pipeline.job import RunJob
 from kat_data.pipeline.look import look
@@ -30,6 +31,7 @@ from kat_data.pipeline.wiring import (
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
+from kat_data.registry.slices import PostgresSlices
 from kat_data.registry.worker import Worker
 from kat_data.stages.cluster import ClusterQueries
 from kat_data.stages.stage import Index, Kind, Tools
@@ -86,7 +88,11 @@ class Workshop:
             budget = await parts.enter_async_context(
                 open_budget(self.registry, recipe, run=run, worker=worker.id, clock=self.clock)
             )
-            gateway = build_gateway(recipe, ledger, budget, self.clock, self.client)
+            sharing = None
+            if not is_recorded(recipe):
+                slices = await PostgresSlices.open_for(self.registry, worker=worker.id)
+                sharing = await parts.enter_async_context(Sharing(slices, self.clock))
+            gateway = build_gateway(recipe, ledger, budget, self.clock, self.client, sharing)
             parts.push_async_callback(gateway.close)
             parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
             observe(Progress(calls=gateway.counters))

@@ -72,13 +72,13 @@ MOVE = f"""
     UPDATE work_items AS item
     SET turn = new.turn, stage = new.stage, state = new.state, attempts = new.attempts,
         reason = new.reason, detail = new.detail,
-        stratum = coalesce(new.stratum, item.stratum), responses = coalesce(new.responses, item.responses),
+        pool = coalesce(new.pool, item.pool), responses = coalesce(new.responses, item.responses),
         worker_id = CASE WHEN new.keep THEN item.worker_id END,
         available_at = now() + CASE WHEN new.keep THEN interval '{LEASE_SECONDS} seconds'
                                     ELSE new.delay * interval '1 second' END
     FROM json_to_recordset(%(moves)s) AS new(
         run_id bigint, query_id bigint, lease_token bigint, stage_before text, turn smallint, stage text, state text,
-        attempts smallint, reason text, detail text, stratum text, responses smallint, keep boolean,
+        attempts smallint, reason text, detail text, pool text, responses smallint, keep boolean,
         delay double precision)
     WHERE item.run_id = new.run_id AND item.query_id = new.query_id
       AND item.lease_token = new.lease_token AND item.state = 'ready'
@@ -105,7 +105,7 @@ OUTPUT_COLUMNS = {
     "candidates": "run_id, query_id, turn, position, mode, model, thinking, answer, tool_calls, rounds, calls, fault, "
     "tokens",
     "verdicts": "run_id, query_id, turn, position, number, verifier, outcome, status, reward, evidence",
-    "samples": "hash, run_id, query_id, number, mode, sample, lineage",
+    "samples": "hash, run_id, query_id, number, mode, stratum, sample, lineage",
 }
 
 # Rows that a later stage fills further.

@@ -106,7 +106,7 @@ def _insert_items(connection: Connection, run: int, wanted: WantedRun) -> None:
     """Make an item of every chosen query."""
     # In the order of the indexes: by hash, which is none of theirs, this takes twice the time.
     sql = """
-        INSERT INTO work_items (run_id, query_id, stage, state, stratum, rank)
+        INSERT INTO work_items (run_id, query_id, stage, state, pool, rank)
         SELECT :run, id, :stage, CASE WHEN :held THEN 'held' ELSE 'ready' END,
             CASE WHEN :held THEN 'category=' || category END,
             CASE WHEN :held THEN ('x' || left(encode(sha256(:seed || hash), 'hex'), 15))::bit(60)::bigint ELSE 0 END

@@ -60,8 +60,8 @@ class Attempt:
 class Move:
     """Where an item goes after an attempt.
 
-    `keep` holds the lease for the next stage, `delay` is a backoff in seconds; a stratum or a number of responses that
-    is none stays as it was.
+    `keep` holds the lease for the next stage, `delay` is a backoff in seconds; a pool or a number of responses that is
+    none stays as it was.
     """
 
     stage: str
@@ -72,7 +72,7 @@ class Move:
     delay: float = 0.0
     reason: str | None = None
     detail: str | None = None
-    stratum: str | None = None
+    pool: str | None = None
     responses: int | None = None
 
 
@@ -242,7 +242,7 @@ def _move(step: Step) -> Row:
         "attempts": move.attempts,
         "reason": move.reason,
         "detail": move.detail,
-        "stratum": move.stratum,
+        "pool": move.pool,
         "responses": move.responses,
         "keep": move.keep,
         "delay": move.delay,

@@ -43,7 +43,7 @@ def card(manifest: Manifest) -> str:
         f"---\n{_front_matter(manifest)}---\n",
         f"# {hashed.name}@{unhashed.version}\n\n{_PURPOSE[hashed.stage]} {hashed.rows} rows.\n",
         _section("Composition", f"{_composition(hashed.composition)}\n\n{_image(manifest)}"),
-        _section("Mixture: target and reached", _mixture(hashed)),
+        _section("Mixture: target and reached", _mixture(manifest)),
         _section("Transitions between modes, from turn to turn", _transitions(hashed.transitions or {})),
         _section("Domains", _shares(totals(hashed.composition, "domain"), "domain", hashed.rows)),
         _section("Funnel", _table(unhashed.funnel)),
@@ -101,10 +101,13 @@ def _image(manifest: Manifest) -> str:
     return f"![{shown}]({PLOT})" if manifest.unhashed.plot_sha256 else ""
 
 
-def _mixture(hashed: Hashed) -> str:
+def _mixture(manifest: Manifest) -> str:
+    hashed, surplus = manifest.hashed, manifest.unhashed.surplus
     if hashed.distribution is None or not hashed.distribution.strata:
         return ""
-    return _table([dict(zip(COLUMNS, line, strict=True)) for line in lines(compare(hashed.distribution, hashed.rows))])
+    reached = lines(compare(hashed.distribution, hashed.rows))
+    left_out = f"\n\n{surplus} accepted samples beyond the targets are not in it." if surplus else ""
+    return _table([dict(zip(COLUMNS, line, strict=True)) for line in reached]) + left_out
 
 
 def _composition_line(

@@ -70,7 +70,7 @@ work_items = Table(
     need("stage", Text),
     need("state", Text),
     need("attempts", SmallInteger, "0"),
-    Column("stratum", Text),  # of a mixture: for which the item counts
+    Column("pool", Text),  # of a mixture: where the item waits, or waited last
     need("responses", SmallInteger, "1"),  # how many samples it is to bring
     need("rank", BigInteger, "0"),  # the seed's order among the held
     stamp("available_at"),  # the end of a backoff, or of the lease while a worker holds one
@@ -86,7 +86,7 @@ work_items = Table(
         "query_id",
         postgresql_where=text("state = 'ready'"),
     ),
-    Index("ix_work_items_held", "run_id", "stage", "stratum", "rank", postgresql_where=text("state = 'held'")),
+    Index("ix_work_items_held", "run_id", "stage", "pool", "rank", postgresql_where=text("state = 'held'")),
     Index("ix_work_items_leased", "worker_id", postgresql_where=text("worker_id IS NOT NULL")),
     Index("ix_work_items_query_id", "query_id"),
     postgresql_with={"fillfactor": "80"},

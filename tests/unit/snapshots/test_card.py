@@ -103,11 +103,14 @@ def test_the_mixture_stands_beside_what_was_reached(tmp_path: Path, rows: list[R
     written = write_snapshot(tmp_path, make_spec(recipe=recipe), {"train": rows})
     text = (written.path / "README.md").read_text(encoding="utf-8")
     maths, code = (sum(row.category == name for row in rows) for name in ("math", "code"))
+    assert maths > 5
+    share = code / (5 + code)
     assert table_after(text, "Mixture: target and reached")[2:] == [
-        ["category=math", "5", "25.0%", str(maths), f"{maths / 40:.1%}", f"{100 * maths / 40 - 25:+.1f} pp", "filled"],
-        ["category=code", "15", "75.0%", str(code), f"{code / 40:.1%}", f"{100 * code / 40 - 75:+.1f} pp", "short"],
-        ["outside every stratum", "", "", str(40 - maths - code), f"{1 - (maths + code) / 40:.1%}", "", ""],
+        ["category=math", "5", "25.0%", "5", f"{1 - share:.1%}", f"{75 - 100 * share:+.1f} pp", "filled"],
+        ["category=code", "15", "75.0%", str(code), f"{share:.1%}", f"{100 * share - 75:+.1f} pp", "short"],
+        ["outside every stratum", "", "", "0", "0.0%", "", ""],
     ]
+    assert f"{40 - 5 - code} accepted samples beyond the targets are not in it." in text
 
 
 def test_the_card_shows_the_plot_that_stands_beside_it(written: Written) -> None:

@@ -81,7 +81,7 @@ def test_a_distribution_that_is_not_stated_is_counted_from_the_rows(old: Path, t
     snapshot = open_snapshot(old)
     spread = snapshot.distribution()
     assert spread == distribute(snapshot.rows(), dict(sorted(targets(MIXTURE, TrainingStage.STAGE2).items())))
-    assert sum(spread.difficulty.values()) == 40
+    assert sum(spread.difficulty.values()) == snapshot.manifest.hashed.rows
     plot_into(tmp_path / "old.png", snapshot)
     assert (tmp_path / "old.png").read_bytes() == plot(snapshot.manifest, spread)
 
