@@ -43,6 +43,7 @@ from kat_data.pipeline.mixture import next_round
 from kat_data.pipeline.plan import Plan
 from kat_data.registry import embedded, runs
 from kat_data.registry.budgets import PostgresPurse
+from kat_data.registry.choice import Choice
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.session import Registry, connect
 from kat_data.registry.slices import PostgresSlices
@@ -96,16 +97,13 @@ async def whole(
     AskOnce.latencies.clear()
     with registry.engine.begin() as connection:
         _store_queries(connection, calls, salt)
-        run, _ = runs.open_run(
-            connection,
+        wanted = runs.WantedRun(
             name="benchmark",
             recipe={"budget": {"usd": 1000.0, "tokens": None}},
             identity={"salt": salt},
             first_stage="ask_once",
-            sources=[f"bench{salt}"],
-            categories=[],
-            limit=None,
         )
+        run, _ = runs.open_run(connection, wanted, Choice(sources=[f"bench{salt}"]))
     clock = SystemClock()
     async with await Worker.start(registry, clock) as worker, AsyncExitStack() as parts:
         limit = None

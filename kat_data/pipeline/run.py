@@ -13,6 +13,7 @@ from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe
 from kat_data.pipeline.recipe_checks import nearest
 from kat_data.registry import benchmarks, runs
+from kat_data.registry.choice import Choice
 from kat_data.registry.session import Registry
 from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.deduplicate import Deduplicate
@@ -98,20 +99,27 @@ def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
     # One snapshot of the queries for the key, the count and the items, whatever is imported meanwhile.
     engine = registry.engine.execution_options(isolation_level="REPEATABLE READ")
     with engine.begin() as connection:
-        return runs.open_run(
-            connection,
+        wanted = runs.WantedRun(
             name=recipe.name,
             recipe=recipe.resolved(),
             identity=recipe.identity(),
             first_stage=plan.first,
-            sources=recipe.queries.sources,
-            categories=[category.value for category in recipe.queries.categories],
-            limit=recipe.queries.limit,
             context=context(connection, recipe),
             held=plan.select is not None,
             seed=recipe.seed,
-            licences=recipe.queries.licences,
         )
+        return runs.open_run(connection, wanted, choice_of(recipe))
+
+
+def choice_of(recipe: Recipe) -> Choice:
+    """Return which of the registry's queries a run of the recipe takes."""
+    wanted = recipe.queries
+    return Choice(
+        sources=wanted.sources,
+        categories=[category.value for category in wanted.categories],
+        licences=wanted.licences,
+        limit=wanted.limit,
+    )
 
 
 def conclude(registry: Registry, run: int) -> runs.RunRow:
