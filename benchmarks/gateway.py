@@ -36,6 +36,7 @@ from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
 from kat_data.llm.openai_http import OpenAIClient
 from kat_data.pipeline.job import RunJob
+from kat_data.pipeline.mixture import next_round
 from kat_data.pipeline.plan import Plan
 from kat_data.registry import embedded, runs
 from kat_data.registry.ledger import PostgresLedger
@@ -109,7 +110,11 @@ async def whole(url: str, calls: int, in_flight: int, registry: Registry, salt: 
         )
         tools = some_tools(models={"responder": (model,)})
         stop = asyncio.Event()
-        job = RunJob(run=run.id, worker=worker, plan=Plan([AskOnce()]), tools=tools, attempts=1, clock=clock, stop=stop)
+        plan = Plan([AskOnce()])
+        let_on = functools.partial(asyncio.to_thread, next_round, registry, run.id, plan)
+        job = RunJob(
+            run=run.id, worker=worker, plan=plan, let_on=let_on, tools=tools, attempts=1, clock=clock, stop=stop
+        )
         await drain(job, in_flight=in_flight, clock=clock, stop=stop)
         await gateway.close()
         await ledger.close()

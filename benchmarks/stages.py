@@ -26,9 +26,9 @@ from cpu import cpu_seconds, postgres_of, share_out_cores
 from sqlalchemy import Connection, text
 
 from kat_data.clock import SystemClock
-from kat_data.domain.call import Charge
 from kat_data.domain.contamination import ItemKind
 from kat_data.executors.drain import drain
+from kat_data.llm.budget import Budget
 from kat_data.pipeline.job import RunJob
 from kat_data.pipeline.look import look
 from kat_data.pipeline.plan import Plan
@@ -199,7 +199,7 @@ class Window:
         clock, stop = SystemClock(), asyncio.Event()
         async with await Worker.start(self._registry, clock) as worker:
             ledger = await PostgresLedger.open(self._registry, run=self._run, worker=worker.id, clock=clock)
-            gateway = build_gateway(self._recipe, ledger, Charge(), clock, make_client)
+            gateway = build_gateway(self._recipe, ledger, Budget(), clock, make_client)
             tools = Tools(
                 models=build_models(self._recipe, gateway),
                 verify=self._verifiers,

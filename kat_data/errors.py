@@ -12,6 +12,7 @@ KatError
 │   ├── EndpointDown          the endpoint does not answer: start it
 │   ├── BudgetExhausted       the hard cap is reached: raise it
 │   ├── RecordingMiss         a recorded ledger lacks this call: record it or run live
+│   ├── WorkerLost            this worker was taken for dead: start another
 │   └── RunInterrupted        someone asked it to stop: resume it when you like
 ├── BadReply                  a model answered, and the answer cannot be used
 │   ├── ReplyCut              finish_reason was `length`
@@ -89,6 +90,10 @@ class BudgetExhausted(RunStopped):
 
 class RecordingMiss(RunStopped):
     """A recorded ledger holds no reply for this call."""
+
+
+class WorkerLost(RunStopped):
+    """The others take this worker for dead, and have what it held: it sends nothing more."""
 
 
 class RunInterrupted(RunStopped):

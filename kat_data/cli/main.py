@@ -14,8 +14,9 @@ from kat_data.errors import KatError
 
 COMMANDS = {
     "benchmarks": ("kat_data.cli.benchmarks:benchmarks", "Import benchmarks that training data must not hold."),
+    "calls": ("kat_data.cli.calls:calls", "Prune the bodies of old calls."),
     "config": ("kat_data.cli.config:config", "Show settings and where each came from."),
-    "db": ("kat_data.cli.db:db", "Upgrade, inspect or stop the database."),
+    "db": ("kat_data.cli.db:db", "Upgrade, inspect, back up or stop the database."),
     "decontaminate": ("kat_data.cli.decontaminate:decontaminate", "Find queries that come from a benchmark."),
     "deduplicate": ("kat_data.cli.deduplicate:deduplicate", "Find queries that are alike but for a few words."),
     "demo": ("kat_data.cli.demo:demo", "Run the whole job on the bundled queries, offline."),
@@ -28,6 +29,7 @@ COMMANDS = {
     "sandbox": ("kat_data.cli.sandbox:sandbox", "Build, check and clean up the sandbox that programs run in."),
     "samples": ("kat_data.cli.samples:samples", "List accepted samples and show their whole lineage."),
     "snapshots": ("kat_data.cli.snapshots:snapshots", "Create, list, verify and export snapshots."),
+    "workers": ("kat_data.cli.workers:workers", "Show who works on the runs; start and stop the embedded broker."),
     "verify": ("kat_data.cli.verify:verify", "Verify answers in files: maths, programs, choices, tool calls."),
 }
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import click
 
 from kat_data.cli.output import json_option, print_json, print_table
+from kat_data.cli.registry import say_what_is_missing
 from kat_data.errors import EndpointDown
 from kat_data.pipeline.endpoint_check import check_models
 from kat_data.pipeline.recipe import load_recipe
@@ -24,7 +25,9 @@ def check(recipe: str, as_json: bool) -> None:
 
     Exits with 3 where one fails.
     """
-    checks = asyncio.run(check_models(load_recipe(recipe)))
+    loaded = load_recipe(recipe)
+    say_what_is_missing(loaded)
+    checks = asyncio.run(check_models(loaded))
     if as_json:
         print_json([asdict(found) for found in checks])
     else:

@@ -18,9 +18,11 @@ from kat_data.errors import ConfigError, RunStopped, UserError
 from kat_data.executors.fleet import submit
 from kat_data.pipeline.recipe import Recipe, load_recipe, parse_recipe, with_counts
 from kat_data.pipeline.run import open_run
+from kat_data.pipeline.unverified import take_up_unverified
 from kat_data.pipeline.wiring import MakeClient, check_keys, make_client
 from kat_data.registry import runs
 from kat_data.registry.session import Registry
+from kat_data.sandbox.open import opener
 from kat_data.settings import Settings
 from kat_data.stages.deduplicate import Deduplicate
 
@@ -93,8 +95,11 @@ def finish_run(
 ) -> dict[str, Any]:
     """Work on a run until it is finished, and return its report; a finished run is only reported.
 
-    Where the run stops before, `stopped` gets the report of what is there, and the error is raised.
+    Unless it lacked a sandbox, and there is one now. Where the run stops before, `stopped` gets the report of what is
+    there, and the error is raised.
     """
+    if again := take_up_unverified(registry, row, opener(Settings.load())):
+        say(f"{again} queries whose programs no sandbox could run before are taken up again")
 
     def work(left: int) -> None:
         work_on(registry, row, row.queries - left, client=client)
@@ -122,7 +127,7 @@ def finish_by_fleet(
 
 def _finish(registry: Registry, row: runs.RunRow, work: Callable[[int], None], stopped: Show) -> dict[str, Any]:
     with registry.engine.begin() as connection:
-        left = runs.unfinished(connection, row.id)
+        row, left = runs.get_run(connection, row.id), runs.unfinished(connection, row.id)
     if left or row.state is not RunState.FINISHED:
         if any(isinstance(stage, Deduplicate) for stage in parse_recipe(row.recipe, f"run {row.id}").stages):
             compare(registry)

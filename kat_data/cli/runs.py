@@ -106,11 +106,14 @@ def items(run: int, state: str | None, reason: str | None, limit: int, as_json: 
     with transaction() as connection:
         stored.get_run(connection, run)
         rows = stored.list_items(connection, run, state, reason, limit)
+        more = stored.count_items(connection, run, state, reason) - len(rows)
     if as_json:
         print_json(rows)
-        return
-    columns = ("query", "category", "state", "stage", "reason", "detail")
-    print_table([*columns, "question"], [[*(row[name] for name in columns), _question(row)] for row in rows])
+    else:
+        columns = ("query", "category", "state", "stage", "reason", "detail")
+        print_table([*columns, "question"], [[*(row[name] for name in columns), _question(row)] for row in rows])
+    if more:
+        say(f"{more:,} more: `--limit {len(rows) + more}` lists them all")
 
 
 def _question(row: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from kat_data.doctor.finding import Finding, fail, ok
 from kat_data.settings import Settings, mask_password
 
 _SECONDS = 5
-_INSTALL = "pip install 'kat-data[celery]'"
+_INSTALL = "pip install 'kat-data[worker]'"
 
 
 def look_at_broker(settings: Settings) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from kat_data.doctor.finding import Finding, ok, warn
 from kat_data.pipeline.recipe import Recipe
 from kat_data.settings import Settings
 
-EXTRAS = {"celery": "celery", "litellm": "litellm", "dashboard": "streamlit", "train": "trl"}
+EXTRAS = {"worker": "celery", "litellm": "litellm", "dashboard": "streamlit", "train": "trl"}
 """What can be installed beside the base, each with the module that shows it."""
 
 LOW_SHARE = 0.10

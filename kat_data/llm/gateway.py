@@ -219,6 +219,7 @@ class Gateway:
         if self._stopped is not None:
             return
         self._stopped = error
+        self._budget.stop(error)
         for endpoint in self._endpoints.values():
             endpoint.limit.close()
         for sleep in self._sleeping:

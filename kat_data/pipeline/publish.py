@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from kat_data.clock import Clock
+from kat_data.decontam.measured import decontamination_errors
 from kat_data.domain.category import Category
 from kat_data.domain.codec import from_python
 from kat_data.domain.pair import Pair
@@ -80,9 +81,18 @@ def _measured(programs: bool, open_sandbox: Callable[[], Sandbox | None]) -> _Me
     kinds = [*KINDS, VerifierKind.CODE] if programs else list(KINDS)
     sandbox = open_sandbox() if programs else None
     with Verifiers(open_sandbox=lambda: sandbox) as verifiers:
-        cited = list(named(verifiers, kinds).values())
+        cited = list(named(kinds).values())
         possible = kinds if sandbox is not None and sandbox.trusted else KINDS
         return _Measured(verifiers=cited, error_rates=[asdict(r) for r in error_rates(verifiers, possible).values()])
+
+
+def _decontamination(row: runs.RunRow) -> dict[str, Any] | None:
+    """How well the method does by which the run left out benchmarks' items, as the cases of the project show it."""
+    if (method := row.context.get("decontamination")) is None:
+        return None
+    found = decontamination_errors()
+    rates = {"recall": round(found.recall, 4), "precision": round(found.precision, 4)}
+    return {"method": method, **rates, **asdict(found)}
 
 
 def _spec(
@@ -98,6 +108,7 @@ def _spec(
             role: [recipe.models[member.model].model for member in members] for role, members in recipe.roles.items()
         },
         **measured,
+        decontamination=_decontamination(row),
         built_at=clock.now(),
         funnel=[asdict(entry) for entry in runs.funnel(connection, row.id)],
         money={"currency": "USD", **asdict(cost)},

@@ -18,7 +18,15 @@ from kat_data.pipeline.mixture import next_round
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe
 from kat_data.pipeline.run import check_context
-from kat_data.pipeline.wiring import MakeClient, build_embedder, build_gateway, build_models, is_recorded, make_client
+from kat_data.pipeline.wiring import (
+    MakeClient,
+    build_embedder,
+    build_gateway,
+    build_models,
+    is_recorded,
+    make_client,
+    open_budget,
+)
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
@@ -75,7 +83,10 @@ class Workshop:
                 self.registry, run=run, worker=worker.id, clock=self.clock, recorded=is_recorded(recipe)
             )
             parts.push_async_callback(ledger.close)
-            gateway = build_gateway(recipe, ledger, await ledger.spent(), self.clock, self.client)
+            budget = await parts.enter_async_context(
+                open_budget(self.registry, recipe, run=run, worker=worker.id, clock=self.clock)
+            )
+            gateway = build_gateway(recipe, ledger, budget, self.clock, self.client)
             parts.push_async_callback(gateway.close)
             parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
             observe(Progress(calls=gateway.counters))

@@ -16,11 +16,15 @@ REGISTER_WORKER = "INSERT INTO workers (host, pid, run_id) VALUES (%(host)s, %(p
 
 HOLD_WORKER_LOCK = f"SELECT pg_advisory_lock({WORKER_LOCK}, %(worker)s::integer)"
 
-# The server keeps the lock of a process that hangs, and for a while that of a machine that is gone.
-ALIVE_WORKERS = f"""
-    SELECT alive.id FROM pg_locks JOIN workers AS alive ON alive.id = objid::bigint
+LOCKED_WORKERS = f"""
+    SELECT objid::bigint FROM pg_locks
     WHERE locktype = 'advisory' AND classid = {WORKER_LOCK} AND objsubid = 2 AND granted
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+# The server keeps the lock of a process that hangs, and for a while that of a machine that is gone.
+ALIVE_WORKERS = f"""
+    SELECT alive.id FROM workers AS alive WHERE alive.id IN ({LOCKED_WORKERS})
       AND alive.seen_at > now() - interval '{LEASE_SECONDS} seconds' AND alive.ended_at IS NULL
 """
 

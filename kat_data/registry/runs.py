@@ -211,7 +211,7 @@ def at_work(connection: Connection, run: int) -> bool:
 def fold_counters(connection: Connection, run: int) -> None:
     """Write a finished run's funnel into `run_counters`, so that reading it costs nothing later; fold its tallies."""
     connection.execute(text(tallies.FOLD), {"run": run})
-    connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
+    forget_counters(connection, run)
     connection.execute(
         text("""
             INSERT INTO run_counters (run_id, stage, state, reason, items)
@@ -245,29 +245,42 @@ def unfinished(connection: Connection, run: int) -> int:
     return count
 
 
+_ITEMS = """
+    FROM work_items JOIN queries ON queries.id = query_id
+    WHERE run_id = :run AND state = coalesce(:state, state) AND coalesce(reason, '') = coalesce(:reason, reason, '')
+"""
+
+
 def list_items(
     connection: Connection, run: int, state: str | None, reason: str | None, limit: int
 ) -> list[dict[str, Any]]:
     """Return where single items of a run stand, and why; the first by query."""
+    columns = "query_id AS query, category, stage, state, attempts, reason, detail, messages"
     rows = connection.execute(
-        text("""
-            SELECT query_id AS query, category, stage, state, attempts, reason, detail, messages
-            FROM work_items JOIN queries ON queries.id = query_id
-            WHERE run_id = :run AND state = coalesce(:state, state)
-              AND coalesce(reason, '') = coalesce(:reason, reason, '')
-            ORDER BY query_id LIMIT :limit
-        """),
+        text(f"SELECT {columns} {_ITEMS} ORDER BY query_id LIMIT :limit"),
         {"run": run, "state": state, "reason": reason, "limit": limit},
     )
     return [dict(row._mapping) for row in rows]
+
+
+def count_items(connection: Connection, run: int, state: str | None, reason: str | None) -> int:
+    """Return how many items `list_items` would list without its limit."""
+    values = {"run": run, "state": state, "reason": reason}
+    count: int = connection.execute(text(f"SELECT count(*) {_ITEMS}"), values).scalar_one()
+    return count
 
 
 def revive_dead(connection: Connection, run: int) -> int:
     """Make a run's dead items ready again and return how many there were."""
     revived: int = connection.exec_driver_sql(REVIVE, {"run": run}).scalar_one()
     if revived:
-        connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
+        forget_counters(connection, run)
     return revived
+
+
+def forget_counters(connection: Connection, run: int) -> None:
+    """Take back what `fold_counters` wrote, as items of the run go on."""
+    connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
 
 
 def _run(row: Any) -> RunRow:

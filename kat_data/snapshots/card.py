@@ -9,7 +9,7 @@ import yaml
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode, Transition
 from kat_data.snapshots.composition import BANDS, Cell, totals
-from kat_data.snapshots.manifest import PLOT, Hashed, Manifest
+from kat_data.snapshots.manifest import PLOT, Hashed, Manifest, Unhashed
 from kat_data.snapshots.mixture import COLUMNS, compare, lines
 from kat_data.snapshots.record import TrainingStage
 
@@ -49,6 +49,7 @@ def card(manifest: Manifest) -> str:
         _section("Funnel", _table(unhashed.funnel)),
         _section("Models", _table([{"role": r, "models": ", ".join(m)} for r, m in sorted(hashed.models.items())])),
         _section("Verifiers, measured on labelled cases", _table(_measured(manifest))),
+        _section("Decontamination, measured on constructed cases", _decontamination(unhashed)),
         _section("Money spent", _table([{"item": name, "value": value} for name, value in unhashed.money.items()])),
         _section("Sources", _shares(hashed.sources, "source", hashed.rows)),
         _section("Licences", _shares(hashed.licences, "licence", hashed.rows)),
@@ -120,6 +121,10 @@ def _measured(manifest: Manifest) -> list[dict[str, Any]]:
     return [
         {"verifier": v["verifier"], **unknown, **v, **rates.get(v["verifier"], {})} for v in manifest.hashed.verifiers
     ]
+
+
+def _decontamination(unhashed: Unhashed) -> str:
+    return _table([unhashed.decontamination]) if unhashed.decontamination else ""
 
 
 def _transitions(counts: Mapping[str, Mapping[str, int]]) -> str:

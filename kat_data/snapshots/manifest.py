@@ -72,6 +72,7 @@ class Unhashed:
     version too, so that they are no part of the content.
 
     `error_rates` are the verifiers' as measured where it was built: what can be measured depends on the machine.
+    `decontamination` is what was measured of it, where the recipe left out benchmarks' items.
     """
 
     version: int
@@ -82,6 +83,7 @@ class Unhashed:
     notes: str = ""
     card_sha256: str = ""
     plot_sha256: str | None = field(default=None, metadata=ADDED_LATER)
+    decontamination: dict[str, Any] | None = field(default=None, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,8 +31,8 @@ class SnapshotSpec:
 
     `recipe` is the resolved recipe, without secrets; `models` are names by role; `verifiers` has a mapping
     for each `verifier`, with the `sha256` of its labelled cases; `error_rates` has what was measured of them on this
-    machine, by the same `verifier`; `funnel` has one mapping for each line of the run's funnel; `money` is what the run
-    spent. All of them hold JSON values.
+    machine, by the same `verifier`; `decontamination` has what was measured of it, if any was done; `funnel` has one
+    mapping for each line of the run's funnel; `money` is what the run spent. All of them hold JSON values.
     """
 
     name: str
@@ -45,6 +45,7 @@ class SnapshotSpec:
     funnel: list[dict[str, Any]] = field(default_factory=list)
     money: Mapping[str, Any] = field(default_factory=dict)
     error_rates: list[dict[str, Any]] = field(default_factory=list)
+    decontamination: dict[str, Any] | None = None
     notes: str = ""
 
 
@@ -169,6 +170,7 @@ def _unhashed(spec: SnapshotSpec, version: int) -> Unhashed:
         funnel=spec.funnel,
         money=dict(spec.money),
         error_rates=spec.error_rates,
+        decontamination=spec.decontamination,
         notes=spec.notes,
     )
 

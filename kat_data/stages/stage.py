@@ -18,7 +18,7 @@ from kat_data.domain.duplicate import NearDuplicate
 from kat_data.domain.equivalence import Equivalence
 from kat_data.domain.execution import Execution
 from kat_data.domain.held import Held
-from kat_data.domain.query import Query
+from kat_data.domain.query import Query, VerifierKind
 from kat_data.domain.verdict import Verdict
 from kat_data.llm.model import Model
 
@@ -99,8 +99,9 @@ class Stage(BaseModel, ABC):
 
     Subclasses are frozen records of their options. `roles` are the recipe's roles that the stage calls, `prompts` the
     names of the prompts it may send; `per_turn` says that it runs again for every assistant turn, `observes` that it
-    finds out what an answer's tool calls give; `only` restricts it to some categories. `follows` holds groups of stages
-    that do the same work: a recipe has one of each group at least, and all that it has of them stand before this stage.
+    finds out what an answer's tool calls give; `verifiers` are the kinds of verifiers that it calls; `only` restricts
+    it to some categories. `follows` holds groups of stages that do the same work: a recipe has one of each group at
+    least, and all that it has of them stand before this stage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -113,6 +114,7 @@ class Stage(BaseModel, ABC):
     observes: ClassVar[bool] = False
     follows: ClassVar[tuple[tuple[str, ...], ...]] = ()
     precedes: ClassVar[tuple[str, ...]] = ()
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = ()
 
     only: tuple[Category, ...] = ()
 

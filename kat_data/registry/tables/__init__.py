@@ -18,7 +18,8 @@ runs ─< work_items                the queue: one row per (run, query)
         ├─< intents               directives that the run added to a query
         └─< turns ─< votes, mode_measurements, candidates ─< verdicts, scores, further
 runs ─< samples ─< snapshot_rows >─ snapshots
-calls                             the ledger, shared by all runs
+runs ─< budget_slices             one row per worker at work: what it holds and has spent of the budget
+calls, pruned_calls               the ledger, shared by all runs, and what is left of old calls
 tallies                           how many of everything a run has come to, by worker
 """
 

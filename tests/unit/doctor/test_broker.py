@@ -22,13 +22,13 @@ def test_none_is_fine(tmp_path: Path) -> None:
 def test_a_missing_client_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "kombu", None)
     found = look(tmp_path, "redis://:secret@127.0.0.1:1/0")
-    assert (found.level, found.remedy) == (Level.FAIL, "run pip install 'kat-data[celery]'")
+    assert (found.level, found.remedy) == (Level.FAIL, "run pip install 'kat-data[worker]'")
     assert "secret" not in found.found
 
 
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
 def test_a_broker_that_is_not_there_fails(tmp_path: Path, scheme: str) -> None:
-    pytest.importorskip("kombu", reason="the extra `celery` is not installed")
+    pytest.importorskip("kombu", reason="the extra `worker` is not installed")
     found = look(tmp_path, f"{scheme}://:secret@127.0.0.1:1//")
     assert (found.level, found.remedy) == (Level.FAIL, "start it, or correct KAT_BROKER_URL")
     assert "secret" not in found.found

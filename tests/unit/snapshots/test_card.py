@@ -74,6 +74,7 @@ def test_the_composition_adds_up(written: Written, rows: list[Row]) -> None:
         ("Models", ["voters", "small, smaller"]),
         ("Verifiers, measured on labelled cases", ["math/2", "120", "ab" * 32, "0"]),
         ("Verifiers, measured on labelled cases", ["code/2", "not measured here", "cd" * 32, ""]),
+        ("Decontamination, measured on constructed cases", ["ngram13/1", "0.9987", "1140", "ef" * 32]),
         ("Money spent", ["usd", "0.125"]),
         ("Sources", ["made-up", "40", "100.0%"]),
     ],
@@ -89,9 +90,12 @@ def test_text_of_models_is_inert(tmp_path: Path, rows: list[Row], make_spec: Mak
 
 
 def test_an_empty_section_is_left_out(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
-    text = card(write_snapshot(tmp_path, make_spec(funnel=[], verifiers=[]), {"train": rows}).manifest)
+    text = card(
+        write_snapshot(tmp_path, make_spec(funnel=[], verifiers=[], decontamination=None), {"train": rows}).manifest
+    )
     assert "## Funnel" not in text
     assert "## Verifiers" not in text
+    assert "## Decontamination" not in text
 
 
 def test_the_mixture_stands_beside_what_was_reached(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:

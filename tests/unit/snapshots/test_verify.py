@@ -60,7 +60,7 @@ def old(tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec])
     """A snapshot as they were before manifests stated distributions and plots were drawn."""
     written = write_snapshot(tmp_path / "old", make_spec(recipe=MIXTURE), {"train": rows})
     hashed = replace(written.manifest.hashed, distribution=None)
-    unhashed = replace(written.manifest.unhashed, plot_sha256=None)
+    unhashed = replace(written.manifest.unhashed, plot_sha256=None, decontamination=None)
     text = card(Manifest(hashed=hashed, unhashed=unhashed)).encode()
     manifest = Manifest(hashed=hashed, unhashed=replace(unhashed, card_sha256=sha256(text).hex()))
     (written.path / CARD).write_bytes(text)

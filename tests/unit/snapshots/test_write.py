@@ -84,7 +84,12 @@ def test_an_unchanged_snapshot_returns_its_version(tmp_path: Path, rows: list[Ro
     first = write_snapshot(tmp_path, make_spec(), {"train": rows})
     second = write_snapshot(tmp_path, make_spec(), {"train": rows[:-1]})
     later = make_spec(
-        built_at=datetime(2027, 1, 1, tzinfo=UTC), money={"usd": 9.0}, notes="again", funnel=[], error_rates=[]
+        built_at=datetime(2027, 1, 1, tzinfo=UTC),
+        money={"usd": 9.0},
+        notes="again",
+        funnel=[],
+        error_rates=[],
+        decontamination=None,
     )
     again = write_snapshot(tmp_path, later, {"train": list(reversed(rows))})
     assert (first.existed, second.existed, again.existed) == (False, False, True)
