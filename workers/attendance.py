@@ -9,10 +9,9 @@ from threading import Thread
 from typing import Any
 
 import psycopg
-from sqlalchemy.exc import DBAPIError
 
 from kat_data.domain.states import RunState
-from kat_data.errors import KatError, RecipeError, RegistryError, RunInterrupted
+from kat_data.errors import KatError, RecipeError, RegistryError, RunInterrupted, WorkerLost
 from kat_data.executors.drain import Job, drain
 from kat_data.pipeline.recipe import parse_recipe
 from kat_data.pipeline.run import conclude, note_stop
@@ -145,17 +144,28 @@ class Session:
             await self._work_on(registry)
         except RunInterrupted:
             pass  # asked for: the time is over, the node shuts down, or the run was cancelled
-        except (RegistryError, psycopg.OperationalError, DBAPIError) as error:
-            _log.error("run %s: lost the database: %s", self._run, str(error).partition("\n")[0])
+        except WorkerLost as error:  # the run goes on with the others, and here with the next session
+            _log.error("run %s: %s", self._run, error)
+        except (RegistryError, psycopg.OperationalError) as error:
+            self._log_lost(error)
         except KatError as error:
             _log.error("run %s stopped: %s", self._run, error)
-            await asyncio.to_thread(note_stop, registry, self._run, str(error))
+            await self._note_stop(registry, str(error))
         except Exception:
             _log.exception("run %s: a defect ended this session", self._run)
         finally:
             watch.cancel()
             self._stop.set()
             registry.close()
+
+    async def _note_stop(self, registry: Registry, reason: str) -> None:
+        try:
+            await asyncio.to_thread(note_stop, registry, self._run, reason)
+        except (RegistryError, psycopg.OperationalError) as error:
+            self._log_lost(error)
+
+    def _log_lost(self, error: Exception) -> None:
+        _log.error("run %s: lost the database: %s", self._run, str(error).partition("\n")[0])
 
     async def _work_on(self, registry: Registry) -> None:
         with registry.engine.connect() as connection:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from kat_data.cli.output import say
 from kat_data.errors import RegistryError
@@ -29,8 +29,6 @@ def open_registry() -> Iterator[Registry]:
             yield registry
         except psycopg.OperationalError as error:
             raise registry.unreachable(error) from error
-        except OperationalError as error:
-            raise registry.unreachable(psycopg.OperationalError(str(error.orig))) from error
 
 
 @contextmanager

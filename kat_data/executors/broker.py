@@ -50,6 +50,7 @@ def make_app(url: str) -> "Celery":
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
         broker_transport_options=_REDIS_OPTIONS if url.startswith("redis") else {},
         task_publish_retry_policy={"max_retries": 1, "interval_start": 0.2},
     )

@@ -11,7 +11,7 @@ import psycopg
 
 from kat_data.clock import Clock, SystemClock
 from kat_data.domain.states import RunState
-from kat_data.errors import KatError, RegistryError, RunInterrupted
+from kat_data.errors import KatError, RegistryError, RunInterrupted, WorkerLost
 from kat_data.executors.drain import drain
 from kat_data.pipeline.recipe import parse_recipe
 from kat_data.pipeline.run import conclude, note_stop
@@ -55,6 +55,8 @@ async def execute_run(
                 await drain(job, in_flight=items_in_flight(recipe), clock=clock, stop=stop)
         except RunInterrupted:
             pass  # asked for, here or by `kat runs cancel`: the run's state tells which
+        except WorkerLost:
+            raise  # the run goes on with those who took this worker's work
         except KatError as error:
             note_stop(registry, run.id, str(error))
             raise
