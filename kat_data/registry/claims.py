@@ -34,6 +34,10 @@ SESSION_SETTINGS = """
     SET tcp_user_timeout = 25000
 """
 
+# A statement is planned once for a connection, perhaps while its table is small or has no statistics yet. What is found
+# by keys is to be found by keys also when the table has grown.
+BY_KEYS = "SET enable_seqscan = off; SET enable_mergejoin = off"
+
 # The stages are asked in the order given, and the rest of them only until the limit is reached.
 # A worker never gets an item that it still holds, however late its lease: one item, one task.
 CLAIM = f"""
@@ -68,6 +72,7 @@ RENEW = f"""
 """
 
 # What a step writes stands behind its move in one statement, so that a lease lost meanwhile writes nothing.
+# The state is an expression, or all the ready items of all runs could be read by their index for the few that move.
 MOVE = f"""
     UPDATE work_items AS item
     SET turn = new.turn, stage = new.stage, state = new.state, attempts = new.attempts,
@@ -81,7 +86,7 @@ MOVE = f"""
         attempts smallint, reason text, detail text, pool text, responses smallint, keep boolean,
         delay double precision)
     WHERE item.run_id = new.run_id AND item.query_id = new.query_id
-      AND item.lease_token = new.lease_token AND item.state = 'ready'
+      AND item.lease_token = new.lease_token AND item.state || '' = 'ready'
     RETURNING item.run_id, item.query_id, new.stage_before, 'ready' AS state_before,
         new.stage AS stage_after, new.state AS state_after
 """

@@ -17,6 +17,7 @@ from kat_data.domain.codec import from_python
 from kat_data.errors import LeaseLost, WorkerLost
 from kat_data.registry import tallies
 from kat_data.registry.budgets import END_SLICE, FREE_DEAD_CALLS, HOLDS_SLICE, OPEN_SLICE, TAKEN_FOR_DEAD
+from kat_data.registry.claims import BY_KEYS
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
 
@@ -39,6 +40,7 @@ RESERVE = """
 LOOK_UP = "SELECT key, state, reply FROM calls WHERE key = ANY(%(keys)s)"
 
 # The slice comes first, as in `FREE_DEAD_CALLS`: who has lost it settles nothing, and nobody waits for the other.
+# The state is an expression, or all that were reserved since the last vacuum could be read by their index.
 SETTLE = f"""
     WITH new AS MATERIALIZED (SELECT * FROM json_populate_recordset(NULL::calls, %(rows)s)
     ), held AS MATERIALIZED (
@@ -48,7 +50,7 @@ SETTLE = f"""
             tokens = new.tokens, lost_usd = calls.lost_usd + new.lost_usd,
             lost_tokens = calls.lost_tokens + new.lost_tokens,
             seconds = new.seconds, error = new.error, settled_at = now()
-        FROM new WHERE calls.key = new.key AND calls.state = 'reserved' AND calls.worker_id = new.worker_id
+        FROM new WHERE calls.key = new.key AND calls.state || '' = 'reserved' AND calls.worker_id = new.worker_id
             AND EXISTS (SELECT FROM held)
         RETURNING calls.key, calls.run_id, calls.worker_id, calls.recorded, calls.model, calls.finish_reason,
             calls.seconds, new.state, new.usd, new.tokens, new.lost_usd, new.lost_tokens
@@ -123,8 +125,9 @@ class PostgresLedger:
         """
         reserving = await registry.async_connection(autocommit=True)
         # A reservation lost in a crash of the server costs at most the call in flight: no fsync is due.
-        await reserving.execute("SET synchronous_commit = off")
+        await reserving.execute(f"SET synchronous_commit = off; {BY_KEYS}")
         settling = await registry.async_connection(autocommit=True)
+        await settling.execute(BY_KEYS)
         who = {"run": run, "worker": worker}
         await settling.execute(OPEN_SLICE, who)
         await settling.execute(FREE_DEAD_CALLS, who)

@@ -122,6 +122,9 @@ class Worker:
                 await opened.enter_async_context(await registry.async_connection(autocommit=True)) for _ in range(3)
             ]
             await session.execute(claims.SESSION_SETTINGS)
+            # A claim that a crash of the server takes along is claimed again: no fsync is due.
+            await claiming.execute(f"SET synchronous_commit = off; {claims.BY_KEYS}")
+            await writing.execute(claims.BY_KEYS)
             named = {"host": socket.gethostname(), "pid": os.getpid(), "run": run}
             cursor = await session.execute(claims.REGISTER_WORKER, named)
             row = await cursor.fetchone()
