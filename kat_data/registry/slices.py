@@ -291,8 +291,8 @@ class PostgresSlices:
             "asks": drawn.asks_requests,
             "asks_tokens": drawn.asks_tokens,
             "needs_tokens": drawn.needs_tokens,
-            "refunded_seconds": list(drawn.refunds),
-            "refunded_tokens": list(drawn.refunds.values()),
+            "refunded_seconds": [second for second, _ in drawn.refunds],
+            "refunded_tokens": [tokens for _, tokens in drawn.refunds],
             "at": self._now(),
         }
         try:
