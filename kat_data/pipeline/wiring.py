@@ -17,8 +17,9 @@ from kat_data.llm.client import Client
 from kat_data.llm.embedder import Embedder
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
+from kat_data.llm.http import check_key
 from kat_data.llm.ledger import Ledger
-from kat_data.llm.openai_http import OpenAIClient, check_key
+from kat_data.llm.openai_http import OpenAIClient
 from kat_data.llm.replay import Recording, ReplayClient
 from kat_data.pipeline.recipe import Recipe
 from kat_data.pipeline.recipe_parts import EndpointSpec, MemberSpec, ModelSpec
