@@ -25,8 +25,17 @@ from kat_data.pipeline.mixture import next_round
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe, parse_recipe
 from kat_data.pipeline.run import check_context
-from kat_data.pipeline.wiring import MakeClient, build_embedder, build_gateway, build_models, is_recorded, make_client
+from kat_data.pipeline.wiring import (
+    MakeClient,
+    batch_endpoints,
+    build_embedder,
+    build_gateway,
+    build_models,
+    is_recorded,
+    make_client,
+)
 from kat_data.registry import runs
+from kat_data.registry.batches import PostgresBook
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.session import Registry
 from kat_data.registry.worker import Worker
@@ -108,8 +117,11 @@ async def _work(
             registry, run=run, worker=worker.id, clock=clock, recorded=is_recorded(recipe)
         )
         parts.push_async_callback(ledger.close)
-        gateway = build_gateway(recipe, ledger, await ledger.spent(), clock, client)
+        book = PostgresBook(registry, run=run, worker=worker.id)
+        parts.push_async_callback(book.close)
+        gateway = build_gateway(recipe, ledger, await ledger.spent(), clock, client, book)
         parts.push_async_callback(gateway.close)
+        await gateway.adopt_batches()
         parts.enter_context(verifiers)
         parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
         observe(Progress(calls=gateway.counters))
@@ -154,8 +166,9 @@ async def _stop_calls(stop: asyncio.Event, gateway: Gateway) -> None:
 
 
 def _in_flight(recipe: Recipe) -> int:
-    """Items enough to keep every endpoint busy while some of them verify or commit."""
-    return max(8, 2 * sum(spec.concurrency for spec in recipe.endpoints.values()))
+    """Items enough to keep every endpoint busy while some of them verify or commit, and to fill batches."""
+    busy = 2 * sum(spec.concurrency for spec in recipe.endpoints.values())
+    return max(8, busy, *(recipe.endpoints[name].batch.items for name in batch_endpoints(recipe)))
 
 
 def _conclude(registry: Registry, run: int) -> runs.RunRow:

@@ -4,13 +4,17 @@ import asyncio
 
 from kat_data.clock import Clock, SystemClock
 from kat_data.llm.backoff import Backoff
+from kat_data.llm.batch import BatchClient, BatchTerms
 from kat_data.llm.circuit import Circuit
 from kat_data.llm.client import Client
 from kat_data.llm.limits import AdaptiveLimit
 
 
 class Endpoint:
-    """One place that serves models; at most `concurrency` requests are under way there at once."""
+    """One place that serves models; at most `concurrency` requests are under way there at once.
+
+    `batch` speaks to its Batch API, on these `terms`.
+    """
 
     def __init__(
         self,
@@ -20,12 +24,16 @@ class Endpoint:
         concurrency: int = 64,
         backoff: Backoff | None = None,
         clock: Clock | None = None,
+        batch: BatchClient | None = None,
+        terms: BatchTerms | None = None,
     ) -> None:
         self.name = name
         self.client = client
         self.backoff = backoff or Backoff()
         self.limit = AdaptiveLimit(concurrency, clock or SystemClock())
         self.circuit = Circuit()
+        self.batch = batch
+        self.terms = terms or BatchTerms()
         # Seats bound the calls that hold a ledger key, so that a kill leaves few of them behind; they are half as many
         # again as the requests, so that waiting for the ledger does not leave the endpoint idle.
         self.seats = asyncio.Semaphore(concurrency + (concurrency + 1) // 2)

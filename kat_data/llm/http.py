@@ -192,3 +192,15 @@ def _message(body: bytes) -> str:
         return str(error["message"] if isinstance(error, dict) else error)
     except (AttributeError, KeyError, ValueError):
         return re.sub(r"<[^>]*>", " ", body[:4096].decode(errors="replace"))
+
+
+async def lines_of(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield the lines of a body of any size, each of any length; empty ones are left out."""
+    rest = b""
+    async for piece in response.content.iter_any():
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            if line.strip():
+                yield line
+    if rest.strip():
+        yield rest

@@ -79,6 +79,7 @@ def role_problems(roles: Roles, earlier: Mapping[str, Any]) -> Iterator[str]:
             yield f"role `embedder` holds one model, and not {len(members)}: embeddings of two cannot be compared"
         for member in members if "models" in earlier else ():
             yield from _member_problems(role, base, member, earlier["models"])
+            yield from _batch_problems(role, member, earlier["models"])
 
 
 def _member_problems(role: str, base: str, member: MemberSpec, models: Mapping[str, ModelSpec]) -> Iterator[str]:
@@ -92,6 +93,12 @@ def _member_problems(role: str, base: str, member: MemberSpec, models: Mapping[s
         )
     elif model.api is not Api.CHAT and base != (only := "embedder" if model.api is Api.EMBEDDINGS else "rewarder"):
         yield f"role `{role}`: model `{member.model}` has the api {model.api}: only `{only}` can have it"
+
+
+def _batch_problems(role: str, member: MemberSpec, models: Mapping[str, ModelSpec]) -> Iterator[str]:
+    model = models.get(member.model)
+    if member.mode == "batch" and model is not None and model.api is not Api.CHAT:
+        yield f"role `{role}`: model `{member.model}` has the api {model.api}, and only chats go in batches"
 
 
 def stage_problems(stages: Sequence[Stage], earlier: Mapping[str, Any]) -> Iterator[str]:

@@ -15,6 +15,17 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class BatchSpec(Part):
+    """How calls of an endpoint wait for its Batch API, where a role asks it with `mode: batch`."""
+
+    requests: Annotated[int, Field(ge=1, le=100_000)] = Field(50_000, description="Calls in one batch at most.")
+    items: Annotated[int, Field(ge=1)] = Field(10_000, description="Items of a run that are in hand at once.")
+    gather: Annotated[float, Field(gt=0)] = Field(
+        5.0, description="Seconds without a further call before a batch is handed in."
+    )
+    poll: Annotated[float, Field(gt=0)] = Field(60.0, description="Seconds between two looks at a batch, at most.")
+
+
 class EndpointSpec(Part):
     """Where models are served: an OpenAI-compatible base URL, or a recorded ledger."""
 
@@ -26,6 +37,7 @@ class EndpointSpec(Part):
         300.0, description="Seconds without a byte before a call is retried."
     )
     retries: Annotated[int, Field(ge=0, le=20)] = Field(5, description="Tries after the first, for passing faults.")
+    batch: BatchSpec = BatchSpec()
 
     @field_validator("url")
     @classmethod
@@ -48,6 +60,7 @@ class PriceSpec(Part):
 
     prompt: Annotated[float, Field(ge=0)] = 0.0
     completion: Annotated[float, Field(ge=0)] = 0.0
+    batch: Annotated[float, Field(gt=0, le=1)] = Field(0.5, description="What a call in a batch costs, as a share.")
 
 
 class ModelSpec(Part):
@@ -73,6 +86,9 @@ class MemberSpec(Part):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_tokens: Annotated[int, Field(ge=1)] = 1024
+    mode: Literal["at_once", "batch"] = Field(
+        "at_once", description="`batch` sends its calls through the endpoint's Batch API: cheaper, within a day."
+    )
 
 
 class BudgetSpec(Part):

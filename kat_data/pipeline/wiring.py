@@ -11,6 +11,7 @@ from kat_data.clock import Clock
 from kat_data.domain.call import Charge, Price, Sampling
 from kat_data.errors import RecipeError
 from kat_data.llm.backoff import Backoff
+from kat_data.llm.batch import BatchBook, BatchClient, BatchTerms
 from kat_data.llm.bound_model import BoundModel
 from kat_data.llm.budget import Budget
 from kat_data.llm.client import Client
@@ -37,6 +38,16 @@ def make_client(name: str, spec: EndpointSpec) -> Client:
     assert spec.url is not None
     key = endpoint_key(name, spec)
     return OpenAIClient(name, spec.url, api_key=key, key_variable=spec.key_env, idle_seconds=spec.timeout)
+
+
+def make_batch_client(name: str, spec: EndpointSpec) -> BatchClient | None:
+    """Return the door to an endpoint's Batch API; a recording has none, and answers at once."""
+    if spec.url is None:
+        return None
+    from kat_data.llm.openai_batch import OpenAIBatches
+
+    key = endpoint_key(name, spec)
+    return OpenAIBatches(name, spec.url, api_key=key, key_variable=spec.key_env, idle_seconds=spec.timeout)
 
 
 def endpoint_key(name: str, spec: EndpointSpec) -> str | None:
@@ -67,8 +78,16 @@ def is_recorded(recipe: Recipe) -> bool:
     return all(recipe.endpoints[name].recording is not None for name in used)
 
 
-def build_gateway(recipe: Recipe, ledger: Ledger, spent: Charge, clock: Clock, client: MakeClient) -> Gateway:
+def build_gateway(
+    recipe: Recipe,
+    ledger: Ledger,
+    spent: Charge,
+    clock: Clock,
+    client: MakeClient,
+    book: BatchBook | None = None,
+) -> Gateway:
     """Return the gateway of a run that has spent `spent` so far."""
+    waited_for = batch_endpoints(recipe)
     endpoints = [
         Endpoint(
             name,
@@ -76,11 +95,20 @@ def build_gateway(recipe: Recipe, ledger: Ledger, spent: Charge, clock: Clock, c
             concurrency=spec.concurrency,
             backoff=Backoff(tries=spec.retries + 1),
             clock=clock,
+            batch=make_batch_client(name, spec) if name in waited_for else None,
+            terms=BatchTerms(requests=spec.batch.requests, gather=spec.batch.gather, poll=spec.batch.poll),
         )
         for name, spec in recipe.endpoints.items()
     ]
     budget = Budget(usd=recipe.budget.usd, tokens=recipe.budget.tokens, spent=spent)
-    return Gateway(endpoints, ledger, budget=budget, clock=clock)
+    return Gateway(endpoints, ledger, budget=budget, clock=clock, book=book)
+
+
+def batch_endpoints(recipe: Recipe) -> set[str]:
+    """Return the endpoints whose Batch API some role's member is asked through; recordings have none."""
+    members = [member for members in recipe.roles.values() for member in members if member.mode == "batch"]
+    names = {recipe.models[member.model].endpoint for member in members}
+    return {name for name in names if recipe.endpoints[name].url is not None}
 
 
 def build_models(recipe: Recipe, gateway: Gateway) -> Mapping[str, tuple[BoundModel, ...]]:
@@ -104,12 +132,14 @@ def build_embedder(recipe: Recipe, gateway: Gateway) -> Embedder:
 
 def _member(recipe: Recipe, member: MemberSpec, gateway: Gateway) -> BoundModel:
     model = recipe.models[member.model]
+    in_batch = member.mode == "batch" and model.endpoint in batch_endpoints(recipe)
     return BoundModel(
         gateway=gateway,
         endpoint=model.endpoint,
         name=model.model,
         revision=model.revision,
-        price=_price(model),
+        price=_price(model, share=model.price.batch if in_batch else 1.0),
+        in_batch=in_batch,
         sampling=Sampling(
             temperature=member.temperature,
             top_p=member.top_p,
@@ -124,5 +154,5 @@ def _member(recipe: Recipe, member: MemberSpec, gateway: Gateway) -> BoundModel:
     )
 
 
-def _price(model: ModelSpec) -> Price:
-    return Price(prompt=model.price.prompt, completion=model.price.completion)
+def _price(model: ModelSpec, *, share: float = 1.0) -> Price:
+    return Price(prompt=share * model.price.prompt, completion=share * model.price.completion)

@@ -21,12 +21,16 @@ from kat_data.testing.obedient import obedient
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One answer gone wrong: an HTTP status, a body that is no JSON, a connection dropped, or silence without end."""
+    """One answer gone wrong: an HTTP status, a body that is no JSON, a connection dropped, or silence without end.
+
+    `late` is for requests that change something: they do it first, and only their answer is lost.
+    """
 
     kind: Literal["status", "malformed", "drop", "hang"] = "status"
     status: int = 500
     text: str = "scripted fault"
     headers: Mapping[str, str] = field(default_factory=dict)
+    late: bool = False
 
 
 EmbeddingScript = Callable[[str], list[float] | Fault]
@@ -108,6 +112,7 @@ class ScriptedServer:
         app.router.add_post("/v1/embeddings", self._embeddings)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/stats", self._stats)
+        self.add_routes(app.router)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, backlog=4096)
@@ -119,6 +124,9 @@ class ScriptedServer:
         self._closing.set()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Serve more paths: for servers that are made of this one."""
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, self._script)
@@ -201,6 +209,15 @@ def _scored(path: str, values: list[float]) -> dict[str, Any]:
 
 
 async def _respond(request: web.Request, body: dict[str, Any], answer: Reply | str) -> web.StreamResponse:
+    document = completion(body, answer)
+    if body.get("stream"):
+        [choice] = document["choices"]
+        return await _stream(request, choice["message"], choice["finish_reason"], document["usage"])
+    return _json(document)
+
+
+def completion(body: dict[str, Any], answer: Reply | str) -> dict[str, Any]:
+    """Return an answer as the document of a chat completion."""
     reply = Reply(text=answer, finish_reason=FinishReason.STOP) if isinstance(answer, str) else answer
     message: dict[str, Any] = {"role": "assistant", "content": reply.text}
     if reply.reasoning:
@@ -212,10 +229,8 @@ async def _respond(request: web.Request, body: dict[str, Any], answer: Reply | s
         "completion_tokens": reply.usage.completion_tokens,
         "total_tokens": reply.usage.total,
     }
-    if body.get("stream"):
-        return await _stream(request, message, reply.finish_reason.value, usage)
     choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason.value}
-    return _json({"object": "chat.completion", "model": body.get("model"), "choices": [choice], "usage": usage})
+    return {"object": "chat.completion", "model": body.get("model"), "choices": [choice], "usage": usage}
 
 
 def _tool_call(index: int, call: Any) -> dict[str, Any]:
