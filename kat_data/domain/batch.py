@@ -19,24 +19,23 @@ class BatchRow:
     estimate: Charge
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One batch on its way: `id` is the registry's, `token` ours, told to the provider, `ident` the provider's own.
+    """One batch: `id` is the registry's, `token` ours, told to the provider, `ident` the provider's own.
 
-    `rows` are those that have no outcome yet, by ledger key; `size` is how many it was handed in with. An `adopted`
-    batch was handed in by a worker that is gone.
+    `place` is provider and URL, `rows` the calls that have no reply yet of the `size` that it was handed in with; all
+    are of one model, at one price.
     """
 
-    id: int
     token: str
     endpoint: str
+    place: str
     price: Price
     created_at: datetime
     size: int
-    rows: dict[bytes, BatchRow]
+    rows: tuple[BatchRow, ...]
+    id: int = 0
     ident: str | None = None
-    adopted: bool = False
-    done: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

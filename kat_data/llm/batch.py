@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from kat_data.domain.batch import Batch, BatchStatus
+from kat_data.domain.batch import Batch, BatchRow, BatchStatus
 from kat_data.domain.call import CallRequest, Reply
 from kat_data.errors import RequestRejected, RunStopped
 
@@ -59,8 +59,11 @@ class BatchClient(Protocol):
 
     async def look(self, ident: str) -> BatchStatus: ...
 
-    def results(self, status: BatchStatus, batch: Batch) -> AsyncIterator[tuple[bytes, Outcome]]:
-        """Yield key and outcome of the rows of an ended batch, in any order; rows that are missing have none."""
+    def results(self, status: BatchStatus, wanted: Mapping[bytes, BatchRow]) -> AsyncIterator[tuple[bytes, Outcome]]:
+        """Yield key and outcome of the wanted rows of an ended batch, in any order; those that are missing have none.
+
+        Who iterates takes away from `wanted` what it has got.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -69,20 +72,20 @@ class BatchClient(Protocol):
 class BatchBook(Protocol):
     """Remembers batches beyond the life of a process, so that each is handed in once and fetched by someone."""
 
-    async def open(self, batch: Batch, place: str) -> tuple[int, set[bytes]]:
+    async def open(self, batch: Batch) -> tuple[int, set[bytes]]:
         """Note, before it is handed in, that a batch holds its rows' keys.
 
         Returns its id, and the keys that are not this worker's any more and must not go with it.
         """
         ...
 
-    async def submitted(self, batch: Batch, status: BatchStatus) -> None: ...
+    async def submitted(self, batch: int, status: BatchStatus) -> None: ...
 
-    async def progressed(self, batch: Batch) -> None: ...
+    async def progressed(self, batch: int, done: int) -> None: ...
 
-    async def close_batch(self, batch: Batch, word: str) -> None: ...
+    async def ended(self, batch: int, word: str) -> None: ...
 
-    async def adopt(self, places: dict[str, str]) -> list[Batch]:
+    async def adopt(self, places: Mapping[str, str]) -> list[Batch]:
         """Take over the batches of dead workers at these places, which are mapped to endpoints."""
         ...
 
@@ -102,27 +105,28 @@ class MemoryBook:
     """A book that lives as long as the process: for the REPL and for tests."""
 
     def __init__(self) -> None:
-        self.batches: list[Batch] = []
-        self.closed: dict[int, str] = {}
+        self.idents: dict[int, str] = {}
+        self.outcomes: dict[int, str] = {}
+        self._opened = 0
 
-    async def open(self, batch: Batch, place: str) -> tuple[int, set[bytes]]:
-        self.batches.append(batch)
-        return len(self.batches), set()
+    async def open(self, batch: Batch) -> tuple[int, set[bytes]]:
+        self._opened += 1
+        return self._opened, set()
 
-    async def submitted(self, batch: Batch, status: BatchStatus) -> None:
+    async def submitted(self, batch: int, status: BatchStatus) -> None:
+        self.idents[batch] = status.ident
+
+    async def progressed(self, batch: int, done: int) -> None:
         pass
 
-    async def progressed(self, batch: Batch) -> None:
-        pass
+    async def ended(self, batch: int, word: str) -> None:
+        self.outcomes[batch] = word
 
-    async def close_batch(self, batch: Batch, word: str) -> None:
-        self.closed[batch.id] = word
-
-    async def adopt(self, places: dict[str, str]) -> list[Batch]:
+    async def adopt(self, places: Mapping[str, str]) -> list[Batch]:
         return []
 
     async def known(self, place: str) -> set[str]:
-        return {batch.ident for batch in self.batches if batch.ident}
+        return set(self.idents.values())
 
     async def look_up(self, keys: Collection[bytes]) -> Mapping[bytes, Reply | RunStopped | None]:
         return {}

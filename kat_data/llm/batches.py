@@ -50,6 +50,19 @@ class _Lane:
     filled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Underway:
+    """A batch on its way: `left` are its rows without an outcome, `done` is how far the provider says it is.
+
+    What an adopted batch can cost is no reservation in this process's budget: another one made it.
+    """
+
+    batch: Batch
+    left: dict[bytes, BatchRow]
+    adopted: bool = False
+    done: int = 0
+
+
 class Batches:
     """The batches of one gateway.
 
@@ -78,7 +91,7 @@ class Batches:
         self._paid = paid
         self._stop = stop
         self._lanes: dict[tuple[str, str, Price], _Lane] = {}
-        self._live: dict[int, Batch] = {}
+        self._live: dict[int, _Underway] = {}
         self._waiting: dict[bytes, asyncio.Future[Outcome | Exception | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._elsewhere: set[bytes] = set()
@@ -89,8 +102,8 @@ class Batches:
 
     async def adopt(self) -> None:
         """Take over what dead workers handed in before this process began; their estimates are in its budget."""
-        for batch in await self._adopted():
-            self._spawn(self._fetch(batch))
+        for batch in await self._take_over():
+            self._spawn(self._fetch(_adopted(batch)))
         if self._endpoints:
             self._watch()
 
@@ -175,34 +188,34 @@ class Batches:
     # One batch, from its start to its last row
 
     async def _hand_in(self, lane: _Lane, rows: dict[bytes, BatchRow], lines: Sequence[bytes]) -> None:
-        client = self._client(lane.endpoint)
         batch = Batch(
-            id=0,
             token=secrets.token_hex(12),
             endpoint=lane.endpoint,
+            place=self._client(lane.endpoint).place,
             price=lane.price,
             created_at=self._clock.now(),
             size=len(rows),
-            rows=rows,
+            rows=tuple(rows.values()),
         )
-        batch.id, lost = await self._book.open(batch, client.place)
-        lines = [line for key, line in zip(list(rows), lines, strict=True) if key not in lost]
+        ident, lost = await self._book.open(batch)
+        lines = [line for key, line in zip(rows, lines, strict=True) if key not in lost]
+        way = _Underway(batch=replace(batch, id=ident, rows=()), left=rows)
         for key in lost:
-            self._settle(batch, rows.pop(key), Charge())
+            self._settle(way, rows.pop(key), Charge())
             self._resolve(key, Unanswered(reason="its key went to another worker", counts=False))
-        if await self._submit(batch, lines):
-            await self._fetch(batch)
+        if await self._submit(way, lines):
+            await self._fetch(way)
 
-    async def _submit(self, batch: Batch, lines: Sequence[bytes]) -> bool:
+    async def _submit(self, way: _Underway, lines: Sequence[bytes]) -> bool:
         """Hand the batch in, once: after a lost answer the provider is asked for it before another try."""
-        client, endpoint = self._client(batch.endpoint), self._endpoints[batch.endpoint]
+        client, endpoint = self._client(way.batch.endpoint), self._endpoints[way.batch.endpoint]
         began, unsure = self._clock.monotonic(), False
         for retry in itertools.count():
             try:
-                status = await self._found(batch) if unsure else None
+                status = await self._found(way) if unsure else None
                 unsure = False
-                status = status or await client.submit(batch.token, lines)
-                await self._submitted(batch, status)
+                status = status or await client.submit(way.batch.token, lines)
+                await self._submitted(way, status)
                 return True
             except Transient as error:
                 fault = error
@@ -213,7 +226,7 @@ class Batches:
                     if isinstance(error, RunStopped)
                     else EndpointRefused(f"{error}: the whole batch is refused, correct the recipe")
                 )
-                await self._give_up(batch, "refused", why)
+                await self._give_up(way, "refused", why)
                 return False
             if self._clock.monotonic() - began > endpoint.terms.patience:
                 break
@@ -225,38 +238,38 @@ class Batches:
             self._end(down)
         else:
             why = self._broken if isinstance(self._broken, RunStopped) else down
-            await self._give_up(batch, "not handed in", why)
+            await self._give_up(way, "not handed in", why)
         return False
 
-    async def _submitted(self, batch: Batch, status: BatchStatus) -> None:
-        batch.ident = status.ident
-        await self._book.submitted(batch, status)
+    async def _submitted(self, way: _Underway, status: BatchStatus) -> None:
+        way.batch = replace(way.batch, ident=status.ident)
+        await self._book.submitted(way.batch.id, status)
 
-    async def _found(self, batch: Batch) -> BatchStatus | None:
-        client = self._client(batch.endpoint)
-        return await client.find(batch, await self._book.known(client.place))
+    async def _found(self, way: _Underway) -> BatchStatus | None:
+        client = self._client(way.batch.endpoint)
+        return await client.find(way.batch, await self._book.known(client.place))
 
-    async def _fetch(self, batch: Batch) -> None:
+    async def _fetch(self, way: _Underway) -> None:
         """Wait until the batch has ended, and store its rows."""
-        self._live[batch.id] = batch
+        self._live[way.batch.id] = way
         self.counters.open += 1
-        self.counters.rows += batch.size
+        self.counters.rows += way.batch.size
         try:
-            if (status := await self._ended(batch)) is not None:
-                await self._take(batch, status)
+            if (status := await self._ended(way)) is not None:
+                await self._take(way, status)
         finally:
-            del self._live[batch.id]
+            del self._live[way.batch.id]
             self.counters.open -= 1
-            self.counters.rows -= batch.size
-            self.counters.done -= batch.done
+            self.counters.rows -= way.batch.size
+            self.counters.done -= way.done
 
-    async def _ended(self, batch: Batch) -> BatchStatus | None:
+    async def _ended(self, way: _Underway) -> BatchStatus | None:
         """Look at the batch until it has ended; none where the run stops before, or it was never handed in."""
-        terms = self._endpoints[batch.endpoint].terms
+        terms = self._endpoints[way.batch.endpoint].terms
         pause, silent_since, missed = _FIRST_POLL, self._clock.monotonic(), False
         while not self._stopping.is_set():
             try:
-                status = await self._look(batch)
+                status = await self._look(way)
             except Transient as error:
                 if self._clock.monotonic() - silent_since > terms.patience:
                     raise EndpointDown(f"{error}: batches go on without us; resume the run later") from error
@@ -266,64 +279,63 @@ class Batches:
                 if status is None and not missed:
                     missed, pause = True, terms.poll  # it may be on its way still
                 elif status is None:
-                    await self._give_up(
-                        batch, "never handed in", Unanswered(reason="its batch was never handed in", counts=False)
-                    )
+                    never = Unanswered(reason="its batch was never handed in", counts=False)
+                    await self._give_up(way, "never handed in", never)
                     return None
                 else:
-                    await self._progress(batch, status)
+                    await self._progress(way, status)
                     if status.ended:
                         return status
             await self._pause(min(pause, terms.poll))
             pause *= _POLL_GROWTH
         return None
 
-    async def _look(self, batch: Batch) -> BatchStatus | None:
-        if batch.ident is not None:
-            return await self._client(batch.endpoint).look(batch.ident)
-        status = await self._found(batch)
+    async def _look(self, way: _Underway) -> BatchStatus | None:
+        if way.batch.ident is not None:
+            return await self._client(way.batch.endpoint).look(way.batch.ident)
+        status = await self._found(way)
         if status is not None:
-            await self._submitted(batch, status)
+            await self._submitted(way, status)
         return status
 
-    async def _progress(self, batch: Batch, status: BatchStatus) -> None:
-        if status.done != batch.done:
-            self.counters.done += status.done - batch.done
-            batch.done = status.done
-            await self._book.progressed(batch)
+    async def _progress(self, way: _Underway, status: BatchStatus) -> None:
+        if status.done != way.done:
+            self.counters.done += status.done - way.done
+            way.done = status.done
+            await self._book.progressed(way.batch.id, way.done)
 
-    async def _take(self, batch: Batch, status: BatchStatus) -> None:
+    async def _take(self, way: _Underway, status: BatchStatus) -> None:
         """Store every row of an ended batch; those without a reply are released."""
         if status.refused and not status.crowded:
-            await self._give_up(batch, status.word, EndpointRefused(status.refused))
+            await self._give_up(way, status.word, EndpointRefused(status.refused))
             return
         if status.crowded:
-            await self._pause(self._endpoints[batch.endpoint].terms.poll)
-        client = self._client(batch.endpoint)
+            await self._pause(self._endpoints[way.batch.endpoint].terms.poll)
+        client = self._client(way.batch.endpoint)
         retry = 0
-        while batch.rows and status.results:
+        while way.left and status.results:
             try:
-                async for chunk in _chunks(client.results(status, batch)):
-                    await asyncio.gather(*(self._store(batch, key, outcome) for key, outcome in chunk))
+                async for chunk in _chunks(client.results(status, way.left)):
+                    await asyncio.gather(*(self._store(way, key, outcome) for key, outcome in chunk))
                     if self._stopping.is_set():
                         return
                 break
             except Transient as error:
                 retry += 1
-                if retry > self._endpoints[batch.endpoint].backoff.tries:
+                if retry > self._endpoints[way.batch.endpoint].backoff.tries:
                     raise EndpointDown(f"{error}: the batch is done; resume the run to fetch its rows") from error
-                if await self._pause(self._endpoints[batch.endpoint].backoff.delay(retry, self._rng)):
+                if await self._pause(self._endpoints[way.batch.endpoint].backoff.delay(retry, self._rng)):
                     return
         why = Unanswered(reason=status.refused or f"its batch ended as {status.word}", counts=not status.crowded)
-        await self._give_up(batch, status.word, why)
+        await self._give_up(way, status.word, why)
 
-    async def _store(self, batch: Batch, key: bytes, outcome: Outcome) -> None:
-        row = batch.rows.pop(key, None)
+    async def _store(self, way: _Underway, key: bytes, outcome: Outcome) -> None:
+        row = way.left.pop(key, None)
         if row is None:  # another's row, or one that came twice
             return
         if isinstance(outcome, Reply):
-            cost = charge(outcome.usage, batch.price)
-            seconds = (self._clock.now() - batch.created_at).total_seconds()
+            cost = charge(outcome.usage, way.batch.price)
+            seconds = (self._clock.now() - way.batch.created_at).total_seconds()
             try:
                 await self._ledger.settle(row.request, outcome, cost, seconds)
             except LeaseLost:
@@ -332,21 +344,21 @@ class Batches:
             lost = isinstance(outcome, Unanswered) and outcome.maybe_paid
             cost = row.estimate if lost else Charge()
             await self._ledger.release(row.request, _says(outcome), cost)
-        self._settle(batch, row, cost)
+        self._settle(way, row, cost)
         self._resolve(key, outcome)
 
-    def _settle(self, batch: Batch, row: BatchRow, cost: Charge) -> None:
-        if batch.adopted:  # this process has counted the estimate as spent when it began
+    def _settle(self, way: _Underway, row: BatchRow, cost: Charge) -> None:
+        if way.adopted:  # this process has counted the estimate as spent when it began
             self._budget.correct(row.estimate, cost)
         else:
             self._budget.settle(row.estimate, cost)
         if cost.tokens:
             self._paid(cost)
 
-    async def _give_up(self, batch: Batch, word: str, why: "Unanswered | KatError") -> None:
+    async def _give_up(self, way: _Underway, word: str, why: "Unanswered | KatError") -> None:
         """Release the rows that are left, close the batch, and stop the run where `why` says so."""
-        await self._release(batch.rows, why, adopted=batch.adopted)
-        await self._book.close_batch(batch, word)
+        await self._release(way.left, why, adopted=way.adopted)
+        await self._book.ended(way.batch.id, word)
         if isinstance(why, RunStopped):
             self._end(why)
 
@@ -366,7 +378,7 @@ class Batches:
 
     # Keys that are in batches of others
 
-    async def _adopted(self) -> list[Batch]:
+    async def _take_over(self) -> list[Batch]:
         places = {self._client(name).place: name for name in self._endpoints}
         return await self._book.adopt(places) if places else []
 
@@ -379,11 +391,11 @@ class Batches:
         """Take over what workers that died meanwhile leave, and see what became of keys in batches of others."""
         orphaned: Counter[bytes] = Counter()
         while not await self._pause(_WATCH_SECONDS):
-            for batch in await self._adopted():
+            for batch in await self._take_over():
                 # What the dead worker had reserved was never in this process's budget.
-                batch.rows = {key: replace(row, estimate=Charge()) for key, row in batch.rows.items()}
-                self._spawn(self._fetch(batch))
-            here = [batch.rows for batch in self._live.values()]
+                rows = tuple(replace(row, estimate=Charge()) for row in batch.rows)
+                self._spawn(self._fetch(_adopted(replace(batch, rows=rows))))
+            here = [way.left for way in self._live.values()]
             if keys := {key for key in self._elsewhere if not any(key in rows for rows in here)}:
                 for key, outcome in (await self._book.look_up(keys)).items():
                     orphaned[key] += isinstance(outcome, RunStopped)
@@ -444,6 +456,11 @@ class Batches:
         finally:
             for task in tasks:
                 task.cancel()
+
+
+def _adopted(batch: Batch) -> _Underway:
+    left = {row.request.key: row for row in batch.rows}
+    return _Underway(batch=replace(batch, rows=()), left=left, adopted=True)
 
 
 def _fill(lane: _Lane, client: BatchClient, most: int) -> tuple[dict[bytes, BatchRow], list[bytes]]:

@@ -1,14 +1,14 @@
 """OpenAI's Batch API over aiohttp: a file of requests up, a batch of it, files of replies and errors down."""
 
 import tempfile
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 import orjson
 
-from kat_data.domain.batch import Batch, BatchStatus
+from kat_data.domain.batch import Batch, BatchRow, BatchStatus
 from kat_data.domain.call import CallRequest
 from kat_data.errors import RequestRejected
 from kat_data.llm.batch import Outcome, Unanswered
@@ -77,13 +77,15 @@ class OpenAIBatches:
     async def look(self, ident: str) -> BatchStatus:
         return _status(await self._get(f"batches/{ident}"))
 
-    async def results(self, status: BatchStatus, batch: Batch) -> AsyncIterator[tuple[bytes, Outcome]]:
+    async def results(
+        self, status: BatchStatus, wanted: Mapping[bytes, BatchRow]
+    ) -> AsyncIterator[tuple[bytes, Outcome]]:
         for file in status.results:
             async with self._http.exchange("GET", self._base / f"files/{file}/content") as response:
                 async for line in lines_of(response):
                     row = orjson.loads(line)
                     key = bytes.fromhex(row["custom_id"])
-                    if (known := batch.rows.get(key)) is not None:
+                    if (known := wanted.get(key)) is not None:
                         yield key, _outcome(row, known.request)
 
     async def close(self) -> None:

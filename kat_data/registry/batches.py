@@ -82,53 +82,50 @@ class PostgresBook:
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._lock = asyncio.Lock()
 
-    async def open(self, batch: Batch, place: str) -> tuple[int, set[bytes]]:
+    async def open(self, batch: Batch) -> tuple[int, set[bytes]]:
         """Note a batch and what its calls can cost, on disk before it is handed in."""
-        rows = [{"key": f"\\x{key.hex()}", **asdict(row.estimate)} for key, row in batch.rows.items()]
-        model = next(iter(batch.rows.values())).request.model
+        rows = [{"key": f"\\x{row.request.key.hex()}", **asdict(row.estimate)} for row in batch.rows]
         values = {
             "token": batch.token,
-            "place": place,
+            "place": batch.place,
             "endpoint": batch.endpoint,
-            "model": model,
+            "model": batch.rows[0].request.model,
             "price": orjson.dumps(batch.price).decode(),
             "size": batch.size,
             "rows": orjson.dumps(rows).decode(),
             "created_at": batch.created_at,
         }
         found = await self._execute(OPEN, **values)
-        held = {key for _, key in found}
-        return found[0][0], set(batch.rows) - held
+        return found[0][0], {row.request.key for row in batch.rows} - {key for _, key in found}
 
-    async def submitted(self, batch: Batch, status: BatchStatus) -> None:
-        await self._execute(SUBMITTED, batch=batch.id, ident=status.ident, expires_at=status.expires_at)
+    async def submitted(self, batch: int, status: BatchStatus) -> None:
+        await self._execute(SUBMITTED, batch=batch, ident=status.ident, expires_at=status.expires_at)
 
-    async def progressed(self, batch: Batch) -> None:
-        await self._execute(PROGRESSED, batch=batch.id, done=batch.done)
+    async def progressed(self, batch: int, done: int) -> None:
+        await self._execute(PROGRESSED, batch=batch, done=done)
 
-    async def close_batch(self, batch: Batch, word: str) -> None:
-        await self._execute(END, batch=batch.id, outcome=word)
+    async def ended(self, batch: int, word: str) -> None:
+        await self._execute(END, batch=batch, outcome=word)
 
     async def adopt(self, places: Mapping[str, str]) -> list[Batch]:
         """Take over what dead workers handed in at these places, with the calls that have no reply yet."""
         found = await self._execute(ADOPT, places=list(places))
-        if not found:
-            return []
-        rows: defaultdict[int, dict[bytes, BatchRow]] = defaultdict(dict)
-        for batch, plain, usd, tokens in await self._execute(ROWS, batches=[row[0] for row in found]):
-            request = from_python(CallRequest, plain)
-            rows[batch][request.key] = BatchRow(request=request, estimate=Charge(usd=usd, tokens=tokens))
+        rows: defaultdict[int, list[BatchRow]] = defaultdict(list)
+        if found:
+            for batch, plain, usd, tokens in await self._execute(ROWS, batches=[row[0] for row in found]):
+                estimate = Charge(usd=usd, tokens=tokens)
+                rows[batch].append(BatchRow(request=from_python(CallRequest, plain), estimate=estimate))
         return [
             Batch(
                 id=ident,
                 token=token,
                 endpoint=places[place],
+                place=place,
                 price=from_python(Price, price),
                 created_at=created_at,
                 size=size,
-                rows=rows[ident],
+                rows=tuple(rows[ident]),
                 ident=provider_id,
-                adopted=True,
             )
             for ident, token, place, price, created_at, size, provider_id in found
         ]

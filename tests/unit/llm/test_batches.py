@@ -106,7 +106,7 @@ async def test_of_a_batch_that_ended_early_only_the_rest_is_handed_in_again(serv
     first, second = server.desk.batches.values()
     assert [ident for ident, _ in second.rows] == [ident for ident, _ in first.left]
     assert server.desk.handed_in.total() == 25
-    assert list(bench.book.closed.values()) == [end, "completed"]
+    assert list(bench.book.outcomes.values()) == [end, "completed"]
     assert bench.gateway.counters.calls == 20
 
 
@@ -198,7 +198,7 @@ async def test_a_stop_leaves_batches_under_way_and_releases_what_is_gathered(ser
     errors = await asyncio.wait_for(waiting, 5)
     assert {str(error) for error in errors} == {"enough"}
     await asyncio.wait_for(bench.gateway.close(), 5)
-    assert bench.book.closed == {}
+    assert bench.book.outcomes == {}
 
 
 async def test_batches_hold_no_more_than_allowed(server) -> None:
