@@ -52,14 +52,10 @@ class _Lane:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Underway:
-    """A batch on its way: `left` are its rows without an outcome, `done` is how far the provider says it is.
-
-    What an adopted batch can cost is no reservation in this process's budget: another one made it.
-    """
+    """A batch on its way: `left` are its rows without an outcome, `done` is how far the provider says it is."""
 
     batch: Batch
     left: dict[bytes, BatchRow]
-    adopted: bool = False
     done: int = 0
 
 
@@ -103,9 +99,7 @@ class Batches:
     async def adopt(self) -> None:
         """Take over what dead workers handed in before this process began; their estimates are in its budget."""
         for batch in await self._take_over():
-            self._spawn(self._fetch(_adopted(batch)))
-        if self._endpoints:
-            self._watch()
+            self._go_on_with(batch)
 
     def check(self, endpoint: str, request: CallRequest) -> None:
         """Raise `RequestRejected` where no batch can hold the request."""
@@ -161,6 +155,7 @@ class Batches:
         if key not in self._lanes:
             self._lanes[key] = lane = _Lane(endpoint=endpoint, price=price)
             self._spawn(self._gather(lane))
+            self._watch()
         return self._lanes[key]
 
     async def _gather(self, lane: _Lane) -> None:
@@ -201,9 +196,11 @@ class Batches:
         lines = [line for key, line in zip(rows, lines, strict=True) if key not in lost]
         way = _Underway(batch=replace(batch, id=ident, rows=()), left=rows)
         for key in lost:
-            self._settle(way, rows.pop(key), Charge())
+            self._settle(rows.pop(key), Charge())
             self._resolve(key, Unanswered(reason="its key went to another worker", counts=False))
-        if await self._submit(way, lines):
+        if not way.left:
+            await self._book.ended(ident, "never handed in")
+        elif await self._submit(way, lines):
             await self._fetch(way)
 
     async def _submit(self, way: _Underway, lines: Sequence[bytes]) -> bool:
@@ -221,12 +218,8 @@ class Batches:
                 fault = error
                 unsure = unsure or not (error.unreachable or error.throttled)
             except (RequestRejected, RunStopped) as error:
-                why = (
-                    error
-                    if isinstance(error, RunStopped)
-                    else EndpointRefused(f"{error}: the whole batch is refused, correct the recipe")
-                )
-                await self._give_up(way, "refused", why)
+                whole = EndpointRefused(f"{error}: the whole batch is refused, correct the recipe")
+                await self._give_up(way, "refused", error if isinstance(error, RunStopped) else whole)
                 return False
             if self._clock.monotonic() - began > endpoint.terms.patience:
                 break
@@ -273,9 +266,9 @@ class Batches:
             except Transient as error:
                 if self._clock.monotonic() - silent_since > terms.patience:
                     raise EndpointDown(f"{error}: batches go on without us; resume the run later") from error
-                pause = max(pause, error.retry_after or 0.0)
+                wish = error.retry_after or 0.0
             else:
-                silent_since = self._clock.monotonic()
+                wish, silent_since = 0.0, self._clock.monotonic()
                 if status is None and not missed:
                     missed, pause = True, terms.poll  # it may be on its way still
                 elif status is None:
@@ -286,7 +279,7 @@ class Batches:
                     await self._progress(way, status)
                     if status.ended:
                         return status
-            await self._pause(min(pause, terms.poll))
+            await self._pause(max(wish, min(pause, terms.poll)))
             pause *= _POLL_GROWTH
         return None
 
@@ -311,23 +304,27 @@ class Batches:
             return
         if status.crowded:
             await self._pause(self._endpoints[way.batch.endpoint].terms.poll)
-        client = self._client(way.batch.endpoint)
-        retry = 0
-        while way.left and status.results:
+        elif not await self._downloaded(way, status):
+            return
+        why = Unanswered(reason=status.refused or f"its batch ended as {status.word}", counts=not status.crowded)
+        await self._give_up(way, status.word, why)
+
+    async def _downloaded(self, way: _Underway, status: BatchStatus) -> bool:
+        """Store what the provider has of the rows; false where the run stops before all of it is read."""
+        endpoint, client = self._endpoints[way.batch.endpoint], self._client(way.batch.endpoint)
+        for retry in itertools.count():
             try:
                 async for chunk in _chunks(client.results(status, way.left)):
                     await asyncio.gather(*(self._store(way, key, outcome) for key, outcome in chunk))
                     if self._stopping.is_set():
-                        return
-                break
+                        return False
+                return True
             except Transient as error:
-                retry += 1
-                if retry > self._endpoints[way.batch.endpoint].backoff.tries:
-                    raise EndpointDown(f"{error}: the batch is done; resume the run to fetch its rows") from error
-                if await self._pause(self._endpoints[way.batch.endpoint].backoff.delay(retry, self._rng)):
-                    return
-        why = Unanswered(reason=status.refused or f"its batch ended as {status.word}", counts=not status.crowded)
-        await self._give_up(way, status.word, why)
+                if retry + 1 >= endpoint.backoff.tries:
+                    raise EndpointDown(f"{error}: the batch is done, resume the run to fetch its rows") from error
+            if await self._pause(endpoint.backoff.delay(retry, self._rng)):
+                return False
+        raise AssertionError
 
     async def _store(self, way: _Underway, key: bytes, outcome: Outcome) -> None:
         row = way.left.pop(key, None)
@@ -344,36 +341,27 @@ class Batches:
             lost = isinstance(outcome, Unanswered) and outcome.maybe_paid
             cost = row.estimate if lost else Charge()
             await self._ledger.release(row.request, _says(outcome), cost)
-        self._settle(way, row, cost)
+        self._settle(row, cost)
         self._resolve(key, outcome)
 
-    def _settle(self, way: _Underway, row: BatchRow, cost: Charge) -> None:
-        if way.adopted:  # this process has counted the estimate as spent when it began
-            self._budget.correct(row.estimate, cost)
-        else:
-            self._budget.settle(row.estimate, cost)
+    def _settle(self, row: BatchRow, cost: Charge) -> None:
+        self._budget.settle(row.estimate, cost)
         if cost.tokens:
             self._paid(cost)
 
     async def _give_up(self, way: _Underway, word: str, why: "Unanswered | KatError") -> None:
         """Release the rows that are left, close the batch, and stop the run where `why` says so."""
-        await self._release(way.left, why, adopted=way.adopted)
+        await self._release(way.left, why)
         await self._book.ended(way.batch.id, word)
         if isinstance(why, RunStopped):
             self._end(why)
 
-    async def _release(
-        self, rows: dict[bytes, BatchRow], why: "Unanswered | KatError", *, adopted: bool = False
-    ) -> None:
+    async def _release(self, rows: dict[bytes, BatchRow], why: "Unanswered | KatError") -> None:
         while rows:
-            keys = list(rows)[:_CHUNK]
-            some = [rows.pop(key) for key in keys]
-            await asyncio.gather(*(self._ledger.release(row.request, _says(why)) for row in some))
-            for key, row in zip(keys, some, strict=True):
-                if adopted:
-                    self._budget.correct(row.estimate, Charge())
-                else:
-                    self._budget.refund(row.estimate)
+            some = [(key, rows.pop(key)) for key in list(rows)[:_CHUNK]]
+            await asyncio.gather(*(self._ledger.release(row.request, _says(why)) for _, row in some))
+            for key, row in some:
+                self._budget.refund(row.estimate)
                 self._resolve(key, why)
 
     # Keys that are in batches of others
@@ -381,6 +369,13 @@ class Batches:
     async def _take_over(self) -> list[Batch]:
         places = {self._client(name).place: name for name in self._endpoints}
         return await self._book.adopt(places) if places else []
+
+    def _go_on_with(self, batch: Batch) -> None:
+        left = {row.request.key: row for row in batch.rows}
+        for row in batch.rows:
+            self._budget.adopt(row.estimate)
+        self._spawn(self._fetch(_Underway(batch=replace(batch, rows=()), left=left)))
+        self._watch()
 
     def _watch(self) -> None:
         if not self._watching and not self._stopping.is_set():
@@ -394,7 +389,7 @@ class Batches:
             for batch in await self._take_over():
                 # What the dead worker had reserved was never in this process's budget.
                 rows = tuple(replace(row, estimate=Charge()) for row in batch.rows)
-                self._spawn(self._fetch(_adopted(replace(batch, rows=rows))))
+                self._go_on_with(replace(batch, rows=rows))
             here = [way.left for way in self._live.values()]
             if keys := {key for key in self._elsewhere if not any(key in rows for rows in here)}:
                 for key, outcome in (await self._book.look_up(keys)).items():
@@ -456,11 +451,6 @@ class Batches:
         finally:
             for task in tasks:
                 task.cancel()
-
-
-def _adopted(batch: Batch) -> _Underway:
-    left = {row.request.key: row for row in batch.rows}
-    return _Underway(batch=replace(batch, rows=()), left=left, adopted=True)
 
 
 def _fill(lane: _Lane, client: BatchClient, most: int) -> tuple[dict[bytes, BatchRow], list[bytes]]:

@@ -55,11 +55,12 @@ class Budget:
         self._reserved = _subtract(self._reserved, estimate) if self._outstanding else Charge()
         self._changed.set()
 
-    def correct(self, estimate: Charge, actual: Charge) -> None:
-        """Turn an estimate that earlier processes left behind, and that `spent` began with, into what it cost."""
-        left = _subtract(self._spent + actual, estimate)
+    def adopt(self, estimate: Charge) -> None:
+        """Count a call in flight that an earlier process reserved: what `spent` began with holds its estimate."""
+        left = _subtract(self._spent, estimate)
         self._spent = Charge(usd=max(0.0, left.usd), tokens=max(0, left.tokens))
-        self._changed.set()
+        self._outstanding += 1
+        self._reserved += estimate
 
     def _fits(self, estimate: Charge) -> bool:
         usd = self._spent.usd + self._reserved.usd + estimate.usd

@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import aiohttp
 import orjson
@@ -15,6 +16,9 @@ from yarl import URL
 from kat_data.clock import Clock, SystemClock
 from kat_data.errors import EndpointRefused, RecipeError, RequestRejected
 from kat_data.llm.client import Transient
+
+Arguments = ParamSpec("Arguments")
+Read = TypeVar("Read")
 
 _CONNECT_SECONDS = 10.0
 # uvicorn drops idle connections after five seconds; a request that meets a dropped one might be paid twice.
@@ -192,6 +196,19 @@ def _message(body: bytes) -> str:
         return str(error["message"] if isinstance(error, dict) else error)
     except (AttributeError, KeyError, ValueError):
         return re.sub(r"<[^>]*>", " ", body[:4096].decode(errors="replace"))
+
+
+def readable(read: Callable[Arguments, Read]) -> Callable[Arguments, Read]:
+    """Let `read` raise `ValueError` also where a document is of another shape than it should be."""
+
+    @wraps(read)
+    def safely(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Read:
+        try:
+            return read(*args, **kwargs)
+        except (AttributeError, LookupError, TypeError) as error:
+            raise ValueError(f"it is of another shape ({type(error).__name__}: {error})") from error
+
+    return safely
 
 
 async def lines_of(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

@@ -1,19 +1,23 @@
 """OpenAI's Batch API over aiohttp: a file of requests up, a batch of it, files of replies and errors down."""
 
 import tempfile
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from kat_data.domain.batch import Batch, BatchRow, BatchStatus
 from kat_data.domain.call import CallRequest
 from kat_data.errors import RequestRejected
 from kat_data.llm.batch import Outcome, Unanswered
-from kat_data.llm.http import HttpEndpoint, base_url, lines_of
+from kat_data.llm.http import HttpEndpoint, base_url, lines_of, readable
 from kat_data.llm.openai_wire import read_reply, request_body
+
+Read = TypeVar("Read")
 
 _NO_BATCHES = "it has no Batch API: take `mode: batch` from the roles that ask it"
 _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -53,40 +57,32 @@ class OpenAIBatches:
             "completion_window": "24h",
             "metadata": {_TOKEN: token},
         }
-        async with self._http.exchange("POST", self._base / "batches", orjson.dumps(body), missing=_NO_BATCHES) as got:
-            status = _status(orjson.loads(await got.read()))
+        status = await self._ask("POST", self._base / "batches", _status, orjson.dumps(body))
         del self._files[token]
         return status
 
     async def find(self, batch: Batch, known: Collection[str]) -> BatchStatus | None:
-        after = ""
+        url = (self._base / "batches").with_query(limit=100)
         while True:
-            page = await self._get("batches", limit=100, **({"after": after} if after else {}))
-            for found in page["data"]:
-                if (found.get("metadata") or {}).get(_TOKEN) == batch.token:
-                    return _status(found)
-            oldest = page["data"][-1] if page["data"] else None
-            if (
-                oldest is None
-                or not page.get("has_more")
-                or _moment(oldest["created_at"]) < batch.created_at - _CLOCK_SKEW
-            ):
+            page = await self._ask("GET", url, _page)
+            for token, status in page.batches:
+                if token == batch.token:
+                    return status
+            if page.after is None or page.oldest < batch.created_at - _CLOCK_SKEW:
                 return None
-            after = oldest["id"]
+            url = url.update_query(after=page.after)
 
     async def look(self, ident: str) -> BatchStatus:
-        return _status(await self._get(f"batches/{ident}"))
+        return await self._ask("GET", self._base / "batches" / ident, _status)
 
     async def results(
         self, status: BatchStatus, wanted: Mapping[bytes, BatchRow]
     ) -> AsyncIterator[tuple[bytes, Outcome]]:
         for file in status.results:
-            async with self._http.exchange("GET", self._base / f"files/{file}/content") as response:
+            async with self._http.exchange("GET", self._base / "files" / file / "content") as response:
                 async for line in lines_of(response):
-                    row = orjson.loads(line)
-                    key = bytes.fromhex(row["custom_id"])
-                    if (known := wanted.get(key)) is not None:
-                        yield key, _outcome(row, known.request)
+                    if (row := _row(orjson.loads(line), wanted)) is not None:
+                        yield row
 
     async def close(self) -> None:
         await self._http.close()
@@ -97,14 +93,38 @@ class OpenAIBatches:
             file.seek(0)
             form = aiohttp.FormData({"purpose": "batch"})
             form.add_field("file", file, filename=f"kat-{token}.jsonl", content_type="application/jsonl")
-            async with self._http.exchange("POST", self._base / "files", form, missing=_NO_BATCHES) as response:
-                return str(orjson.loads(await response.read())["id"])
+            return await self._ask("POST", self._base / "files", _file, form)
 
-    async def _get(self, path: str, **query: str | int) -> Any:
-        async with self._http.exchange("GET", (self._base / path).with_query(query), missing=_NO_BATCHES) as response:
-            return orjson.loads(await response.read())
+    async def _ask(self, method: str, url: URL, read: Callable[[Any], Read], data: Any = None) -> Read:
+        async with self._http.exchange(method, url, data, missing=_NO_BATCHES) as response:
+            return read(orjson.loads(await response.read()))
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page of the list of batches: each with our token, where it has one; `after` leads to the next page."""
+
+    batches: list[tuple[str | None, BatchStatus]]
+    oldest: datetime
+    after: str | None
+
+
+@readable
+def _page(raw: Any) -> _Page:
+    data = raw["data"]
+    return _Page(
+        [((each.get("metadata") or {}).get(_TOKEN), _status(each)) for each in data],
+        _moment(data[-1]["created_at"]) if data else datetime.min.replace(tzinfo=UTC),
+        data[-1]["id"] if data and raw.get("has_more") else None,
+    )
+
+
+@readable
+def _file(raw: Any) -> str:
+    return str(raw["id"])
+
+
+@readable
 def _status(raw: dict[str, Any]) -> BatchStatus:
     counts = raw.get("request_counts") or {}
     refused, crowded = _refusal(raw) if raw["status"] == "failed" else ("", False)
@@ -126,8 +146,15 @@ def _refusal(raw: dict[str, Any]) -> tuple[str, bool]:
     return f"the provider failed batch {raw['id']}: {says}", errors[0].get("code") == _CROWDED
 
 
+@readable
+def _row(raw: Any, wanted: Mapping[bytes, BatchRow]) -> tuple[bytes, Outcome] | None:
+    """Read one line of an output or error file; none where nobody waits for it."""
+    key = bytes.fromhex(raw["custom_id"])
+    known = wanted.get(key)
+    return None if known is None else (key, _outcome(raw, known.request))
+
+
 def _outcome(row: dict[str, Any], request: CallRequest) -> Outcome:
-    """Read one line of an output or error file."""
     if fault := row.get("error"):
         return Unanswered(reason=f"{fault.get('code')}: {fault.get('message')}")
     response = row["response"]

@@ -87,7 +87,6 @@ def build_gateway(
     book: BatchBook | None = None,
 ) -> Gateway:
     """Return the gateway of a run that has spent `spent` so far."""
-    waited_for = batch_endpoints(recipe)
     endpoints = [
         Endpoint(
             name,
@@ -95,7 +94,7 @@ def build_gateway(
             concurrency=spec.concurrency,
             backoff=Backoff(tries=spec.retries + 1),
             clock=clock,
-            batch=make_batch_client(name, spec) if name in waited_for else None,
+            batch=make_batch_client(name, spec),  # also where no role asks it: batches may be under way there
             terms=BatchTerms(requests=spec.batch.requests, gather=spec.batch.gather, poll=spec.batch.poll),
         )
         for name, spec in recipe.endpoints.items()
