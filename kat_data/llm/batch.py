@@ -53,8 +53,8 @@ class BatchClient(Protocol):
 
     async def submit(self, token: str, lines: Sequence[bytes]) -> BatchStatus: ...
 
-    async def find(self, batch: Batch, known: Collection[str]) -> BatchStatus | None:
-        """Look for a batch whose submission was not answered, among those that are not `known`."""
+    async def find(self, batch: Batch, wanted: Mapping[bytes, BatchRow], known: Collection[str]) -> BatchStatus | None:
+        """Look for a batch whose submission was not answered, of these rows, among those that are not `known`."""
         ...
 
     async def look(self, ident: str) -> BatchStatus: ...

@@ -194,10 +194,10 @@ class Batches:
         )
         ident, lost = await self._book.open(batch)
         lines = [line for key, line in zip(rows, lines, strict=True) if key not in lost]
-        way = _Underway(batch=replace(batch, id=ident, rows=()), left=rows)
         for key in lost:
             self._settle(rows.pop(key), Charge())
             self._resolve(key, Unanswered(reason="its key went to another worker", counts=False))
+        way = _Underway(batch=replace(batch, id=ident, size=len(rows), rows=()), left=rows)
         if not way.left:
             await self._book.ended(ident, "never handed in")
         elif await self._submit(way, lines):
@@ -240,7 +240,7 @@ class Batches:
 
     async def _found(self, way: _Underway) -> BatchStatus | None:
         client = self._client(way.batch.endpoint)
-        return await client.find(way.batch, await self._book.known(client.place))
+        return await client.find(way.batch, way.left, await self._book.known(client.place))
 
     async def _fetch(self, way: _Underway) -> None:
         """Wait until the batch has ended, and store its rows."""

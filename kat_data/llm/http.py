@@ -20,13 +20,14 @@ from kat_data.llm.client import Transient
 Arguments = ParamSpec("Arguments")
 Read = TypeVar("Read")
 
+_CORRECT = "correct the recipe"
 _CONNECT_SECONDS = 10.0
 # uvicorn drops idle connections after five seconds; a request that meets a dropped one might be paid twice.
 _KEEPALIVE_SECONDS = 4.0
 _ERROR_CHARS = 200
 _LINE_BYTES = 2**20
 _PASSING = frozenset({408, 409, 425, 429})
-_THROTTLED = frozenset({429, 503})
+_THROTTLED = frozenset({429, 503, 529})
 # A gateway that gave up waiting says nothing of whether the model behind it finished, and charged.
 _MAYBE_PAID = frozenset({504, 524})
 _REJECTED = frozenset({400, 413, 422})
@@ -64,11 +65,12 @@ class HttpEndpoint:
 
     @asynccontextmanager
     async def exchange(
-        self, method: str, url: URL, data: Any = None, *, missing: str = "correct the recipe"
+        self, method: str, url: URL, data: Any = None, *, missing: str = _CORRECT
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request and give its good response; `missing` is the advice where the path is unknown.
 
-        Bytes are sent as JSON. Raises what `Client.complete` raises, also for what goes wrong while the caller reads.
+        Bytes and files are sent as JSON. Raises what `Client.complete` raises, also for what goes wrong while the
+        caller reads.
         """
         try:
             async with await self._sent(method, url, data) as response:
@@ -80,13 +82,21 @@ class HttpEndpoint:
         except ValueError as error:
             raise self._unreadable(error) from error
 
+    async def ask(
+        self, method: str, url: URL, read: Callable[[Any], Read], data: Any = None, *, missing: str = _CORRECT
+    ) -> Read:
+        """Send one request and return what `read` makes of the JSON that answers it."""
+        async with self.exchange(method, url, data, missing=missing) as response:
+            return read(orjson.loads(await response.read()))
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     async def _sent(self, method: str, url: URL, data: Any) -> aiohttp.ClientResponse:
-        headers = {"Content-Type": "application/json"} if isinstance(data, bytes) else None
+        form = data is None or isinstance(data, aiohttp.FormData)
+        headers = None if form else {"Content-Type": "application/json"}
         try:
             return await self._opened().request(method, url, data=data, headers=headers, allow_redirects=False)
         except ValueError as error:  # aiohttp's for a URL or a header that it cannot write: nothing has left

@@ -1,14 +1,13 @@
 """OpenAI's Batch API over aiohttp: a file of requests up, a batch of it, files of replies and errors down."""
 
 import tempfile
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 import orjson
-from yarl import URL
 
 from kat_data.domain.batch import Batch, BatchRow, BatchStatus
 from kat_data.domain.call import CallRequest
@@ -16,8 +15,6 @@ from kat_data.errors import RequestRejected
 from kat_data.llm.batch import Outcome, Unanswered
 from kat_data.llm.http import HttpEndpoint, base_url, lines_of, readable
 from kat_data.llm.openai_wire import read_reply, request_body
-
-Read = TypeVar("Read")
 
 _NO_BATCHES = "it has no Batch API: take `mode: batch` from the roles that ask it"
 _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -57,14 +54,14 @@ class OpenAIBatches:
             "completion_window": "24h",
             "metadata": {_TOKEN: token},
         }
-        status = await self._ask("POST", self._base / "batches", _status, orjson.dumps(body))
+        status = await self._http.ask("POST", self._base / "batches", _status, orjson.dumps(body), missing=_NO_BATCHES)
         del self._files[token]
         return status
 
-    async def find(self, batch: Batch, known: Collection[str]) -> BatchStatus | None:
+    async def find(self, batch: Batch, wanted: Mapping[bytes, BatchRow], known: Collection[str]) -> BatchStatus | None:
         url = (self._base / "batches").with_query(limit=100)
         while True:
-            page = await self._ask("GET", url, _page)
+            page = await self._http.ask("GET", url, _page, missing=_NO_BATCHES)
             for token, status in page.batches:
                 if token == batch.token:
                     return status
@@ -73,7 +70,7 @@ class OpenAIBatches:
             url = url.update_query(after=page.after)
 
     async def look(self, ident: str) -> BatchStatus:
-        return await self._ask("GET", self._base / "batches" / ident, _status)
+        return await self._http.ask("GET", self._base / "batches" / ident, _status, missing=_NO_BATCHES)
 
     async def results(
         self, status: BatchStatus, wanted: Mapping[bytes, BatchRow]
@@ -93,11 +90,7 @@ class OpenAIBatches:
             file.seek(0)
             form = aiohttp.FormData({"purpose": "batch"})
             form.add_field("file", file, filename=f"kat-{token}.jsonl", content_type="application/jsonl")
-            return await self._ask("POST", self._base / "files", _file, form)
-
-    async def _ask(self, method: str, url: URL, read: Callable[[Any], Read], data: Any = None) -> Read:
-        async with self._http.exchange(method, url, data, missing=_NO_BATCHES) as response:
-            return read(orjson.loads(await response.read()))
+            return await self._http.ask("POST", self._base / "files", _file, form, missing=_NO_BATCHES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from kat_data.domain.call import Api
 from kat_data.domain.category import Category
 
+Provider = Literal["openai", "anthropic", "litellm"]
+
 
 class Part(BaseModel):
     """A frozen record that refuses unknown keys."""
@@ -27,9 +29,12 @@ class BatchSpec(Part):
 
 
 class EndpointSpec(Part):
-    """Where models are served: an OpenAI-compatible base URL, or a recorded ledger."""
+    """Where models are served: a provider's API at a base URL, or a recorded ledger."""
 
-    url: str | None = Field(None, description="Base URL of an OpenAI-compatible endpoint, ending in /v1.")
+    provider: Provider = Field(
+        "openai", description="Whose API it speaks: `openai` (and all that is compatible), `anthropic`, or `litellm`."
+    )
+    url: str | None = Field(None, description="Base URL, ending in /v1; Anthropic's and litellm's own are known.")
     recording: str | None = Field(None, description="A recorded ledger that answers instead: a path, or `demo`.")
     key_env: str | None = Field(None, description="Name of the environment variable that holds the API key.")
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
@@ -50,9 +55,22 @@ class EndpointSpec(Part):
 
     @model_validator(mode="after")
     def _one_place(self) -> "EndpointSpec":
-        if (self.url is None) == (self.recording is None):
+        nowhere = self.base_url is None and self.recording is None and self.provider == "openai"
+        if nowhere or (self.url is not None and self.recording is not None):
             raise ValueError("give either `url` or `recording`")
         return self
+
+    @property
+    def base_url(self) -> str | None:
+        """Where calls are sent; none where a recording answers, or litellm knows itself."""
+        if self.provider == "anthropic" and self.url is None and self.recording is None:
+            return "https://api.anthropic.com/v1"
+        return self.url
+
+    @property
+    def has_batches(self) -> bool:
+        """Whether it may have a Batch API."""
+        return self.recording is None and self.provider != "litellm"
 
 
 class PriceSpec(Part):

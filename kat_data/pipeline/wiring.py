@@ -10,6 +10,8 @@ from pathlib import Path
 from kat_data.clock import Clock
 from kat_data.domain.call import Charge, Price, Sampling
 from kat_data.errors import RecipeError
+from kat_data.llm.anthropic_batch import AnthropicBatches
+from kat_data.llm.anthropic_http import AnthropicClient
 from kat_data.llm.backoff import Backoff
 from kat_data.llm.batch import BatchBook, BatchClient, BatchTerms
 from kat_data.llm.bound_model import BoundModel
@@ -20,6 +22,8 @@ from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
 from kat_data.llm.http import check_key
 from kat_data.llm.ledger import Ledger
+from kat_data.llm.litellm_client import LitellmClient
+from kat_data.llm.openai_batch import OpenAIBatches
 from kat_data.llm.openai_http import OpenAIClient
 from kat_data.llm.replay import Recording, ReplayClient
 from kat_data.pipeline.recipe import Recipe
@@ -35,19 +39,22 @@ def make_client(name: str, spec: EndpointSpec) -> Client:
     """Return the client of one endpoint; raises `RecipeError` where its key is not set or its recording is missing."""
     if spec.recording is not None:
         return ReplayClient(Recording.load(recording_path(spec.recording)))
-    assert spec.url is not None
     key = endpoint_key(name, spec)
-    return OpenAIClient(name, spec.url, api_key=key, key_variable=spec.key_env, idle_seconds=spec.timeout)
+    if spec.provider == "litellm":
+        return LitellmClient(name, url=spec.url, api_key=key, key_variable=spec.key_env, seconds=spec.timeout)
+    assert spec.base_url is not None
+    kind = AnthropicClient if spec.provider == "anthropic" else OpenAIClient
+    return kind(name, spec.base_url, api_key=key, key_variable=spec.key_env, idle_seconds=spec.timeout)
 
 
 def make_batch_client(name: str, spec: EndpointSpec) -> BatchClient | None:
-    """Return the door to an endpoint's Batch API; a recording has none, and answers at once."""
-    if spec.url is None:
+    """Return the door to an endpoint's Batch API; none where it cannot have one."""
+    if not spec.has_batches:
         return None
-    from kat_data.llm.openai_batch import OpenAIBatches
-
+    assert spec.base_url is not None
+    kind = AnthropicBatches if spec.provider == "anthropic" else OpenAIBatches
     key = endpoint_key(name, spec)
-    return OpenAIBatches(name, spec.url, api_key=key, key_variable=spec.key_env, idle_seconds=spec.timeout)
+    return kind(name, spec.base_url, api_key=key, key_variable=spec.key_env, idle_seconds=spec.timeout)
 
 
 def endpoint_key(name: str, spec: EndpointSpec) -> str | None:
@@ -63,7 +70,7 @@ def endpoint_key(name: str, spec: EndpointSpec) -> str | None:
 def check_keys(recipe: Recipe) -> None:
     """Raise `RecipeError` where the key of an endpoint is not set, before a run is opened in vain."""
     for name, spec in recipe.endpoints.items():
-        if spec.url is not None:
+        if spec.recording is None:
             endpoint_key(name, spec)
 
 
@@ -107,7 +114,7 @@ def batch_endpoints(recipe: Recipe) -> set[str]:
     """Return the endpoints whose Batch API some role's member is asked through; recordings have none."""
     members = [member for members in recipe.roles.values() for member in members if member.mode == "batch"]
     names = {recipe.models[member.model].endpoint for member in members}
-    return {name for name in names if recipe.endpoints[name].url is not None}
+    return {name for name in names if recipe.endpoints[name].has_batches}
 
 
 def build_models(recipe: Recipe, gateway: Gateway) -> Mapping[str, tuple[BoundModel, ...]]:

@@ -11,7 +11,7 @@ from kat_data.testing.batch_desk import BatchDesk, ServedBatch
 from kat_data.testing.obedient import obedient
 from kat_data.testing.scripted_server import Fault, ScriptedServer, ServerScript, completion
 
-Place = Literal["upload", "create", "look", "list", "download"]
+Place = Literal["upload", "create", "look", "list", "download", "message"]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -28,7 +28,7 @@ class BatchServer(ScriptedServer):
         super().__init__(script, api_key=api_key, host=host, port=port)
         self.desk = BatchDesk("batch_")
         self.files: dict[str, bytes] = {}
-        self._answers = script
+        self.answers = script
         self._key = api_key
         self._faults_at: defaultdict[str, deque[Fault]] = defaultdict(deque)
 
@@ -36,16 +36,22 @@ class BatchServer(ScriptedServer):
         """Meet the next requests at `place` with `faults`, one each."""
         self._faults_at[place].extend(faults)
 
-    def add_routes(self, router: web.UrlDispatcher) -> None:
-        router.add_post("/v1/files", self._at("upload", self._upload))
-        router.add_get("/v1/files/{file}/content", self._at("download", self._download))
-        router.add_post("/v1/batches", self._at("create", self._create))
-        router.add_get("/v1/batches", self._at("list", self._list))
-        router.add_get("/v1/batches/{batch}", self._at("look", self._look))
+    def admits(self, request: web.Request) -> bool:
+        """Whether the request brings the key."""
+        return self._key is None or request.headers.get("Authorization") == f"Bearer {self._key}"
 
-    def _at(self, place: Place, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        router.add_post("/v1/files", self.at("upload", self._upload))
+        router.add_get("/v1/files/{file}/content", self.at("download", self._download))
+        router.add_post("/v1/batches", self.at("create", self._create))
+        router.add_get("/v1/batches", self.at("list", self._list))
+        router.add_get("/v1/batches/{batch}", self.at("look", self._look))
+
+    def at(self, place: Place, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """Return the handler with the key asked for and the faults of its place before it."""
+
         async def handle(request: web.Request) -> web.StreamResponse:
-            if self._key and request.headers.get("Authorization") != f"Bearer {self._key}":
+            if not self.admits(request):
                 return refuse(401, "Incorrect API key provided")
             faults = self._faults_at[place]
             if not faults:
@@ -132,7 +138,7 @@ class BatchServer(ScriptedServer):
         return {name: file if file in self.files else None for name, file in names.items()}
 
     def _row(self, ident: str, body: dict[str, Any]) -> tuple[bytes, bool]:
-        answer = self._answers(body)
+        answer = self.answers(body)
         if isinstance(answer, Fault):
             error = {"error": {"message": answer.text, "type": "scripted"}}
             return _line(ident, {"status_code": answer.status, "body": error}, None), False

@@ -1,4 +1,4 @@
-"""Calls through the gateway's batches, against OpenAI's Batch API as our own server speaks it."""
+"""Calls through the gateway's batches, against the Batch APIs of two providers as our own servers speak them."""
 
 import asyncio
 import random
@@ -9,6 +9,8 @@ import pytest
 from kat_data.clock import SystemClock
 from kat_data.domain.call import Price
 from kat_data.errors import BudgetExhausted, EndpointFault, EndpointRefused, RequestRejected, RunInterrupted
+from kat_data.llm.anthropic_batch import AnthropicBatches
+from kat_data.llm.anthropic_http import AnthropicClient
 from kat_data.llm.backoff import Backoff
 from kat_data.llm.batch import BatchTerms, MemoryBook
 from kat_data.llm.budget import Budget
@@ -19,10 +21,12 @@ from kat_data.llm.ledger import MemoryLedger
 from kat_data.llm.openai_batch import OpenAIBatches
 from kat_data.llm.openai_http import OpenAIClient
 from kat_data.testing import a_request
+from kat_data.testing.anthropic_server import AnthropicServer
 from kat_data.testing.batch_desk import Course
 from kat_data.testing.batch_server import BatchServer
 from kat_data.testing.scripted_server import Fault
 
+CLIENTS = {BatchServer: (OpenAIClient, OpenAIBatches), AnthropicServer: (AnthropicClient, AnthropicBatches)}
 PRICE = Price(prompt=100.0, completion=1000.0)
 REQUESTS = [a_request(f"What is {n} + 1?") for n in range(20)]
 
@@ -47,12 +51,13 @@ class Bench:
     def __init__(self, server: BatchServer, *, budget: Budget | None = None, tries: int = 3, **terms: float) -> None:
         self.ledger, self.book, self.budget = MemoryLedger(), MemoryBook(), budget or Budget()
         clock = Hasty()
+        client, batches = CLIENTS[type(server)]
         endpoint = Endpoint(
             "cheap",
-            OpenAIClient("cheap", server.url),
+            client("cheap", server.url),
             backoff=Backoff(tries=tries),
             clock=clock,
-            batch=OpenAIBatches("cheap", server.url, idle_seconds=5.0),
+            batch=batches("cheap", server.url, idle_seconds=5.0),
             terms=BatchTerms(**terms),  # type: ignore[arg-type]
         )
         self.gateway = Gateway(
@@ -64,10 +69,14 @@ class Bench:
         return await asyncio.gather(*calls, return_exceptions=True)
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[BatchServer]:
-    async with BatchServer() as server:
+@pytest.fixture(params=CLIENTS, ids=["openai", "anthropic"])
+async def server(request) -> AsyncIterator[BatchServer]:
+    async with request.param() as server:
         yield server
+
+
+openai_alone = pytest.mark.parametrize("server", [BatchServer], indirect=True)
+anthropic_alone = pytest.mark.parametrize("server", [AnthropicServer], indirect=True)
 
 
 @pytest.fixture
@@ -106,7 +115,8 @@ async def test_of_a_batch_that_ended_early_only_the_rest_is_handed_in_again(serv
     first, second = server.desk.batches.values()
     assert [ident for ident, _ in second.rows] == [ident for ident, _ in first.left]
     assert server.desk.handed_in.total() == 25
-    assert list(bench.book.outcomes.values()) == [end, "completed"]
+    words = {BatchServer: [end, "completed"], AnthropicServer: [end.replace("ll", "l"), "ended"]}
+    assert list(bench.book.outcomes.values()) == words[type(server)]
     assert bench.gateway.counters.calls == 20
 
 
@@ -122,7 +132,7 @@ async def test_rows_with_errors_fail_alone(bench, server) -> None:
             return Fault(status=500)
         return "fine"
 
-    server._answers = script
+    server.answers = script
     replies = await bench.ask(*REQUESTS)
     assert isinstance(replies[3], RequestRejected)
     assert "too long" in str(replies[3])
@@ -133,7 +143,7 @@ async def test_rows_with_errors_fail_alone(bench, server) -> None:
 
 async def test_a_row_that_fails_in_every_batch_is_given_up(server) -> None:
     bench = Bench(server, tries=2)
-    server._answers = lambda body: Fault(status=500, text="always")
+    server.answers = lambda body: Fault(status=500, text="always")
     [error] = await bench.ask(REQUESTS[0])
     assert isinstance(error, EndpointFault)
     assert "always" in str(error)
@@ -163,6 +173,7 @@ async def test_a_lost_answer_is_looked_for_over_all_pages_of_the_list(server, be
     assert all(server.desk.handed_in[request.key.hex()] == 1 for request in REQUESTS)
 
 
+@openai_alone
 async def test_a_batch_that_the_provider_has_no_room_for_is_handed_in_later(server, bench) -> None:
     full = Course(end="failed", code="token_limit_exceeded", text="Enqueued token limit reached")
     server.desk.plan(full, full, full, full)  # more often than a call may fail
@@ -171,6 +182,7 @@ async def test_a_batch_that_the_provider_has_no_room_for_is_handed_in_later(serv
     assert len(server.desk.batches) == 5
 
 
+@openai_alone
 async def test_a_batch_that_the_provider_fails_stops_the_run(server, bench) -> None:
     server.desk.plan(Course(end="failed", text="The model `small` does not exist"))
     errors = await bench.ask(*REQUESTS)
@@ -183,9 +195,11 @@ async def test_a_batch_that_the_provider_fails_stops_the_run(server, bench) -> N
 
 async def test_an_endpoint_without_a_batch_api_says_what_to_change(server) -> None:
     bench = Bench(server)
-    server.fail_at("upload", Fault(status=404))
+    for place in ("upload", "create"):
+        server.fail_at(place, Fault(status=404))
     [error] = await bench.ask(REQUESTS[0])
-    assert "no Batch API: take `mode: batch`" in str(error)
+    assert "Batch" in str(error)
+    assert "take `mode: batch` from the roles" in str(error)
     await bench.gateway.close()
 
 
@@ -234,3 +248,25 @@ async def test_the_budget_bounds_what_is_handed_in_at_once(server) -> None:
 async def test_models_and_prices_have_batches_of_their_own(server, bench) -> None:
     await bench.ask(a_request("one", model="a"), a_request("two", model="b"))
     assert sorted(batch.rows[0][1]["model"] for batch in server.desk.batches.values()) == ["a", "b"]
+
+
+@anthropic_alone
+async def test_a_batch_of_the_same_size_is_not_taken_for_ours(server, bench) -> None:
+    for n in range(2):
+        ended = server.desk.take([(f"{n}{row}", {"model": "m", "max_tokens": 1, "messages": []}) for row in range(20)])
+        server.desk.look(ended.ident)
+    server.fail_at("create", Fault(kind="drop", late=True))
+    replies = await bench.ask(*REQUESTS)
+    assert all(reply.text for reply in replies)
+    assert all(server.desk.handed_in[request.key.hex()] == 1 for request in REQUESTS)
+
+
+@openai_alone
+async def test_a_bad_key_stops_the_run_before_anything_is_handed_in(server) -> None:
+    async with BatchServer(api_key="right") as locked:
+        bench = Bench(locked)
+        errors = await bench.ask(*REQUESTS)
+        assert {type(error) for error in errors} == {EndpointRefused}
+        assert not locked.desk.batches
+        assert bench.budget.spent.usd == 0
+        await bench.gateway.close()
