@@ -87,13 +87,14 @@ class LitellmClient:
             return RequestRejected(f"{where} rejects the request ({says})")
         if kind == "Timeout":
             return Transient(f"{where} did not answer within {self._seconds:g} s", maybe_paid=True)
+        headers = getattr(error, "litellm_response_headers", None)  # none where no response came
         unreachable = bool(_NOBODY_THERE & {type(cause).__name__ for cause in _causes(error)})
         return Transient(
             f"{where} failed ({kind}: {says})",
-            retry_after=_retry_after(error),
+            retry_after=_retry_after(headers),
             throttled=status in _THROTTLED,
             unreachable=unreachable,
-            maybe_paid=not unreachable and (status is None or status in _MAYBE_PAID or kind == "APIConnectionError"),
+            maybe_paid=not unreachable and (headers is None or status in _MAYBE_PAID),
         )
 
     def _clean(self, text: str) -> str:
@@ -119,9 +120,8 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     return found
 
 
-def _retry_after(error: Exception) -> float | None:
-    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+def _retry_after(headers: Any) -> float | None:
     try:
-        return max(0.0, float(headers.get("retry-after")))
-    except (TypeError, ValueError):
+        return max(0.0, float(headers["retry-after"]))
+    except (KeyError, TypeError, ValueError):
         return None
