@@ -12,6 +12,7 @@ from kat_data.errors import ConfigError
 VARIABLES = {
     "KAT_HOME": "folder of the embedded Postgres and of local files",
     "KAT_DATABASE_URL": "a Postgres server (postgresql://user:password@host:port/database); unset: the embedded one",
+    "KAT_BROKER_URL": "the broker of Celery workers (redis://host:port/0, amqp://user:password@host/); unset: none",
     "KAT_SANDBOX": "where programs run: auto (Docker where it is ready, else nowhere), docker, bwrap or none",
     "KAT_SANDBOX_IMAGE": "the Docker image of the sandbox: any with python3, and with g++ for C++",
     "KAT_SANDBOX_RUNTIME": "the Docker runtime of the sandbox, runsc for instance; unset: the engine's own",
@@ -22,6 +23,7 @@ _TEST_PREFIX = "KAT_TEST_"
 _IN_CREDENTIALS = re.compile(r"(://[^/?:@]*:)[^/?]*(@)")
 _IN_QUERY = re.compile(r"([?&][^=&]*password=)[^&]*", re.IGNORECASE)
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+_BROKERS = ("redis", "rediss", "redis+socket", "amqp", "amqps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +39,13 @@ class Setting:
 class Settings:
     """What the environment says; `database_url` is a libpq URL, or none for the embedded Postgres in `home`.
 
-    `sandbox` is one of `SANDBOXES`; its image is none for the standard one, its runtime none for the engine's own.
+    `broker_url` is that of what wakes Celery workers, or none. `sandbox` is one of `SANDBOXES`; its image is none for
+    the standard one, its runtime none for the engine's own.
     """
 
     home: Path
     database_url: str | None
+    broker_url: str | None
     sandbox: str
     sandbox_image: str | None
     sandbox_runtime: str | None
@@ -55,12 +59,13 @@ class Settings:
         _refuse_unknown(environ)
         home, home_origin = _home(environ, Path.cwd() if cwd is None else cwd)
         database_url, database_origin = _database_url(environ)
-        names = ("sandbox", "sandbox_image", "sandbox_runtime", "sandbox_slots")
+        names = ("broker_url", "sandbox", "sandbox_image", "sandbox_runtime", "sandbox_slots")
         set_ = {name for name in names if environ.get(f"KAT_{name.upper()}")}
         origins = {name: f"KAT_{name.upper()}" if name in set_ else "default" for name in names}
         return cls(
             home=home,
             database_url=database_url,
+            broker_url=_broker_url(environ),
             sandbox=_sandbox(environ),
             sandbox_image=environ.get("KAT_SANDBOX_IMAGE") or None,
             sandbox_runtime=environ.get("KAT_SANDBOX_RUNTIME") or None,
@@ -74,6 +79,7 @@ class Settings:
         values = {
             "home": str(self.home),
             "database_url": url,
+            "broker_url": mask_password(self.broker_url) if self.broker_url else "none: runs work in this process",
             "sandbox": self.sandbox,
             "sandbox_image": self.sandbox_image or "the standard one",
             "sandbox_runtime": self.sandbox_runtime or "the engine's own",
@@ -114,6 +120,14 @@ def _database_url(environ: Mapping[str, str]) -> tuple[str | None, str]:
     if not separator or scheme not in _SCHEMES:
         raise ConfigError("KAT_DATABASE_URL has to read postgresql://user:password@host:port/database.")
     return f"postgresql://{rest}", "KAT_DATABASE_URL"
+
+
+def _broker_url(environ: Mapping[str, str]) -> str | None:
+    url = environ.get("KAT_BROKER_URL") or None
+    scheme, separator, _ = (url or "").partition("://")
+    if url and (not separator or scheme not in _BROKERS):
+        raise ConfigError("KAT_BROKER_URL has to read redis://host:port/0 or amqp://user:password@host:port/vhost.")
+    return url
 
 
 def _sandbox(environ: Mapping[str, str]) -> str:

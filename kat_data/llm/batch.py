@@ -42,7 +42,7 @@ class BatchClient(Protocol):
     """Speaks to one endpoint's Batch API; raises what `Client` raises."""
 
     place: str
-    """Provider and URL: workers whose endpoints have the same place can fetch each other's batches."""
+    """Provider and URL: who has an endpoint of the same place can fetch the batches of another."""
 
     max_requests: int
     max_bytes: int
@@ -86,7 +86,7 @@ class BatchBook(Protocol):
     async def ended(self, batch: int, word: str) -> None: ...
 
     async def adopt(self, places: Mapping[str, str]) -> list[Batch]:
-        """Take over the batches of dead workers at these places, which are mapped to endpoints."""
+        """Take over the batches of the run's dead workers at these places, which are mapped to endpoints."""
         ...
 
     async def known(self, place: str) -> set[str]:

@@ -52,10 +52,14 @@ class _Lane:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Underway:
-    """A batch on its way: `left` are its rows without an outcome, `done` is how far the provider says it is."""
+    """A batch on its way: `left` are its rows without an outcome, `done` is how far the provider says it is.
+
+    What an `adopted` one can cost is held for it until it ends, outside of this process's budget.
+    """
 
     batch: Batch
     left: dict[bytes, BatchRow]
+    adopted: bool = False
     done: int = 0
 
 
@@ -97,7 +101,7 @@ class Batches:
         self._rng = rng
 
     async def adopt(self) -> None:
-        """Take over what dead workers handed in before this process began; their estimates are in its budget."""
+        """Take over what dead workers of the run handed in."""
         for batch in await self._take_over():
             self._go_on_with(batch)
 
@@ -195,7 +199,7 @@ class Batches:
         ident, lost = await self._book.open(batch)
         lines = [line for key, line in zip(rows, lines, strict=True) if key not in lost]
         for key in lost:
-            self._settle(rows.pop(key), Charge())
+            self._budget.refund(rows.pop(key).estimate)
             self._resolve(key, Unanswered(reason="its key went to another worker", counts=False))
         way = _Underway(batch=replace(batch, id=ident, size=len(rows), rows=()), left=rows)
         if not way.left:
@@ -341,27 +345,33 @@ class Batches:
             lost = isinstance(outcome, Unanswered) and outcome.maybe_paid
             cost = row.estimate if lost else Charge()
             await self._ledger.release(row.request, _says(outcome), cost)
-        self._settle(row, cost)
+        self._settle(way, row, cost)
         self._resolve(key, outcome)
 
-    def _settle(self, row: BatchRow, cost: Charge) -> None:
-        self._budget.settle(row.estimate, cost)
+    def _settle(self, way: _Underway, row: BatchRow, cost: Charge) -> None:
+        if way.adopted:
+            self._budget.count(cost)
+        else:
+            self._budget.settle(row.estimate, cost)
         if cost.tokens:
             self._paid(cost)
 
     async def _give_up(self, way: _Underway, word: str, why: "Unanswered | KatError") -> None:
         """Release the rows that are left, close the batch, and stop the run where `why` says so."""
-        await self._release(way.left, why)
+        await self._release(way.left, why, reserved=not way.adopted)
         await self._book.ended(way.batch.id, word)
         if isinstance(why, RunStopped):
             self._end(why)
 
-    async def _release(self, rows: dict[bytes, BatchRow], why: "Unanswered | KatError") -> None:
+    async def _release(
+        self, rows: dict[bytes, BatchRow], why: "Unanswered | KatError", *, reserved: bool = True
+    ) -> None:
         while rows:
             some = [(key, rows.pop(key)) for key in list(rows)[:_CHUNK]]
             await asyncio.gather(*(self._ledger.release(row.request, _says(why)) for _, row in some))
             for key, row in some:
-                self._budget.refund(row.estimate)
+                if reserved:
+                    self._budget.refund(row.estimate)
                 self._resolve(key, why)
 
     # Keys that are in batches of others
@@ -372,9 +382,7 @@ class Batches:
 
     def _go_on_with(self, batch: Batch) -> None:
         left = {row.request.key: row for row in batch.rows}
-        for row in batch.rows:
-            self._budget.adopt(row.estimate)
-        self._spawn(self._fetch(_Underway(batch=replace(batch, rows=()), left=left)))
+        self._spawn(self._fetch(_Underway(batch=replace(batch, rows=()), left=left, adopted=True)))
         self._watch()
 
     def _watch(self) -> None:
@@ -387,9 +395,7 @@ class Batches:
         orphaned: Counter[bytes] = Counter()
         while not await self._pause(_WATCH_SECONDS):
             for batch in await self._take_over():
-                # What the dead worker had reserved was never in this process's budget.
-                rows = tuple(replace(row, estimate=Charge()) for row in batch.rows)
-                self._go_on_with(replace(batch, rows=rows))
+                self._go_on_with(batch)
             here = [way.left for way in self._live.values()]
             if keys := {key for key in self._elsewhere if not any(key in rows for rows in here)}:
                 for key, outcome in (await self._book.look_up(keys)).items():

@@ -7,13 +7,14 @@ from kat_data.llm.backoff import Backoff
 from kat_data.llm.batch import BatchClient, BatchTerms
 from kat_data.llm.circuit import Circuit
 from kat_data.llm.client import Client
-from kat_data.llm.limits import AdaptiveLimit
+from kat_data.llm.limits import AdaptiveLimit, Limit
 
 
 class Endpoint:
     """One place that serves models; at most `concurrency` requests are under way there at once.
 
-    `batch` speaks to its Batch API, on these `terms`.
+    `batch` speaks to its Batch API, on these `terms`. `limit` is one that is shared with other processes; without it
+    this one keeps its own.
     """
 
     def __init__(
@@ -26,11 +27,12 @@ class Endpoint:
         clock: Clock | None = None,
         batch: BatchClient | None = None,
         terms: BatchTerms | None = None,
+        limit: Limit | None = None,
     ) -> None:
         self.name = name
         self.client = client
         self.backoff = backoff or Backoff()
-        self.limit = AdaptiveLimit(concurrency, clock or SystemClock())
+        self.limit = limit or AdaptiveLimit(concurrency, clock or SystemClock())
         self.circuit = Circuit()
         self.batch = batch
         self.terms = terms or BatchTerms()

@@ -155,7 +155,7 @@ class Gateway:
         estimate = upper_bound(request, price)
         try:
             self._batches.check(endpoint.name, request)
-            await self._unless_stopped(self._budget.reserve(estimate))
+            await self._budget.reserve(estimate)
         except BaseException as error:
             if isinstance(error, RunStopped):
                 self.stop(error)
@@ -201,14 +201,13 @@ class Gateway:
         raise stop or EndpointFault(f"{fault}, in each of {backoff.tries} tries") from fault
 
     async def _send(self, purchase: _Purchase) -> Reply:
-        """Try once, within the endpoint's limit and pause and the run's budget."""
+        """Try once, within the endpoint's limits and pause and the run's budget."""
         limit = purchase.endpoint.limit
         generation = await limit.acquire()
         try:
-            while pause := limit.pause_left:
-                await self._wait(pause)
             await self._budget.reserve(purchase.estimate)
-            reply = await self._pay(purchase)
+            period = await self._cleared(purchase)
+            reply = await self._pay(purchase, period)
         except Transient as error:
             if error.throttled:
                 limit.throttled(generation)
@@ -221,20 +220,37 @@ class Gateway:
         purchase.endpoint.circuit.answered()
         return reply
 
-    async def _pay(self, purchase: _Purchase) -> Reply:
+    async def _cleared(self, purchase: _Purchase) -> int:
+        """Wait out pauses and the endpoint's rates, so that what is drawn from them is sent now; return the period."""
+        limit, tokens = purchase.endpoint.limit, purchase.estimate.tokens
+        try:
+            while True:
+                while pause := limit.pause_left:
+                    await self._wait(pause)
+                period = await limit.draw(tokens)
+                if not limit.pause_left:
+                    return period
+                limit.settle(period, tokens, None)
+        except BaseException:
+            self._budget.refund(purchase.estimate)
+            raise
+
+    async def _pay(self, purchase: _Purchase, period: int) -> Reply:
         """Send one request under a reservation, and turn the reservation into what the request really cost."""
-        estimate = purchase.estimate
+        estimate, limit = purchase.estimate, purchase.endpoint.limit
         try:
             self._go_on()
             reply = await purchase.endpoint.client.complete(purchase.request)
         except BaseException as error:
             if _cost_nothing(error):
                 self._budget.refund(estimate)
+                limit.settle(period, estimate.tokens, None if isinstance(error, RunStopped) else 0)
             else:
                 purchase.lost += estimate
                 self._spend(estimate, estimate)
             raise
         self._spend(estimate, charge(reply.usage, purchase.price))
+        limit.settle(period, estimate.tokens, reply.usage.total)
         self.counters.calls += 1
         return reply
 
@@ -258,19 +274,14 @@ class Gateway:
 
     async def _wait(self, seconds: float) -> None:
         """Sleep for `seconds`, or until the gateway stops."""
-        await self._unless_stopped(self._clock.sleep(seconds))
-
-    async def _unless_stopped(self, waiting: Coroutine[None, None, None]) -> None:
-        """Wait for `waiting`; raises what stopped the gateway as soon as it stops."""
-        task = asyncio.ensure_future(waiting)
-        self._sleeping.add(task)
+        sleep = asyncio.ensure_future(self._clock.sleep(seconds))
+        self._sleeping.add(sleep)
         try:
-            await asyncio.wait((task,))
+            await asyncio.wait((sleep,))
         finally:
-            self._sleeping.discard(task)
-            task.cancel()
+            self._sleeping.discard(sleep)
+            sleep.cancel()
         self._go_on()
-        task.result()
 
     async def _finish(self, work: Coroutine[None, None, None]) -> None:
         """Run `work` to its end, also when the caller is cancelled meanwhile: what was paid for is stored."""
@@ -290,6 +301,7 @@ class Gateway:
         if self._stopped is not None:
             return
         self._stopped = error
+        self._budget.stop(error)
         for endpoint in self._endpoints.values():
             endpoint.limit.close()
         for sleep in self._sleeping:

@@ -13,12 +13,16 @@ from kat_data.domain.batch import Batch, BatchRow, BatchStatus
 from kat_data.domain.call import CallRequest, Charge, Price, Reply
 from kat_data.domain.codec import from_python
 from kat_data.errors import EndpointDown, RunStopped
+from kat_data.registry.budgets import BATCHES, FREE_DEAD_CALLS
 from kat_data.registry.claims import ALIVE_WORKERS
 from kat_data.registry.session import Registry
 
-# Where the worker has lost a key meanwhile, another pays for it, and it must not go with the batch.
+# Where the worker has lost a key meanwhile, another pays for it, and it must not go with the batch. The slice comes
+# first, as in the ledger: who has lost it has lost all its keys.
 OPEN = """
-    WITH batch AS (
+    WITH slice AS MATERIALIZED (
+        SELECT FROM budget_slices WHERE run_id = %(run)s AND worker_id = %(worker)s FOR KEY SHARE
+    ), batch AS (
         INSERT INTO batches (token, place, endpoint, model, price, state, rows, run_id, worker_id, created_at)
         VALUES (%(token)s, %(place)s, %(endpoint)s, %(model)s, %(price)s, 'submitting', %(size)s, %(run)s, %(worker)s,
             %(created_at)s)
@@ -27,6 +31,7 @@ OPEN = """
         UPDATE calls SET batch_id = batch.id, usd = given.usd, tokens = given.tokens
         FROM batch, json_to_recordset(%(rows)s) AS given(key bytea, usd double precision, tokens bigint)
         WHERE calls.key = given.key AND calls.state = 'reserved' AND calls.worker_id = %(worker)s
+            AND EXISTS (SELECT FROM slice)
         RETURNING calls.key
     )
     SELECT batch.id, held.key FROM batch LEFT JOIN held ON true
@@ -39,15 +44,25 @@ SUBMITTED = """
 
 PROGRESSED = "UPDATE batches SET done = %(done)s WHERE id = %(batch)s AND worker_id = %(worker)s"
 
-END = """
-    UPDATE batches SET state = 'ended', outcome = %(outcome)s, ended_at = now()
-    WHERE id = %(batch)s AND worker_id = %(worker)s AND state <> 'ended'
+# What was held for it beyond its worker's slice is free.
+END = f"""
+    WITH ended AS (
+        UPDATE batches SET state = 'ended', outcome = %(outcome)s, ended_at = now()
+        WHERE id = %(batch)s AND worker_id = %(worker)s AND state <> 'ended'
+        RETURNING run_id, held_usd, held_tokens
+    )
+    UPDATE budget_slices SET granted_usd = greatest(0, granted_usd - ended.held_usd),
+        granted_tokens = greatest(0, granted_tokens - ended.held_tokens)
+    FROM ended
+    WHERE budget_slices.run_id = ended.run_id AND budget_slices.worker_id = {BATCHES} AND ended.held_usd IS NOT NULL
 """
 
+# A batch is paid by its run, so none but the run's own workers take it over, once what it can cost is held for it.
 ADOPT = f"""
     WITH dead AS MATERIALIZED (
         SELECT id FROM batches
-        WHERE state <> 'ended' AND place = ANY(%(places)s) AND worker_id NOT IN ({ALIVE_WORKERS})
+        WHERE run_id = %(run)s AND state <> 'ended' AND place = ANY(%(places)s) AND worker_id NOT IN ({ALIVE_WORKERS})
+            AND (run_id, worker_id) NOT IN (SELECT run_id, worker_id FROM budget_slices)
         FOR UPDATE SKIP LOCKED
     ), held AS (
         UPDATE calls SET worker_id = %(worker)s FROM dead
@@ -65,7 +80,7 @@ ROWS = """
 KNOWN = "SELECT provider_id FROM batches WHERE place = %(place)s AND provider_id IS NOT NULL"
 
 LOOK_UP = f"""
-    SELECT calls.key, calls.state, calls.reply, batches.id, batches.endpoint, batches.run_id,
+    SELECT calls.key, calls.state, calls.reply, batches.id, batches.place, batches.run_id,
         batches.worker_id NOT IN ({ALIVE_WORKERS})
     FROM calls LEFT JOIN batches ON batches.id = calls.batch_id
     WHERE calls.key = ANY(%(keys)s)
@@ -109,6 +124,7 @@ class PostgresBook:
 
     async def adopt(self, places: Mapping[str, str]) -> list[Batch]:
         """Take over what dead workers handed in at these places, with the calls that have no reply yet."""
+        await self._execute(FREE_DEAD_CALLS)
         found = await self._execute(ADOPT, places=list(places))
         rows: defaultdict[int, list[BatchRow]] = defaultdict(list)
         if found:
@@ -135,15 +151,15 @@ class PostgresBook:
 
     async def look_up(self, keys: Collection[bytes]) -> Mapping[bytes, Reply | RunStopped | None]:
         outcomes: dict[bytes, Reply | RunStopped | None] = {}
-        for key, state, reply, batch, endpoint, run, orphaned in await self._execute(LOOK_UP, keys=list(keys)):
+        for key, state, reply, batch, place, run, orphaned in await self._execute(LOOK_UP, keys=list(keys)):
             if state == "done":
                 outcomes[key] = from_python(Reply, reply)
             elif state == "failed" or batch is None:
                 outcomes[key] = None
             elif orphaned:
                 outcomes[key] = EndpointDown(
-                    f"a call is on its way in batch {batch} of endpoint `{endpoint}`, which no process fetches: "
-                    f"resume run {run}, then this one"
+                    f"a call is on its way in batch {batch} at {place}, which no process fetches: "
+                    f"resume run {run} with this endpoint in its recipe"
                 )
         return outcomes
 

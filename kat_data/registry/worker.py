@@ -60,8 +60,8 @@ class Attempt:
 class Move:
     """Where an item goes after an attempt.
 
-    `keep` holds the lease for the next stage, `delay` is a backoff in seconds; a stratum or a number of responses that
-    is none stays as it was.
+    `keep` holds the lease for the next stage, `delay` is a backoff in seconds; a pool or a number of responses that is
+    none stays as it was.
     """
 
     stage: str
@@ -72,7 +72,7 @@ class Move:
     delay: float = 0.0
     reason: str | None = None
     detail: str | None = None
-    stratum: str | None = None
+    pool: str | None = None
     responses: int | None = None
 
 
@@ -91,9 +91,10 @@ class Step:
 
 
 class Worker:
-    """One process at work. `async with await Worker.start(registry, clock)`.
+    """One process's part in one run. `async with await Worker.start(registry, clock, run=1)`.
 
-    It lives as long as its `session`, which holds its lock. Leaving it gives back what it still holds.
+    It lives as long as its `session`, which holds its lock, and as it says so: `LEASE_SECONDS` without a heartbeat, and
+    others take it for dead. Leaving it gives back what it still holds.
     """
 
     def __init__(
@@ -114,13 +115,14 @@ class Worker:
         self._heartbeat = asyncio.create_task(self._renew())
 
     @classmethod
-    async def start(cls, registry: Registry, clock: Clock) -> "Worker":
+    async def start(cls, registry: Registry, clock: Clock, *, run: int | None = None) -> "Worker":
         """Register, take the worker's lock, and free what dead workers held."""
         async with AsyncExitStack() as opened:
             session, claiming, writing = [
                 await opened.enter_async_context(await registry.async_connection(autocommit=True)) for _ in range(3)
             ]
-            named = {"host": socket.gethostname(), "pid": os.getpid()}
+            await session.execute(claims.SESSION_SETTINGS)
+            named = {"host": socket.gethostname(), "pid": os.getpid(), "run": run}
             cursor = await session.execute(claims.REGISTER_WORKER, named)
             row = await cursor.fetchone()
             assert row is not None
@@ -143,15 +145,16 @@ class Worker:
         for connection in (self._writes, self._claims, self._session):
             await connection.close()
 
-    async def claim(self, run: int, limit: int) -> list[Claim]:
-        """Lease at most `limit` items of the run and return them with their drafts.
+    async def claim(self, run: int, limit: int, stages: Sequence[str]) -> list[Claim]:
+        """Lease at most `limit` items of the run, of the first of the `stages` that have any; return their drafts, too.
 
         Raises psycopg's `OperationalError` where the heartbeat has ended: others take this worker for dead.
         """
         if self._heartbeat.done():
             self._heartbeat.result()
         async with self._claiming:
-            cursor = await self._claims.execute(claims.CLAIM, {"run": run, "limit": limit, "worker": self.id})
+            asked = {"run": run, "limit": limit, "worker": self.id, "stages": list(stages)}
+            cursor = await self._claims.execute(claims.CLAIM, asked)
             rows = await cursor.fetchall()
             fresh = [row[0] for row in rows if row[4] == 1]  # the first lease ever: nothing is stored yet
             begun = {row[0]: row[1] for row in rows if row[4] > 1}
@@ -177,18 +180,21 @@ class Worker:
         if not await self._steps.submit(step):
             raise LeaseLost(f"query {step.claim.query} of run {step.claim.run} went to another worker")
 
-    async def waiting(self, run: int) -> tuple[int, float]:
-        """Free what dead workers held; return how many items are unfinished, and in how many seconds one is free."""
+    async def waiting(self, run: int, stages: Sequence[str]) -> tuple[bool, float | None]:
+        """Free what dead workers held; return whether an item is unfinished, and in how many seconds one is free.
+
+        The time is of items at one of the `stages`, and none where there are none.
+        """
         async with self._claiming:
             await self._claims.execute(claims.FREE_DEAD)
-            cursor = await self._claims.execute(claims.NEXT_AVAILABLE, {"run": run})
+            cursor = await self._claims.execute(claims.NEXT_AVAILABLE, {"run": run, "stages": list(stages)})
             row = await cursor.fetchone()
         assert row is not None
-        return row[0], row[1] or 0.0
+        return row[0], row[1]
 
     async def _renew(self) -> None:
         while True:
-            await self._clock.sleep(claims.LEASE_SECONDS / 4)
+            await self._clock.sleep(claims.LEASE_SECONDS / 6)
             await self._session.execute(claims.RENEW, {"worker": self.id})
 
     async def _commit(self, steps: Sequence[Step]) -> list[bool]:
@@ -201,9 +207,8 @@ class Worker:
             if step.samples:
                 rows["samples"] += step.samples
         statement = commit_statement(frozenset(rows))
-        values = {"moves": _json([_move(step) for step in steps])} | {
-            name: _json(found) for name, found in rows.items()
-        }
+        moves = _json([_move(step) for step in steps])
+        values = {"worker": self.id, "moves": moves} | {name: _json(found) for name, found in rows.items()}
         cursor = await self._writes.execute(statement, values)
         moved = {(run, query) async for run, query in cursor}
         return [(step.claim.run, step.claim.query) in moved for step in steps]
@@ -230,13 +235,14 @@ def _move(step: Step) -> Row:
         "run_id": step.claim.run,
         "query_id": step.claim.query,
         "lease_token": step.claim.lease_token,
+        "stage_before": step.claim.stage,
         "turn": move.turn,
         "stage": move.stage,
         "state": move.state,
         "attempts": move.attempts,
         "reason": move.reason,
         "detail": move.detail,
-        "stratum": move.stratum,
+        "pool": move.pool,
         "responses": move.responses,
         "keep": move.keep,
         "delay": move.delay,

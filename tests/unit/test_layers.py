@@ -23,7 +23,7 @@ BELOW_PIPELINE = {
     "decontam",
     "dedup",
 }
-BELOW_SHELL = BELOW_PIPELINE | {"curation", "pipeline", "executors", "recipes", "testing"}
+BELOW_SHELL = BELOW_PIPELINE | {"curation", "pipeline", "executors", "recipes", "testing", "doctor"}
 # What each package may import of kat_data beside the ground floor and itself; a dotted name allows one module alone.
 ARROWS = {
     "kat_data": set(),
@@ -43,6 +43,7 @@ ARROWS = {
     "kat_data/curation": {"domain", "registry"},
     "kat_data/recipes": set(),
     "kat_data/pipeline": BELOW_PIPELINE | {"recipes"},
+    "kat_data/doctor": BELOW_PIPELINE | {"recipes", "pipeline"},
     "kat_data/executors": BELOW_PIPELINE | {"recipes", "pipeline"},
     "kat_data/testing": BELOW_PIPELINE | {"recipes", "pipeline"},
     "kat_data/cli": BELOW_SHELL,

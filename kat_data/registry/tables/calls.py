@@ -1,12 +1,12 @@
-"""The ledger of calls to models, and the batches in which calls travel."""
+"""The ledger of calls to models, what is left of those that were pruned, and who holds how much of a budget."""
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    DateTime,
     Double,
     Index,
-    Integer,
     LargeBinary,
     Table,
     Text,
@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSON
 
-from kat_data.registry.tables.columns import identity, metadata, moment, need, stamp
+from kat_data.registry.tables.columns import identity, metadata, moment, need, ref, stamp
 
 calls = Table(
     "calls",
@@ -25,7 +25,7 @@ calls = Table(
     need("model", Text),
     need("revision", Text),
     need("state", Text),  # reserved, done, failed
-    need("request", JSON),
+    Column("request", JSON),  # none once it was pruned: nothing but people's questions needs it
     Column("reply", JSON),
     Column("finish_reason", Text),
     need("usd", Double, "0"),  # the estimate while reserved, what was charged afterwards
@@ -46,26 +46,42 @@ calls = Table(
     Index("ix_calls_reserved", "worker_id", postgresql_where=text("state = 'reserved'")),
 )
 
-batches = Table(
-    "batches",
+# What all slices of a run hold together never passes its cap: a worker holds what it was granted, with what it has
+# spent of it; nothing is granted where there is no cap. Workers that ended stand together in the row of worker 0,
+# and what their batches can still cost is granted to worker -1.
+budget_slices = Table(
+    "budget_slices",
     metadata,
-    identity(),
-    need("token", Text),  # ours, told to the provider before it has a name for the batch
-    need("place", Text),  # provider and URL
-    need("endpoint", Text),
+    ref("run_id", "runs.id", primary_key=True),
+    Column("worker_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("granted_usd", Double),
+    Column("granted_tokens", BigInteger),
+    need("spent_usd", Double, "0"),  # settled calls and what was lost; calls in flight stand in the ledger
+    need("spent_tokens", BigInteger, "0"),
+    postgresql_with={"fillfactor": "50"},  # rewritten with every commit of the ledger
+)
+
+pruned_calls = Table(
+    "pruned_calls",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # as it was in calls
+    need("key", LargeBinary),  # several rows may have it: it can be paid for, and pruned, again
     need("model", Text),
-    need("price", JSON),
-    need("state", Text),  # submitting, submitted, ended
-    Column("provider_id", Text),
-    Column("outcome", Text),  # the provider's word for how it ended
-    need("rows", Integer),
-    need("done", Integer, "0"),
+    need("revision", Text),
+    need("finish_reason", Text),
+    need("usd", Double),
+    need("tokens", BigInteger),
+    need("lost_usd", Double),
+    need("lost_tokens", BigInteger),
+    need("prompt_tokens", BigInteger),
+    need("completion_tokens", BigInteger),
+    need("recorded", Boolean),
+    Column("seconds", Double),
     need("run_id", BigInteger),
-    need("worker_id", BigInteger),  # who fetches it
-    stamp("created_at"),
-    moment("submitted_at"),
-    moment("expires_at"),
-    moment("ended_at"),
-    UniqueConstraint("token"),
-    Index("ix_batches_live", "worker_id", postgresql_where=text("state <> 'ended'")),
+    need("worker_id", BigInteger),
+    need("created_at", DateTime(timezone=True)),
+    need("settled_at", DateTime(timezone=True)),
+    stamp("pruned_at"),
+    Index(None, "key"),
+    Index(None, "run_id"),
 )

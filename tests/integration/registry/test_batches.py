@@ -39,6 +39,15 @@ def a_batch(*requests: Any, token: str = "t") -> Batch:
     )
 
 
+def held(registry: Registry) -> Charge:
+    """Return what run 1 holds for batches whose worker has ended."""
+    with registry.connection(autocommit=True) as connection:
+        found = connection.execute(
+            "SELECT sum(granted_usd), sum(granted_tokens)::bigint FROM budget_slices WHERE run_id = 1 AND worker_id < 0"
+        ).fetchone()
+    return Charge(usd=found[0], tokens=found[1])
+
+
 class Desk:
     """One worker with its ledger and its book."""
 
@@ -95,9 +104,11 @@ async def test_a_batch_is_taken_over_once_with_the_rows_that_have_no_reply(regis
     until = datetime.now(UTC) + timedelta(days=1)
     await first.book.submitted(batch.id, BatchStatus(ident="batch_1", word="in_progress", expires_at=until))
     await first.ledger.settle(answered, a_reply(), Charge(), 1.0)
-    second, third = await start(2), await start(3)
+    second, third, stranger = await start(), await start(), await start(2)
     assert await second.book.adopt({PLACE: "here"}) == []  # its worker is alive
     await first.die()
+    assert await stranger.book.adopt({PLACE: "here"}) == []  # another run does not pay for it
+    assert held(registry) == ESTIMATE + ESTIMATE
     assert await second.book.adopt({"openai elsewhere": "here"}) == []
     [adopted] = await second.book.adopt({PLACE: "here"})
     assert await third.book.adopt({PLACE: "here"}) == []
@@ -108,7 +119,9 @@ async def test_a_batch_is_taken_over_once_with_the_rows_that_have_no_reply(regis
     assert set(map(repr, adopted.rows)) == {repr(BatchRow(request=each, estimate=ESTIMATE)) for each in (rich, talk)}
     await second.ledger.settle(rich, a_reply("late"), Charge(usd=0.01, tokens=15), 1.0)
     assert await third.ledger.reserve(rich, ESTIMATE) == a_reply("late")
+    assert held(registry) == ESTIMATE + ESTIMATE
     await second.book.ended(adopted.id, "completed")
+    assert held(registry) == Charge()
     assert await second.book.known(PLACE) == {"batch_1"}
     assert await third.book.known("openai elsewhere") == set()
     await second.die()
@@ -146,9 +159,9 @@ async def test_a_key_that_went_to_another_worker_does_not_go_with_the_batch(regi
     desk, kept, lost = await start(), a_request("kept"), a_request("lost")
     for request in (kept, lost):
         await desk.ledger.reserve(request, Charge())
-    other = await start(2)
+    other = await start()
     with registry.connection(autocommit=True) as connection:
         connection.execute("UPDATE calls SET worker_id = %s WHERE key = %s", [other.worker.id, lost.key])
     _, gone = await desk.book.open(a_batch(kept, lost))
     assert gone == {lost.key}
-    assert await other.ledger.spent() == Charge()
+    assert await other.ledger.spent() == ESTIMATE
