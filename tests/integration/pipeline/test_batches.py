@@ -163,9 +163,9 @@ async def test_a_killed_process_leaves_its_batch_to_the_next(
     registry, server, patient, add_queries, look, tmp_path, end
 ) -> None:
     add_queries(*sums())
-    command = Command(registry, tmp_path, patient(budget={"usd": 1.0}))
+    command = Command(registry, tmp_path, patient(budget={"usd": 0.05}))  # what not all rows of a stage fit into
     server.desk.held = True
-    server.desk.plan(Course(end=end, answered=40 if end == "expired" else None))
+    server.desk.plan(Course(end=end, answered=30 if end == "expired" else None))
     process = await command.start()
     await until(lambda: [row[0] for row in batch_rows(registry)] == ["submitted"])
     process.kill()
@@ -180,6 +180,7 @@ async def test_a_killed_process_leaves_its_batch_to_the_next(
     with registry.engine.connect() as connection:
         cost = queries.run_cost(connection, row.id)
     assert cost.made == len(server.desk.handed_in)
+    assert cost.usd <= 0.05
     assert lost(registry) == 0
 
 
@@ -225,3 +226,39 @@ async def test_a_run_asks_at_once_what_another_has_in_a_batch_and_waits_for_it(
     with registry.engine.connect() as connection:
         made = [queries.run_cost(connection, row.id).made for row in (first, second)]
     assert sum(made) == server.statistics.requests + server.desk.handed_in.total()
+
+
+async def test_a_batch_is_fetched_also_by_a_run_that_asks_at_once_now(
+    registry, server, run, patient, lean, add_queries, tmp_path
+) -> None:
+    add_queries(*sums())
+    server.desk.held = True
+    process = await Command(registry, tmp_path, patient("voters")).start()
+    await until(lambda: [row[0] for row in batch_rows(registry)] == ["submitted"])
+    process.terminate()  # it does not wait for its batches
+    await asyncio.wait_for(process.wait(), 30)
+    server.desk.held = False
+    finished = await run(lean())
+    assert finished.state is RunState.FINISHED
+    assert server.desk.handed_in.total() == 60
+    assert batch_rows(registry) == [("ended", "completed", 60, 60)]
+    with registry.engine.connect() as connection:
+        assert queries.run_cost(connection, finished.id).made == 60 + server.statistics.requests
+
+
+async def test_two_processes_at_one_run_share_it_and_one_fetches_what_the_other_leaves(
+    registry, server, patient, add_queries, look, tmp_path
+) -> None:
+    add_queries(*sums())
+    command = Command(registry, tmp_path, patient(batch={"items": 30}))
+    server.desk.held = True
+    first, second = await command.start(), await command.start()
+    await until(lambda: [row[0] for row in batch_rows(registry)] == ["submitted", "submitted"])
+    first.kill()
+    await first.wait()
+    server.desk.held = False
+    _, said = await asyncio.wait_for(second.communicate(), 90)
+    assert second.returncode == 0, said.decode()
+    assert server.desk.handed_in.total() == len(server.desk.handed_in)
+    assert look.ends(look.runs()[0].id).keys() <= {"accepted", "dropped"}
+    assert lost(registry) == 0
