@@ -339,6 +339,7 @@ class Batches:
             seconds = (self._clock.now() - way.batch.created_at).total_seconds()
             try:
                 await self._ledger.settle(row.request, outcome, cost, seconds)
+                self._paid(cost)
             except LeaseLost:
                 cost, outcome = Charge(), Unanswered(reason="another worker has fetched it", counts=False)
         else:
@@ -353,8 +354,6 @@ class Batches:
             self._budget.count(cost)
         else:
             self._budget.settle(row.estimate, cost)
-        if cost.tokens:
-            self._paid(cost)
 
     async def _give_up(self, way: _Underway, word: str, why: "Unanswered | KatError") -> None:
         """Release the rows that are left, close the batch, and stop the run where `why` says so."""

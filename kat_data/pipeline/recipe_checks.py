@@ -80,6 +80,7 @@ def role_problems(roles: Roles, earlier: Mapping[str, Any]) -> Iterator[str]:
         for member in members if "models" in earlier else ():
             yield from _member_problems(role, base, member, earlier["models"])
             yield from _batch_problems(role, member, earlier)
+            yield from _provider_problems(role, base, member, earlier)
 
 
 def _member_problems(role: str, base: str, member: MemberSpec, models: Mapping[str, ModelSpec]) -> Iterator[str]:
@@ -107,6 +108,15 @@ def _batch_problems(role: str, member: MemberSpec, earlier: Mapping[str, Any]) -
             f"role `{role}`: endpoint `{model.endpoint}` ({endpoint.provider}) has no Batch API: take `mode: batch` "
             "away, or set its provider to openai or anthropic"
         )
+
+
+def _provider_problems(role: str, base: str, member: MemberSpec, earlier: Mapping[str, Any]) -> Iterator[str]:
+    model = earlier["models"].get(member.model)
+    endpoint = earlier.get("endpoints", {}).get(model.endpoint) if model is not None else None
+    if endpoint is None or endpoint.provider == "openai" or endpoint.recording is not None:
+        return
+    if base == "embedder" or model.api is not Api.CHAT:
+        yield f"role `{role}`: endpoint `{model.endpoint}` ({endpoint.provider}) serves chats alone: take another"
 
 
 def stage_problems(stages: Sequence[Stage], earlier: Mapping[str, Any]) -> Iterator[str]:

@@ -93,6 +93,7 @@ async def test_calls_go_in_one_batch_and_get_the_replies_that_they_would_get_at_
     other = Bench(server)
     assert replies == await other.ask(*REQUESTS, in_batch=False)
     assert bench.budget.spent == other.budget.spent == bench.ledger.charged
+    assert bench.budget.spent.tokens == bench.gateway.counters.tokens > 0
     assert bench.budget.reserved.tokens == 0
     assert (bench.gateway.counters.calls, bench.gateway.counters.batches.open) == (20, 0)
     await other.gateway.close()

@@ -446,6 +446,17 @@ def test_a_role_in_batches_needs_an_endpoint_that_has_them() -> None:
         parse_recipe(plain, "r")
 
 
+@pytest.mark.parametrize("provider", ["anthropic", "litellm"])
+def test_embeddings_and_rewards_come_from_openai_compatible_endpoints(provider: str) -> None:
+    plain = with_endpoint(PLAIN, provider=provider)
+    plain["models"]["scorer"] = {"endpoint": "local", "model": "s", "api": "score"}
+    plain["roles"] |= {"rewarder": [{"model": "scorer"}], "embedder": [{"model": "chat"}]}
+    with pytest.raises(RecipeError) as raised:
+        parse_recipe(plain, "r")
+    assert len(raised.value.problems) == 2
+    assert all(f"({provider}) serves chats alone" in problem for problem in raised.value.problems)
+
+
 def test_how_calls_are_sent_is_no_part_of_what_a_run_is() -> None:
     recipe = parse_recipe(PLAIN, "r")
     plain = copy.deepcopy(PLAIN)
