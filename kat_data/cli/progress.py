@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 
 from kat_data.cli.output import say, usd
 from kat_data.executors.local import execute_run
+from kat_data.llm.batches import BatchCounters
 from kat_data.pipeline.wiring import MakeClient, make_client
 from kat_data.pipeline.workshop import Progress
 from kat_data.registry.runs import RunRow
@@ -91,4 +92,12 @@ async def _watch(show: Callable[[], None]) -> None:
 def _note(progress: Progress) -> str:
     calls = progress.calls
     note = f"{calls.calls} calls, {calls.reused} from the ledger, {usd(calls.usd)}"
-    return note + (f", {calls.retries} retries" if calls.retries else "")
+    note += f", {calls.retries} retries" if calls.retries else ""
+    return note + _batches(calls.batches)
+
+
+def _batches(batches: BatchCounters) -> str:
+    if not batches.open:
+        return ""
+    word = "batch" if batches.open == 1 else "batches"
+    return f", {batches.done:,} of {batches.rows:,} calls in {batches.open} {word} done"

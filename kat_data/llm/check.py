@@ -4,7 +4,7 @@ Does it answer, know the model, follow a schema, give logprobs, and how long may
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -12,6 +12,8 @@ import orjson
 
 from kat_data.domain.call import Api, CallRequest, Sampling
 from kat_data.domain.query import Message, Role
+from kat_data.errors import KatError
+from kat_data.llm.client import Client, Transient
 from kat_data.llm.reward_wire import read_rewards, reward_body
 
 _SCHEMA = {
@@ -20,6 +22,7 @@ _SCHEMA = {
     "required": ["sum"],
     "additionalProperties": False,
 }
+_NO_SCHEMA = "does not follow a JSON Schema: structured stages will rely on repair"
 # Where a good answer holds what was asked for, and what it is called.
 _FIRST_OF = {
     "chat/completions": ("choices", "message", "a chat completion"),
@@ -85,8 +88,40 @@ async def check_model(
         json_schema=follows,
         logprobs=_has_logprobs(answer["choices"][0]),
         context_length=_context_length(card or {}),
-        problem="" if follows else "does not follow a JSON Schema: structured stages will rely on repair",
+        problem="" if follows else _NO_SCHEMA,
     )
+
+
+async def check_client(endpoint: str, client: Client, model: str) -> Check:
+    """Ask for a few tokens of `model` through a provider's client; never raises for what the endpoint does."""
+    message = Message(role=Role.USER, content="Answer with the sum of 2 and 3 as JSON.")
+    question = CallRequest(model=model, messages=(message,), sampling=Sampling(max_tokens=32))
+    start = time.monotonic()
+    try:
+        await client.complete(question)
+        seconds = round(time.monotonic() - start, 3)
+        follows = _is_form((await client.complete(replace(question, schema=_SCHEMA))).text)
+    except (Transient, KatError) as error:
+        reachable = not (isinstance(error, Transient) and error.unreachable)
+        return Check(endpoint=endpoint, model=model, reachable=reachable, usable=False, problem=str(error))
+    finally:
+        await client.close()
+    return Check(
+        endpoint=endpoint,
+        model=model,
+        reachable=True,
+        usable=True,
+        seconds=seconds,
+        json_schema=follows,
+        problem="" if follows else _NO_SCHEMA,
+    )
+
+
+def _is_form(text: str) -> bool:
+    try:
+        return "sum" in orjson.loads(text)
+    except (TypeError, ValueError):
+        return False
 
 
 async def check_embedder(endpoint: str, url: str, model: str, *, api_key: str | None, patience: float = 60.0) -> Check:

@@ -21,6 +21,7 @@ from kat_data.pipeline.recipe import Recipe
 from kat_data.pipeline.run import check_context
 from kat_data.pipeline.wiring import (
     MakeClient,
+    batch_endpoints,
     build_embedder,
     build_gateway,
     build_models,
@@ -28,6 +29,7 @@ from kat_data.pipeline.wiring import (
     make_client,
     open_budget,
 )
+from kat_data.registry.batches import PostgresBook
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
@@ -92,8 +94,11 @@ class Workshop:
             if not is_recorded(recipe):
                 slices = await PostgresSlices.open_for(self.registry, worker=worker.id)
                 sharing = await parts.enter_async_context(Sharing(slices, self.clock))
-            gateway = build_gateway(recipe, ledger, budget, self.clock, self.client, sharing)
+            book = PostgresBook(self.registry, run=run, worker=worker.id)
+            parts.push_async_callback(book.close)
+            gateway = build_gateway(recipe, ledger, budget, self.clock, self.client, sharing, book)
             parts.push_async_callback(gateway.close)
+            await gateway.adopt_batches()
             parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
             observe(Progress(calls=gateway.counters))
             await self._cluster(run, recipe, gateway)
@@ -134,8 +139,9 @@ class Workshop:
 
 
 def items_in_flight(recipe: Recipe) -> int:
-    """Return how many items keep every endpoint busy while some of them verify or commit."""
-    return max(8, 2 * sum(spec.concurrency for spec in recipe.endpoints.values()))
+    """Return how many items keep every endpoint busy while some of them verify or commit, and fill batches."""
+    busy = 2 * sum(spec.concurrency for spec in recipe.endpoints.values())
+    return max(8, busy, *(recipe.endpoints[name].batch.items for name in batch_endpoints(recipe)))
 
 
 async def _stop_calls(stop: asyncio.Event, gateway: Gateway) -> None:

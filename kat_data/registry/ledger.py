@@ -12,6 +12,7 @@ import orjson
 import psycopg
 
 from kat_data.clock import Clock
+from kat_data.domain.batch import InBatch
 from kat_data.domain.call import CallRequest, Charge, Reply
 from kat_data.domain.codec import from_python
 from kat_data.errors import LeaseLost, WorkerLost
@@ -31,12 +32,13 @@ RESERVE = """
     FROM json_populate_recordset(NULL::calls, %(rows)s) WHERE EXISTS (SELECT FROM held)
     ORDER BY key
     ON CONFLICT (key) DO UPDATE SET state = 'reserved', error = NULL, recorded = excluded.recorded,
-        usd = excluded.usd, tokens = excluded.tokens, run_id = excluded.run_id, worker_id = excluded.worker_id
+        usd = excluded.usd, tokens = excluded.tokens, run_id = excluded.run_id, worker_id = excluded.worker_id,
+        batch_id = NULL
     WHERE calls.state = 'failed'
     RETURNING key
 """
 
-LOOK_UP = "SELECT key, state, reply FROM calls WHERE key = ANY(%(keys)s)"
+LOOK_UP = "SELECT key, state, batch_id, reply FROM calls WHERE key = ANY(%(keys)s)"
 
 # The slice comes first, as in `FREE_DEAD_CALLS`: who has lost it settles nothing, and nobody waits for the other.
 SETTLE = f"""
@@ -110,7 +112,7 @@ class PostgresLedger:
         self._clock = clock
         self._recorded = recorded
         self._lock = asyncio.Lock()
-        self._reservations: GroupCommit[dict[str, Any], Reply | bool] = GroupCommit(self._reserve)
+        self._reservations: GroupCommit[dict[str, Any], Reply | InBatch | bool] = GroupCommit(self._reserve)
         self._settlements: GroupCommit[dict[str, Any], bool] = GroupCommit(self._settle)
 
     @classmethod
@@ -138,10 +140,11 @@ class PostgresLedger:
         assert row is not None
         return Charge(usd=row[0], tokens=row[1])
 
-    async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | None:
+    async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | InBatch | None:
         """Return the stored reply, or none: the caller now owns the key and must settle or release it.
 
-        Raises `WorkerLost` where this worker holds no slice of the run's budget any more.
+        Says `InBatch` of a key that is on its way in somebody's batch, without waiting for it. Raises `WorkerLost`
+        where this worker holds no slice of the run's budget any more.
         """
         row = {
             "key": _hex(request.key),
@@ -157,7 +160,7 @@ class PostgresLedger:
         wait = 0.05
         while True:
             answer = await self._reservations.submit(row)
-            if isinstance(answer, Reply):
+            if not isinstance(answer, bool):
                 return answer
             if answer:
                 return None
@@ -220,16 +223,20 @@ class PostgresLedger:
         key = {"key": _hex(request.key), "worker_id": self._worker}
         return {**key, "state": state, "lost_usd": lost.usd, "lost_tokens": lost.tokens}
 
-    async def _reserve(self, rows: Sequence[dict[str, Any]]) -> list[Reply | bool]:
+    async def _reserve(self, rows: Sequence[dict[str, Any]]) -> list[Reply | InBatch | bool]:
         keys = [bytes.fromhex(row["key"][2:]) for row in rows]
         async with self._lock:
             cursor = await self._reserving.execute(RESERVE, {"rows": _json(rows), **self._who})
             granted = {row[0] async for row in cursor}
-            known: dict[bytes, Reply] = {}
+            known: dict[bytes, Reply | InBatch] = {}
             if len(granted) < len(keys):
                 cursor = await self._reserving.execute(LOOK_UP, {"keys": [key for key in keys if key not in granted]})
-                known = {key: from_python(Reply, reply) async for key, state, reply in cursor if state == "done"}
-        return [known.get(key) or key in granted for key in keys]
+                async for key, state, batch, reply in cursor:
+                    if state == "done":
+                        known[key] = from_python(Reply, reply)
+                    elif state == "reserved" and batch is not None:
+                        known[key] = InBatch()
+        return [known.get(key, key in granted) for key in keys]
 
     async def _settle(self, rows: Sequence[dict[str, Any]]) -> list[bool]:
         cursor = await self._settling.execute(SETTLE, {"rows": _json(rows), **self._who})
