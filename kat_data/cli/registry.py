@@ -7,6 +7,7 @@ import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
+from kat_data.logs import configure
 from kat_data.registry.session import Registry, connect
 from kat_data.settings import Settings
 
@@ -17,7 +18,9 @@ def open_registry() -> Iterator[Registry]:
 
     A connection lost on the way becomes a `RegistryError` of one line.
     """
-    with connect(Settings.load()) as registry:
+    settings = Settings.load()
+    configure(settings.log, settings.log_level)
+    with connect(settings) as registry:
         try:
             yield registry
         except psycopg.OperationalError as error:

@@ -4,6 +4,7 @@ Wire it, work until it is done or has to stop, and leave its state behind.
 """
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -18,10 +19,13 @@ from kat_data.domain.states import RunState
 from kat_data.errors import KatError, RegistryError, RunBusy, RunInterrupted
 from kat_data.executors.drain import drain
 from kat_data.llm.gateway import Counters, Gateway
+from kat_data.logs import bound, note
+from kat_data.observer import UNOBSERVED, Observer
 from kat_data.pipeline.clustering import cluster_run
 from kat_data.pipeline.job import RunJob
 from kat_data.pipeline.look import look
 from kat_data.pipeline.mixture import next_round
+from kat_data.pipeline.observing import timed
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe, parse_recipe
 from kat_data.pipeline.run import check_context
@@ -35,6 +39,8 @@ from kat_data.stages.cluster import ClusterQueries
 from kat_data.stages.stage import Tools
 from kat_data.verifiers.dispatch import Verifiers
 from kat_data.verifiers.model_judge import ModelJudge
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +61,7 @@ async def execute_run(
     open_sandbox: Callable[[], Sandbox | None] = lambda: None,
     home: Path | None = None,
     observe: Callable[[Progress], None] = lambda _: None,
+    observer: Observer = UNOBSERVED,
 ) -> runs.RunRow:
     """Work on a run until every item has ended; returns the finished run.
 
@@ -73,18 +80,24 @@ async def execute_run(
         with registry.engine.begin() as connection:
             check_context(connection, run, recipe)
             runs.set_state(connection, run.id, RunState.OPEN)
+        note(_log, logging.INFO, "run.taken_up", run=run.id, recipe=run.name, queries=run.queries)
         try:
             verifiers = Verifiers(open_sandbox=open_sandbox)
-            await _work(registry, run.id, recipe, stop or asyncio.Event(), client, clock, verifiers, home, observe)
+            with bound(run=run.id):
+                await _work(
+                    registry, run.id, recipe, stop or asyncio.Event(), client, clock, verifiers, home, observe, observer
+                )
         except RunInterrupted:
             pass  # asked for, here or by `kat runs cancel`: the run's state tells which
         except KatError as error:
             _note_stop(registry, run.id, str(error))
+            note(_log, logging.ERROR, "run.stopped", run=run.id, error=error, reason=str(error))
             raise
         except psycopg.OperationalError as error:
             reason = str(error).partition("\n")[0]
             raise RegistryError(f"lost the database: {reason}; start it and run the same command again") from error
         concluded = _conclude(registry, run.id)
+    note(_log, logging.INFO, f"run.{concluded.state.value}", run=run.id, reason=concluded.reason)
     if concluded.state is not RunState.FINISHED:
         word = "cancelled" if concluded.state is RunState.CANCELLED else "interrupted"
         raise RunInterrupted(f"run {run.id} was {word}; go on with `kat runs resume {run.id}`")
@@ -101,14 +114,15 @@ async def _work(
     verifiers: Verifiers,
     home: Path | None,
     observe: Callable[[Progress], None],
+    observer: Observer,
 ) -> None:
     async with AsyncExitStack() as parts:
-        worker = await parts.enter_async_context(await Worker.start(registry, clock))
+        worker = await parts.enter_async_context(await Worker.start(registry, clock, observer))
         ledger = await PostgresLedger.open(
-            registry, run=run, worker=worker.id, clock=clock, recorded=is_recorded(recipe)
+            registry, run=run, worker=worker.id, clock=clock, recorded=is_recorded(recipe), observer=observer
         )
         parts.push_async_callback(ledger.close)
-        gateway = build_gateway(recipe, ledger, await ledger.spent(), clock, client)
+        gateway = build_gateway(recipe, ledger, await ledger.spent(), clock, client, observer)
         parts.push_async_callback(gateway.close)
         parts.enter_context(verifiers)
         parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
@@ -123,7 +137,7 @@ async def _work(
             let_on=partial(asyncio.to_thread, next_round, registry, run, plan),
             tools=Tools(
                 models=build_models(recipe, gateway),
-                verify=verifiers,
+                verify=timed(verifiers, observer, clock),
                 admit=verifiers.admit,
                 compare=ModelJudge().compare,
                 group=verifiers.group,
@@ -134,6 +148,7 @@ async def _work(
             attempts=recipe.attempts,
             clock=clock,
             stop=stop,
+            observer=observer,
         )
         observe(Progress(items=job.counts, calls=gateway.counters))
         await drain(job, in_flight=_in_flight(recipe), clock=clock, stop=stop)

@@ -19,6 +19,7 @@ from kat_data.llm.client import Transient
 from kat_data.llm.openai_stream import gather
 from kat_data.llm.openai_wire import read_reply, request_body
 from kat_data.llm.reward_wire import read_rewards, reward_body
+from kat_data.redaction import hide, redact
 
 _CONNECT_SECONDS = 10.0
 # uvicorn drops idle connections after five seconds; a request that meets a dropped one might be paid twice.
@@ -57,6 +58,7 @@ class OpenAIClient:
         check_key(name, api_key, key_variable)
         self._clock = clock or SystemClock()
         self._api_key = api_key
+        hide(api_key)
         self._key_variable = key_variable
         self._idle_seconds = idle_seconds
         self._stream_above = stream_above
@@ -157,12 +159,13 @@ class OpenAIClient:
             return math.nan
 
     def _short(self, body: bytes) -> str:
-        text = self._clean(_message(body))
+        # The key goes first of all: cutting or tidying the text could leave a part of it that nobody finds.
+        text = self._clean(_message(body.replace(self._api_key.encode(), b"***") if self._api_key else body))
         return f": {text}" if text else ""
 
     def _clean(self, text: str) -> str:
         text = text.replace(self._api_key, "***") if self._api_key else text
-        return " ".join(text.split())[:_ERROR_CHARS]
+        return " ".join(redact(text).split())[:_ERROR_CHARS]
 
     @property
     def _where(self) -> str:

@@ -18,11 +18,14 @@ from kat_data.llm.embedder import Embedder
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
 from kat_data.llm.ledger import Ledger
+from kat_data.llm.observed_client import ObservedClient
 from kat_data.llm.openai_http import OpenAIClient, check_key
 from kat_data.llm.replay import Recording, ReplayClient
+from kat_data.observer import UNOBSERVED, Observer
 from kat_data.pipeline.recipe import Recipe
 from kat_data.pipeline.recipe_parts import EndpointSpec, MemberSpec, ModelSpec
 from kat_data.recipes import DEMO_LEDGER
+from kat_data.redaction import hide
 
 MakeClient = Callable[[str, EndpointSpec], Client]
 
@@ -45,6 +48,7 @@ def endpoint_key(name: str, spec: EndpointSpec) -> str | None:
     if spec.key_env and not key:
         raise RecipeError(f"endpoint `{name}` takes its key from {spec.key_env}, which is not set: export it")
     check_key(name, key, spec.key_env)
+    hide(key)
     return key
 
 
@@ -66,12 +70,19 @@ def is_recorded(recipe: Recipe) -> bool:
     return all(recipe.endpoints[name].recording is not None for name in used)
 
 
-def build_gateway(recipe: Recipe, ledger: Ledger, spent: Charge, clock: Clock, client: MakeClient) -> Gateway:
+def build_gateway(
+    recipe: Recipe,
+    ledger: Ledger,
+    spent: Charge,
+    clock: Clock,
+    client: MakeClient,
+    observer: Observer = UNOBSERVED,
+) -> Gateway:
     """Return the gateway of a run that has spent `spent` so far."""
     endpoints = [
         Endpoint(
             name,
-            client(name, spec),
+            ObservedClient(client(name, spec), name, observer, clock),
             concurrency=spec.concurrency,
             backoff=Backoff(tries=spec.retries + 1),
             clock=clock,
@@ -79,7 +90,7 @@ def build_gateway(recipe: Recipe, ledger: Ledger, spent: Charge, clock: Clock, c
         for name, spec in recipe.endpoints.items()
     ]
     budget = Budget(usd=recipe.budget.usd, tokens=recipe.budget.tokens, spent=spent)
-    return Gateway(endpoints, ledger, budget=budget, clock=clock)
+    return Gateway(endpoints, ledger, budget=budget, clock=clock, observer=observer)
 
 
 def build_models(recipe: Recipe, gateway: Gateway) -> Mapping[str, tuple[BoundModel, ...]]:

@@ -4,7 +4,9 @@ Reserve a key before its call is sent, store the reply before anyone uses it (ar
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import orjson
@@ -14,10 +16,15 @@ from kat_data.clock import Clock
 from kat_data.domain.call import CallRequest, Charge, Reply
 from kat_data.domain.codec import from_python
 from kat_data.errors import LeaseLost
+from kat_data.logs import note
+from kat_data.observer import UNOBSERVED, Observer
+from kat_data.redaction import redact
 from kat_data.registry import tallies
 from kat_data.registry.claims import ALIVE_WORKERS
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
+
+_log = logging.getLogger(__name__)
 
 # A failed key goes to the next caller. The order keeps two workers that ask for the same keys from locking each other
 # out.
@@ -100,6 +107,7 @@ class PostgresLedger:
         worker: int,
         clock: Clock,
         recorded: bool = False,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._reserving = reserving
         self._settling = settling
@@ -108,20 +116,31 @@ class PostgresLedger:
         self._clock = clock
         self._recorded = recorded
         self._lock = asyncio.Lock()
-        self._reservations: GroupCommit[dict[str, Any], Reply | bool] = GroupCommit(self._reserve)
-        self._settlements: GroupCommit[dict[str, Any], bool] = GroupCommit(self._settle)
+        self._reservations: GroupCommit[dict[str, Any], Reply | bool] = GroupCommit(
+            self._reserve, told=partial(observer.committed, "reservations")
+        )
+        self._settlements: GroupCommit[dict[str, Any], bool] = GroupCommit(
+            self._settle, told=partial(observer.committed, "settlements")
+        )
 
     @classmethod
     async def open(
-        cls, registry: Registry, *, run: int, worker: int, clock: Clock, recorded: bool = False
+        cls,
+        registry: Registry,
+        *,
+        run: int,
+        worker: int,
+        clock: Clock,
+        recorded: bool = False,
+        observer: Observer = UNOBSERVED,
     ) -> "PostgresLedger":
         """Open the ledger on connections of its own, and free what dead workers were asking; `close` closes them."""
         reserving = await registry.async_connection(autocommit=True)
         # A reservation lost in a crash of the server costs at most the call in flight: no fsync is due.
         await reserving.execute("SET synchronous_commit = off")
         settling = await registry.async_connection(autocommit=True)
-        await settling.execute(FREE_DEAD_CALLS)
-        return cls(reserving, settling, run=run, worker=worker, clock=clock, recorded=recorded)
+        _note_freed((await settling.execute(FREE_DEAD_CALLS)).rowcount)
+        return cls(reserving, settling, run=run, worker=worker, clock=clock, recorded=recorded, observer=observer)
 
     async def spent(self) -> Charge:
         """Return what this run has been charged so far."""
@@ -152,7 +171,7 @@ class PostgresLedger:
             if answer:
                 return None
             await self._clock.sleep(wait)  # another worker is asking: its reply comes, or it dies
-            await self._settling.execute(FREE_DEAD_CALLS)
+            _note_freed((await self._settling.execute(FREE_DEAD_CALLS)).rowcount)
             wait = min(2 * wait, 2.0)
 
     async def settle(
@@ -181,7 +200,7 @@ class PostgresLedger:
     async def release(self, request: CallRequest, error: str, lost: Charge = _NOTHING) -> None:
         """Free a key that got no reply; what was lost over it stays charged."""
         nothing = {"usd": 0.0, "tokens": 0}
-        await self._settlements.submit({**self._settled(request, "failed", lost), **nothing, "error": error})
+        await self._settlements.submit({**self._settled(request, "failed", lost), **nothing, "error": redact(error)})
 
     async def close(self) -> None:
         """Wait until every settlement is committed, and close the connections."""
@@ -209,6 +228,11 @@ class PostgresLedger:
         cursor = await self._settling.execute(SETTLE, {"rows": _json(rows), "run": self._run})
         settled = {_hex(key) async for (key,) in cursor}
         return [row["key"] in settled for row in rows]
+
+
+def _note_freed(calls: int) -> None:
+    if calls:
+        note(_log, logging.WARNING, "calls.freed", calls=calls, reason="their workers ended before the replies came")
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:

@@ -1,0 +1,51 @@
+"""Secrets stay where they are needed: whoever takes one up hides it, and whatever is logged or stored is redacted.
+
+Hidden values are found in every spelling that an error text may use; besides them, what looks like a secret is one.
+"""
+
+import json
+import re
+import threading
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+LEAST = 8  # shorter values are placeholders such as EMPTY; masking them would spoil texts and save nothing
+
+_SHAPES = re.compile(
+    r"""
+      (?P<label> \b(?:proxy-)?authorization ["']? \s* [:=] \s* ["']? (?:(?:bearer|basic|token)\s+)?
+               | \bbearer \s+ (?=[^\s"']{8})
+               | \b(?:x-)?api[-_]?key ["']? \s* [:=] \s* ["']?
+               | \bpassword ["']? \s* = \s* ["']?
+               | ://[^/?\s:@"']* : (?=[^\s"']*@) )
+      (?P<value> [^\s"'&,;@]+ )
+    | \b(?: sk | pk | rk | gsk | xai | hf | ghp )[-_] (?=[\w-]*\d) [\w-]{16,}
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+_hidden: set[str] = set()
+_known: re.Pattern[str] | None = None
+_lock = threading.Lock()
+
+
+def hide(secret: str | None) -> None:
+    """Mask this value from now on, wherever this process writes it; nothing and placeholders are left alone."""
+    global _known
+    if not secret or len(secret) < LEAST or secret in _hidden:
+        return
+    with _lock:
+        _hidden.update(_spellings(secret))
+        _known = re.compile("|".join(re.escape(one) for one in sorted(_hidden, key=len, reverse=True)))
+
+
+def redact(text: str) -> str:
+    """Return `text` with every hidden value, and whatever looks like a secret, as `***`."""
+    if _known is not None:
+        text = _known.sub(MASK, text)
+    return _SHAPES.sub(lambda found: (found["label"] or "") + MASK, text)
+
+
+def _spellings(secret: str) -> set[str]:
+    """Return a secret as it is, and as URLs and JSON write it."""
+    return {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
