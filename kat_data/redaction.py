@@ -6,6 +6,7 @@ Hidden values are found in every spelling that an error text may use; besides th
 import json
 import re
 import threading
+from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -17,9 +18,9 @@ _SHAPES = re.compile(
                | \bbearer \s+ (?=[^\s"']{8})
                | \b(?:x-)?api[-_]?key ["']? \s* [:=] \s* ["']?
                | \bpassword ["']? \s* = \s* ["']?
-               | ://[^/?\s:@"']* : (?=[^\s"']*@) )
+               | ://[^/?\s:@"']{0,64} : (?=[^\s"']{0,256}@) )
       (?P<value> [^\s"'&,;@]+ )
-    | \b(?: sk | pk | rk | gsk | xai | hf | ghp )[-_] (?=[\w-]*\d) [\w-]{16,}
+    | \b(?: sk | pk | rk | gsk | xai | hf | ghp )[-_] (?=[\w-]{0,64}\d) [\w-]{16,}
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -35,8 +36,8 @@ def hide(secret: str | None) -> None:
     if not secret or len(secret) < LEAST or secret in _hidden:
         return
     with _lock:
-        _hidden.update(_spellings(secret))
-        _known = re.compile("|".join(re.escape(one) for one in sorted(_hidden, key=len, reverse=True)))
+        _hidden.add(secret)
+        _known = pattern_of(_hidden)
 
 
 def redact(text: str) -> str:
@@ -46,6 +47,11 @@ def redact(text: str) -> str:
     return _SHAPES.sub(lambda found: (found["label"] or "") + MASK, text)
 
 
+def pattern_of(secrets: Iterable[str]) -> re.Pattern[str]:
+    """Return what finds these secrets as they are, and as URLs and JSON write them."""
+    spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
+    return re.compile("|".join(re.escape(one) for one in sorted(spellings, key=len, reverse=True)))
+
+
 def _spellings(secret: str) -> set[str]:
-    """Return a secret as it is, and as URLs and JSON write it."""
     return {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}

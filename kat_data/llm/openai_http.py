@@ -4,8 +4,10 @@ import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -19,12 +21,13 @@ from kat_data.llm.client import Transient
 from kat_data.llm.openai_stream import gather
 from kat_data.llm.openai_wire import read_reply, request_body
 from kat_data.llm.reward_wire import read_rewards, reward_body
-from kat_data.redaction import hide, redact
+from kat_data.redaction import MASK, hide, pattern_of, redact
 
 _CONNECT_SECONDS = 10.0
 # uvicorn drops idle connections after five seconds; a request that meets a dropped one might be paid twice.
 _KEEPALIVE_SECONDS = 4.0
 _ERROR_CHARS = 200
+_REAL_KEY = 16
 _LINE_BYTES = 2**20
 _PASSING = frozenset({408, 409, 425, 429})
 _THROTTLED = frozenset({429, 503})
@@ -59,6 +62,8 @@ class OpenAIClient:
         self._clock = clock or SystemClock()
         self._api_key = api_key
         hide(api_key)
+        # A short word is a placeholder rather than a key, and may well stand in an answer.
+        self._key_pattern = pattern_of([api_key]) if api_key and len(api_key) >= _REAL_KEY else None
         self._key_variable = key_variable
         self._idle_seconds = idle_seconds
         self._stream_above = stream_above
@@ -79,7 +84,7 @@ class OpenAIClient:
             async with await self._sent(self._targets[request.api], body) as response:
                 if response.status != 200:
                     raise self._refusal(response, await response.read())
-                return read(await _document(response), request)
+                return self._without_key(read(await _document(response), request))
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._broken(error) from error
         except ValueError as error:
@@ -113,6 +118,13 @@ class OpenAIClient:
                 read_bufsize=_LINE_BYTES,
             )
         return self._session
+
+    def _without_key(self, reply: Reply) -> Reply:
+        """Return the reply with the endpoint's own key masked: it is stored, and may become training data."""
+        if self._key_pattern is None or not self._key_pattern.search(f"{reply.text}\n{reply.reasoning}"):
+            return reply
+        clean = partial(self._key_pattern.sub, MASK)
+        return replace(reply, text=clean(reply.text), reasoning=clean(reply.reasoning))
 
     def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> Exception:
         status, says = response.status, self._short(body)
