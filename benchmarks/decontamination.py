@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kat_data.decontam.constructed_truth import COPIES, OTHERS, Author, benchmark_items, changed, texts
 from kat_data.decontam.index import DEFAULT_N, Decontaminator
 from kat_data.decontam.item import BenchmarkItem
-from kat_data.testing.constructed_truth import COPIES, OTHERS, Author, benchmark_items, changed, texts
 
 DRAWS, DRAWN, GSM8K_TEST = 5, 500, 1319
 STOCK = "Express your answer as a common fraction"

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,20 +27,25 @@ from cpu import cpu_seconds, postgres_of, share_out_cores
 from sqlalchemy import text
 
 from kat_data.clock import SystemClock
-from kat_data.domain.call import Charge, Price, Sampling
+from kat_data.domain.call import Price, Sampling
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
+from kat_data.domain.slice import EndpointLimits
 from kat_data.executors.drain import drain
 from kat_data.llm.bound_model import BoundModel
-from kat_data.llm.budget import Budget
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
+from kat_data.llm.leased_budget import LeasedBudget
 from kat_data.llm.openai_http import OpenAIClient
+from kat_data.llm.shared_limit import Sharing
 from kat_data.pipeline.job import RunJob
+from kat_data.pipeline.mixture import next_round
 from kat_data.pipeline.plan import Plan
 from kat_data.registry import embedded, runs
+from kat_data.registry.budgets import PostgresPurse
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.session import Registry, connect
+from kat_data.registry.slices import PostgresSlices
 from kat_data.registry.worker import Worker
 from kat_data.settings import Settings
 from kat_data.stages.stage import Stage, Tools
@@ -80,15 +86,20 @@ async def bare(url: str, calls: int, in_flight: int) -> list[float]:
     return latencies
 
 
-async def whole(url: str, calls: int, in_flight: int, registry: Registry, salt: int) -> list[float]:
-    """Our path: items claimed from the registry, one stage with one call each, outputs committed."""
+async def whole(
+    url: str, calls: int, in_flight: int, registry: Registry, salt: int, *, shared: EndpointLimits | None = None
+) -> list[float]:
+    """Our path: items claimed from the registry, one stage with one call each, outputs committed.
+
+    The endpoint's limits are this process's own, or `shared` with others.
+    """
     AskOnce.latencies.clear()
     with registry.engine.begin() as connection:
         _store_queries(connection, calls, salt)
         run, _ = runs.open_run(
             connection,
             name="benchmark",
-            recipe={},
+            recipe={"budget": {"usd": 1000.0, "tokens": None}},
             identity={"salt": salt},
             first_stage="ask_once",
             sources=[f"bench{salt}"],
@@ -96,10 +107,16 @@ async def whole(url: str, calls: int, in_flight: int, registry: Registry, salt: 
             limit=None,
         )
     clock = SystemClock()
-    async with await Worker.start(registry, clock) as worker:
+    async with await Worker.start(registry, clock) as worker, AsyncExitStack() as parts:
+        limit = None
+        if shared is not None:
+            slices = await PostgresSlices.open_for(registry, worker=worker.id)
+            limit = (await parts.enter_async_context(Sharing(slices, clock))).limit(url, shared)
         ledger = await PostgresLedger.open(registry, run=run.id, worker=worker.id, clock=clock)
-        endpoint = Endpoint("server", OpenAIClient("server", url), concurrency=in_flight)
-        gateway = Gateway([endpoint], ledger, budget=Budget(usd=1000.0, spent=Charge()))
+        endpoint = Endpoint("server", OpenAIClient("server", url), concurrency=in_flight, limit=limit)
+        purse = await parts.enter_async_context(PostgresPurse.open(registry, run=run.id, worker=worker.id))
+        budget = await parts.enter_async_context(LeasedBudget(purse, clock))
+        gateway = Gateway([endpoint], ledger, budget=budget)
         model = BoundModel(
             gateway=gateway,
             endpoint="server",
@@ -109,7 +126,11 @@ async def whole(url: str, calls: int, in_flight: int, registry: Registry, salt: 
         )
         tools = some_tools(models={"responder": (model,)})
         stop = asyncio.Event()
-        job = RunJob(run=run.id, worker=worker, plan=Plan([AskOnce()]), tools=tools, attempts=1, clock=clock, stop=stop)
+        plan = Plan([AskOnce()])
+        let_on = functools.partial(asyncio.to_thread, next_round, registry, run.id, plan)
+        job = RunJob(
+            run=run.id, worker=worker, plan=plan, let_on=let_on, tools=tools, attempts=1, clock=clock, stop=stop
+        )
         await drain(job, in_flight=in_flight, clock=clock, stop=stop)
         await gateway.close()
         await ledger.close()
@@ -179,8 +200,11 @@ def main() -> None:
                     calls = max(options.calls, 4 * in_flight)
                     limit = functools.partial(bare, url, calls, in_flight)
                     rows.append(_row("bare aiohttp", in_flight, measure(limit, calls, [])))
-                    ours = functools.partial(whole, url, calls, in_flight, registry, salt)
+                    ours = functools.partial(whole, url, calls, in_flight, registry, 2 * salt)
                     rows.append(_row("whole path", in_flight, measure(ours, calls, postgres)))
+                    shared = EndpointLimits(concurrency=in_flight, rpm=10**6, tpm=10**9)
+                    ours = functools.partial(whole, url, calls, in_flight, registry, 2 * salt + 1, shared=shared)
+                    rows.append(_row("limits shared, rpm and tpm", in_flight, measure(ours, calls, postgres)))
         finally:
             server.terminate()
             embedded.stop(home)

@@ -23,13 +23,12 @@ from typing import Any
 
 import psutil
 from cpu import cpu_seconds, postgres_of, share_out_cores
-from kat_data.verifiers.verifiers import Verifiers
 from sqlalchemy import Connection, text
 
 from kat_data.clock import SystemClock
-from kat_data.domain.call import Charge
 from kat_data.domain.contamination import ItemKind
 from kat_data.executors.drain import drain
+from kat_data.llm.budget import Budget
 from kat_data.pipeline.job import RunJob
 from kat_data.pipeline.look import look
 from kat_data.pipeline.plan import Plan
@@ -43,6 +42,7 @@ from kat_data.registry.session import Registry, connect
 from kat_data.registry.worker import Claim, Worker
 from kat_data.settings import Settings
 from kat_data.stages.stage import Tools
+from kat_data.verifiers.dispatch import Verifiers
 from kat_data.verifiers.model_judge import ModelJudge
 
 ROLES = ("taggers", "voters", "responder", "reasoner", "panel", "judge")
@@ -111,7 +111,7 @@ class OneStage(RunJob):
         self.left -= len(claims)
         return claims
 
-    async def waiting(self) -> tuple[int, float]:
+    async def waiting(self) -> tuple[bool, float | None]:
         return self.left, 0.0
 
     async def work(self, claim: Claim) -> None:
@@ -199,7 +199,7 @@ class Window:
         clock, stop = SystemClock(), asyncio.Event()
         async with await Worker.start(self._registry, clock) as worker:
             ledger = await PostgresLedger.open(self._registry, run=self._run, worker=worker.id, clock=clock)
-            gateway = build_gateway(self._recipe, ledger, Charge(), clock, make_client)
+            gateway = build_gateway(self._recipe, ledger, Budget(), clock, make_client)
             tools = Tools(
                 models=build_models(self._recipe, gateway),
                 verify=self._verifiers,

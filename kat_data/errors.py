@@ -12,7 +12,7 @@ KatError
 │   ├── EndpointDown          the endpoint does not answer: start it
 │   ├── BudgetExhausted       the hard cap is reached: raise it
 │   ├── RecordingMiss         a recorded ledger lacks this call: record it or run live
-│   ├── RunBusy               another process works on this run
+│   ├── WorkerLost            this worker was taken for dead: start another
 │   └── RunInterrupted        someone asked it to stop: resume it when you like
 ├── BadReply                  a model answered, and the answer cannot be used
 │   ├── ReplyCut              finish_reason was `length`
@@ -25,6 +25,7 @@ KatError
 ├── SandboxMissing            programs cannot be run here: the message says how they can
 ├── LeaseLost                 another worker owns the item now: drop the work
 ├── RegistryError             Postgres cannot be reached or started
+├── BrokerError               the broker of the workers cannot be reached or started
 └── SnapshotError             a snapshot cannot be written, or does not match its hashes
 """
 
@@ -91,8 +92,8 @@ class RecordingMiss(RunStopped):
     """A recorded ledger holds no reply for this call."""
 
 
-class RunBusy(RunStopped):
-    """Another live process works on this run."""
+class WorkerLost(RunStopped):
+    """The others take this worker for dead, and have what it held: it sends nothing more."""
 
 
 class RunInterrupted(RunStopped):
@@ -162,6 +163,12 @@ class LeaseLost(KatError):
 
 class RegistryError(KatError):
     """Postgres cannot be reached, started or migrated."""
+
+    exit_code = 5
+
+
+class BrokerError(KatError):
+    """The broker of the workers cannot be reached or started."""
 
     exit_code = 5
 

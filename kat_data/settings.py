@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from kat_data.errors import ConfigError
 from kat_data.logs import FORMATS, LEVELS
@@ -15,6 +15,7 @@ from kat_data.redaction import hide
 VARIABLES = {
     "KAT_HOME": "folder of the embedded Postgres and of local files",
     "KAT_DATABASE_URL": "a Postgres server (postgresql://user:password@host:port/database); unset: the embedded one",
+    "KAT_BROKER_URL": "the broker of Celery workers (redis://host:port/0, amqp://user@host/); unset: the embedded one",
     "KAT_SANDBOX": "where programs run: auto (Docker where it is ready, else nowhere), docker, bwrap or none",
     "KAT_SANDBOX_IMAGE": "the Docker image of the sandbox: any with python3, and with g++ for C++",
     "KAT_SANDBOX_RUNTIME": "the Docker runtime of the sandbox, runsc for instance; unset: the engine's own",
@@ -28,6 +29,7 @@ _TEST_PREFIX = "KAT_TEST_"
 _IN_CREDENTIALS = re.compile(r"(://[^/?:@]*:)[^/?]*(@)")
 _IN_QUERY = re.compile(r"([?&][^=&]*password=)[^&]*", re.IGNORECASE)
 _SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+_BROKERS = ("redis", "rediss", "redis+socket", "amqp", "amqps")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +45,14 @@ class Setting:
 class Settings:
     """What the environment says; `database_url` is a libpq URL, or none for the embedded Postgres in `home`.
 
-    `sandbox` is one of `SANDBOXES`; its image is none for the standard one, its runtime none for the engine's own.
-    `log` is one of `FORMATS`, `log_level` one of `LEVELS`; without `metrics_dir` processes leave no metrics behind.
+    `broker_url` is that of what wakes Celery workers, or none for the embedded one in `home`. `sandbox` is one of
+    `SANDBOXES`; its image is none for the standard one, its runtime none for the engine's own. `log` is one of
+    `FORMATS`, `log_level` one of `LEVELS`; without `metrics_dir` processes leave no metrics behind.
     """
 
     home: Path
     database_url: str | None
+    broker_url: str | None
     sandbox: str
     sandbox_image: str | None
     sandbox_runtime: str | None
@@ -65,12 +69,14 @@ class Settings:
         _refuse_unknown(environ)
         home, home_origin = _home(environ, Path.cwd() if cwd is None else cwd)
         database_url, database_origin = _database_url(environ)
-        names = ("sandbox", "sandbox_image", "sandbox_runtime", "sandbox_slots", "log", "log_level", "metrics_dir")
+        sandbox = ("sandbox", "sandbox_image", "sandbox_runtime", "sandbox_slots")
+        names = ("broker_url", *sandbox, "log", "log_level", "metrics_dir")
         set_ = {name for name in names if environ.get(f"KAT_{name.upper()}")}
         origins = {name: f"KAT_{name.upper()}" if name in set_ else "default" for name in names}
         return cls(
             home=home,
             database_url=database_url,
+            broker_url=_broker_url(environ),
             sandbox=_one_of(environ, "KAT_SANDBOX", SANDBOXES, "auto"),
             sandbox_image=environ.get("KAT_SANDBOX_IMAGE") or None,
             sandbox_runtime=environ.get("KAT_SANDBOX_RUNTIME") or None,
@@ -87,6 +93,7 @@ class Settings:
         values = {
             "home": str(self.home),
             "database_url": url,
+            "broker_url": mask_password(self.broker_url) if self.broker_url else f"embedded, in {self.home / 'broker'}",
             "sandbox": self.sandbox,
             "sandbox_image": self.sandbox_image or "the standard one",
             "sandbox_runtime": self.sandbox_runtime or "the engine's own",
@@ -155,6 +162,15 @@ def _one_of(environ: Mapping[str, str], name: str, allowed: Sequence[str], defau
 def _folder(environ: Mapping[str, str], name: str, cwd: Path) -> Path | None:
     given = environ.get(name)
     return (cwd / Path(given).expanduser()).resolve() if given else None
+
+
+def _broker_url(environ: Mapping[str, str]) -> str | None:
+    url = environ.get("KAT_BROKER_URL") or None
+    scheme, separator, _ = (url or "").partition("://")
+    if url and (not separator or scheme not in _BROKERS):
+        raise ConfigError("KAT_BROKER_URL has to read redis://host:port/0 or amqp://user:password@host:port/vhost.")
+    hide(unquote(urlsplit(url).password or "") if url else None)
+    return url
 
 
 def _slots(environ: Mapping[str, str]) -> int:

@@ -71,13 +71,16 @@ def _texts(line: int, query: Query) -> Iterator[tuple[int, ItemKind, str]]:
 @benchmarks.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the benchmarks, how many queries hold one of their items, and how many were not checked yet."""
+    """List the benchmarks, how many queries hold one of their items, and how many were not checked yet.
+
+    Of the queries with hits, those under `allowed` were overruled by `kat benchmarks allow`.
+    """
     with transaction() as connection:
         rows = stored.list_benchmarks(connection)
     if as_json:
         print_json(rows)
     else:
-        columns = ("name", "items", "hits", "unchecked", "created_at")
+        columns = ("name", "items", "hits", "allowed", "unchecked", "created_at")
         print_table(columns, [[row[column] for column in columns] for row in rows])
 
 
@@ -98,28 +101,31 @@ def allow(query: str, benchmark: str | None, reason: str, as_json: bool) -> None
 
 @benchmarks.command()
 @click.argument("name")
-def remove(name: str) -> None:
+@json_option
+def remove(name: str, as_json: bool) -> None:
     """Remove a benchmark with its items and hits."""
     with transaction() as connection:
         stored.remove(connection, name)
-    say(f"{name} is removed")
+    if as_json:
+        print_json({"removed": name})
+    else:
+        say(f"{name} is removed")
 
 
 @benchmarks.command()
 @click.argument("name", required=False)
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(min=1), help="How many hits at most.")
+@click.option("--allowed", is_flag=True, help="Those that were overruled instead, with whose word and why.")
 @json_option
-def hits(name: str | None, limit: int, as_json: bool) -> None:
+def hits(name: str | None, limit: int, allowed: bool, as_json: bool) -> None:
     """List single hits, of all benchmarks or of NAME: the query's hash, which `allow` takes, and the item."""
     with transaction() as connection:
-        found = stored.list_hits(connection, name, limit)
+        found = stored.list_hits(connection, name, limit, allowed=allowed)
     if as_json:
         print_json(found)
         return
-    rows = [
-        [h["query"][:12], h["source"], h["benchmark"], h["line"], h["kind"], " ".join(h["item"].split())[:70]]
-        for h in found
-    ]
-    print_table(("query", "source", "benchmark", "line", "match", "item"), rows)
+    columns = ["query", "source", "benchmark", "line", "kind", "item", *(("by", "reason") if allowed else ())]
+    short = [h | {"query": h["query"][:12], "item": " ".join(h["item"].split())[:70]} for h in found]
+    print_table(columns, [[h[column] for column in columns] for h in short])
     if len(found) == limit:
         say(f"the first {limit}: --limit shows more")

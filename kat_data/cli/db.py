@@ -1,7 +1,8 @@
-"""`kat db`: upgrade, inspect or stop the database."""
+"""`kat db`: upgrade, inspect, back up or stop the database."""
 
 import click
 
+from kat_data.cli.backup import dump, restore, size
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.registry import embedded, migrate
 from kat_data.registry.session import Registry, locate
@@ -10,14 +11,18 @@ from kat_data.settings import Settings, mask_password
 
 @click.group()
 def db() -> None:
-    """Upgrade, inspect or stop the database."""
+    """Upgrade, inspect, back up or stop the database."""
 
 
 @db.command()
-def upgrade() -> None:
+@json_option
+def upgrade(as_json: bool) -> None:
     """Bring the database to this version's tables."""
     revision = migrate.upgrade(locate(Settings.load()))
-    say(f"the database has revision {revision}")
+    if as_json:
+        print_json({"revision": revision})
+    else:
+        say(f"the database has revision {revision}")
 
 
 @db.command()
@@ -40,8 +45,16 @@ def status(as_json: bool) -> None:
 
 
 @db.command()
-def stop() -> None:
+@json_option
+def stop(as_json: bool) -> None:
     """Stop the embedded Postgres; the next command starts it again."""
     settings = Settings.load()
     ran = embedded.stop(settings.home)
-    say("the embedded Postgres is stopped" if ran else "the embedded Postgres was not running")
+    if as_json:
+        print_json({"stopped": ran})
+    else:
+        say("the embedded Postgres is stopped" if ran else "the embedded Postgres was not running")
+
+
+for command in (dump, restore, size):
+    db.add_command(command)

@@ -1,5 +1,6 @@
 """`kat demo`: the whole job on the bundled queries, answered by a recorded ledger or live."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ from kat_data.cli.output import json_option, print_json, print_table, program, s
 from kat_data.cli.queries import import_file
 from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report
-from kat_data.cli.run import run_recipe
+from kat_data.cli.run import finish_run, run_recipe
 from kat_data.cli.samples import print_message
 from kat_data.cli.snapshots import root_folder
 from kat_data.clock import SystemClock
@@ -58,7 +59,7 @@ def demo(
         say(f"No model is asked and nothing is paid; `{kat} demo --live --endpoint URL --model NAME` asks a real one.")
     with open_registry() as registry:
         import_file(registry, DEMO_QUERIES, "plain", SOURCE, LICENCE)
-        found = _record(registry, recipe, record) if record else run_recipe(registry, recipe)
+        found = _record(registry, recipe, record) if record else run_recipe(registry, recipe, finish=finish_run)
         sandbox = opener(Settings.load())
         written = publish_run(
             registry,
@@ -104,7 +105,7 @@ def _record(registry: Registry, recipe: Recipe, record: tuple[str, ...]) -> dict
     for spec in plain["endpoints"].values():
         spec["concurrency"] = RECORDING_CONCURRENCY
     try:
-        found = run_recipe(registry, parse_recipe(plain, "demo --record"), client=client)
+        found = run_recipe(registry, parse_recipe(plain, "demo --record"), finish=partial(finish_run, client=client))
         recording.keep(set().union(*(made.asked for made in clients)))
     finally:
         recording.save(DEMO_LEDGER)

@@ -17,11 +17,13 @@ from kat_data.redaction import redact
 
 COMMANDS = {
     "benchmarks": ("kat_data.cli.benchmarks:benchmarks", "Import benchmarks that training data must not hold."),
+    "calls": ("kat_data.cli.calls:calls", "Prune the bodies of old calls."),
     "config": ("kat_data.cli.config:config", "Show settings and where each came from."),
-    "db": ("kat_data.cli.db:db", "Upgrade, inspect or stop the database."),
+    "db": ("kat_data.cli.db:db", "Upgrade, inspect, back up or stop the database."),
     "decontaminate": ("kat_data.cli.decontaminate:decontaminate", "Find queries that come from a benchmark."),
     "deduplicate": ("kat_data.cli.deduplicate:deduplicate", "Find queries that are alike but for a few words."),
     "demo": ("kat_data.cli.demo:demo", "Run the whole job on the bundled queries, offline."),
+    "doctor": ("kat_data.cli.doctor:doctor", "Look at what a run needs on this machine."),
     "metrics": ("kat_data.cli.metrics:metrics", "Serve or print Prometheus metrics."),
     "models": ("kat_data.cli.models:models", "Check the endpoints of a recipe."),
     "queries": ("kat_data.cli.queries:queries", "Import and list queries."),
@@ -31,6 +33,7 @@ COMMANDS = {
     "sandbox": ("kat_data.cli.sandbox:sandbox", "Build, check and clean up the sandbox that programs run in."),
     "samples": ("kat_data.cli.samples:samples", "List accepted samples and show their whole lineage."),
     "snapshots": ("kat_data.cli.snapshots:snapshots", "Create, list, verify and export snapshots."),
+    "workers": ("kat_data.cli.workers:workers", "Show who works on the runs; start and stop the embedded broker."),
     "verify": ("kat_data.cli.verify:verify", "Verify answers in files: maths, programs, choices, tool calls."),
 }
 
@@ -70,8 +73,8 @@ def kat() -> None:
 
 
 def main() -> None:
-    """Run `kat` and exit with the error's own code: 2 bad input, 3 run stopped, 4 budget, 5 database, 6 snapshot,
-    7 no sandbox."""
+    """Run `kat` and exit with the error's own code: 2 bad input, 3 run stopped, 4 budget, 5 database or
+    broker, 6 snapshot, 7 no sandbox."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # stderr escapes by itself what it cannot encode
         sys.stdout.reconfigure(errors="replace")
     sys.excepthook = _tell_defect

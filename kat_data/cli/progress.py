@@ -11,9 +11,10 @@ import sys
 from collections.abc import AsyncIterator, Callable
 
 from kat_data.cli.output import say, usd
-from kat_data.executors.local import Progress, execute_run
+from kat_data.executors.local import execute_run
 from kat_data.metrics.process import open_observer
 from kat_data.pipeline.wiring import MakeClient, make_client
+from kat_data.pipeline.workshop import Progress
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
 from kat_data.sandbox.open import opener

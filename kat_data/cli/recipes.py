@@ -3,6 +3,7 @@
 import click
 
 from kat_data.cli.output import json_option, print_json, print_table
+from kat_data.cli.registry import say_what_is_missing
 from kat_data.errors import RecipeError
 from kat_data.pipeline.recipe import load_recipe, recipe_schema, shipped_recipes
 
@@ -29,16 +30,17 @@ def list_(as_json: bool) -> None:
 def validate(recipe: str, as_json: bool) -> None:
     """Validate RECIPE (a path, or a shipped name) and print it resolved, or every problem; then it exits with 2."""
     try:
-        resolved = load_recipe(recipe).resolved()
+        loaded = load_recipe(recipe)
     except RecipeError as error:
         if as_json:
             print_json({"valid": False, "problems": error.problems})
         raise
     if as_json:
-        print_json(resolved)
+        print_json(loaded.resolved())
     else:
-        stages = ", ".join(next(iter(entry)) for entry in resolved["stages"])
+        stages = ", ".join(stage.name for stage in loaded.stages)
         click.echo(f"{recipe}: valid; stages: {stages}")
+    say_what_is_missing(loaded)
 
 
 @recipes.command()
@@ -48,8 +50,12 @@ def schema() -> None:
 
 
 @recipes.command()
-def taxonomy() -> None:
+@json_option
+def taxonomy(as_json: bool) -> None:
     """Print the YAML file of domains, difficulty levels and labels that a taxonomy of yours extends."""
-    from kat_data.stages.taxonomy import shipped_text
+    from kat_data.stages.taxonomy import shipped_taxonomy, shipped_text
 
-    click.echo(shipped_text(), nl=False)
+    if as_json:
+        print_json(shipped_taxonomy().model_dump(mode="json"))
+    else:
+        click.echo(shipped_text(), nl=False)

@@ -8,8 +8,9 @@ from sqlalchemy import Connection
 from kat_data.cli.mode_report import print_modes
 from kat_data.cli.output import print_table, rounded, say, usd
 from kat_data.domain.drop import DropReason
+from kat_data.domain.mixture import mixture_of
 from kat_data.domain.states import ItemState, RunState
-from kat_data.pipeline.mixture import Filling, fillings, select_of
+from kat_data.pipeline.mixture import Filling, fillings
 from kat_data.registry import queries, runs
 from kat_data.registry.mode_evidence import mode_evidence
 
@@ -39,8 +40,8 @@ def report(connection: Connection, run: int) -> dict[str, Any]:
 
 
 def _fillings(connection: Connection, row: runs.RunRow) -> list[Filling]:
-    select = select_of(row.recipe)
-    return fillings(connection, row.id, select, row.state, row.reason) if select else []
+    mixture = mixture_of(row.recipe)
+    return fillings(connection, row.id, mixture, row.state, row.reason) if mixture else []
 
 
 def print_report(found: dict[str, Any]) -> None:

@@ -1,26 +1,34 @@
 """`kat run`: a recipe over the registry's queries."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import click
 
 from kat_data.cli.deduplicate import compare
-from kat_data.cli.output import json_option, print_json, rounded, say, usd
+from kat_data.cli.fleet import executor_options, follow
+from kat_data.cli.output import json_option, print_json, say
+from kat_data.cli.preview import extrapolate, print_extrapolation
 from kat_data.cli.progress import work_on
 from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report, report
 from kat_data.domain.states import RunState
 from kat_data.domain.stratum import EXAMPLE, parse_stratum
 from kat_data.errors import ConfigError, RunStopped, UserError
+from kat_data.executors.fleet import submit
 from kat_data.pipeline.recipe import Recipe, load_recipe, parse_recipe, with_counts
 from kat_data.pipeline.run import open_run
+from kat_data.pipeline.unverified import take_up_unverified
 from kat_data.pipeline.wiring import MakeClient, check_keys, make_client
 from kat_data.registry import runs
 from kat_data.registry.session import Registry
+from kat_data.sandbox.open import opener
+from kat_data.settings import Settings
 from kat_data.stages.deduplicate import Deduplicate
 
 Show = Callable[[dict[str, Any]], None]
+Finish = Callable[..., dict[str, Any]]
 
 
 @click.command()
@@ -33,6 +41,7 @@ Show = Callable[[dict[str, Any]], None]
     metavar="LICENCES",
     help="Take only queries under these licences, e.g. apache-2.0,mit, in place of the recipe's queries.licences.",
 )
+@executor_options
 @json_option
 def run(
     recipe: str,
@@ -40,9 +49,13 @@ def run(
     accept: tuple[str, ...],
     budget: float | None,
     licence_allow: str | None,
+    executor: str,
+    detach: bool,
     as_json: bool,
 ) -> None:
     """Run RECIPE (a path, or a shipped name) over the registry's queries; the same command again resumes it.
+
+    With --executor celery the workers of `celery -A workers worker` do the work, and this command shows how it goes.
 
     With --accept 'category=math mode=think_on difficulty=6..9: 5000', which can be given several times, the run goes
     on until every stratum has its samples, or until the budget or the pool of queries ends, and says which.
@@ -52,7 +65,10 @@ def run(
         whole = _with_queries(whole, licences=_licences(licence_allow))
     with open_registry() as registry:
         stopped = print_json if as_json else print_report
-        found = run_recipe(registry, _cut(whole, preview) if preview else whole, stopped=stopped)
+        if executor == "local":
+            check_keys(whole)  # before a run is opened in vain; the workers of a fleet have keys of their own
+        finish = partial(finish_by_fleet, detach=detach) if executor == "celery" else finish_run
+        found = run_recipe(registry, _cut(whole, preview) if preview else whole, finish=finish, stopped=stopped)
         if preview:
             found["extrapolated"] = _extrapolate(registry, whole, found)
     if as_json:
@@ -60,19 +76,19 @@ def run(
         return
     print_report(found)
     if preview:
-        _print_extrapolation(found["extrapolated"])
+        print_extrapolation(found["extrapolated"])
 
 
-def run_recipe(
-    registry: Registry, recipe: Recipe, *, client: MakeClient = make_client, stopped: Show = lambda _: None
-) -> dict[str, Any]:
-    """Open or resume the recipe's run, work on it, and return its report, which `stopped` gets where it stops."""
-    check_keys(recipe)
+def run_recipe(registry: Registry, recipe: Recipe, *, finish: Finish, stopped: Show = lambda _: None) -> dict[str, Any]:
+    """Open or resume the recipe's run, have `finish` work on it, and return its report.
+
+    `stopped` gets the report where the run stops before.
+    """
     row, new = open_run(registry, recipe)
     say(f"run {row.id} ({row.name}): {row.queries} queries" + ("" if new else f", {row.state.value} before"))
     for left in row.left_out:
         say(f"left out: {left['queries']} queries of {left['source']}, whose licence {left['licence']} is not allowed")
-    return finish_run(registry, row, client=client, stopped=stopped)
+    return finish(registry, row, stopped=stopped)
 
 
 def finish_run(
@@ -80,15 +96,44 @@ def finish_run(
 ) -> dict[str, Any]:
     """Work on a run until it is finished, and return its report; a finished run is only reported.
 
-    Where the run stops before, `stopped` gets the report of what is there, and the error is raised.
+    Unless it lacked a sandbox, and there is one now. Where the run stops before, `stopped` gets the report of what is
+    there, and the error is raised.
     """
+    if again := take_up_unverified(registry, row, opener(Settings.load())):
+        say(f"{again} queries whose programs no sandbox could run before are taken up again")
+
+    def work(left: int) -> None:
+        work_on(registry, row, row.queries - left, client=client)
+
+    return _finish(registry, row, work, stopped)
+
+
+def finish_by_fleet(
+    registry: Registry, row: runs.RunRow, *, detach: bool = False, stopped: Show = lambda _: None
+) -> dict[str, Any]:
+    """Hand a run over to the fleet, show how it goes until it is finished or stopped, and return its report.
+
+    With `detach`, return at once.
+    """
+
+    def work(_: int) -> None:
+        submit(registry, row, Settings.load())
+        if detach:
+            say(f"run {row.id} is with the workers: `kat runs watch {row.id}` shows how it goes")
+        else:
+            follow(registry, row.id)
+
+    return _finish(registry, row, work, stopped)
+
+
+def _finish(registry: Registry, row: runs.RunRow, work: Callable[[int], None], stopped: Show) -> dict[str, Any]:
     with registry.engine.begin() as connection:
-        left = runs.unfinished(connection, row.id)
+        row, left = runs.get_run(connection, row.id), runs.unfinished(connection, row.id)
     if left or row.state is not RunState.FINISHED:
         if any(isinstance(stage, Deduplicate) for stage in parse_recipe(row.recipe, f"run {row.id}").stages):
             compare(registry)
         try:
-            work_on(registry, row, row.queries - left, client=client)
+            work(left)
         except RunStopped:
             with registry.engine.begin() as connection:
                 stopped(report(connection, row.id))
@@ -137,18 +182,4 @@ def _extrapolate(registry: Registry, recipe: Recipe, found: dict[str, Any]) -> d
             limit=recipe.queries.limit,
             licences=recipe.queries.licences,
         )
-    factor = total / found["queries"]
-    guess = {
-        "queries": total,
-        "usd": found["cost"]["usd_used"] * factor,
-        "accepted": found["accepted"] * factor,
-        "tokens": (found["cost"]["prompt_tokens"] + found["cost"]["completion_tokens"]) * factor,
-    }
-    return rounded(guess)
-
-
-def _print_extrapolation(guess: dict[str, Any]) -> None:
-    say(
-        f"all {guess['queries']:,} queries: about {usd(guess['usd'])}, {guess['tokens']:,.0f} tokens, "
-        f"{guess['accepted']:,.0f} accepted samples"
-    )
+    return extrapolate(found, total)

@@ -1,15 +1,17 @@
 """`kat runs`: list, show, watch, compare modes, resume and cancel."""
 
+from functools import partial
 from typing import Any
 
 import click
 
 from kat_data.cli.calibration import print_calibrations
+from kat_data.cli.fleet import executor_options
 from kat_data.cli.mode_report import print_modes
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry, transaction
 from kat_data.cli.report import print_report, report
-from kat_data.cli.run import finish_run
+from kat_data.cli.run import finish_by_fleet, finish_run
 from kat_data.domain.states import ItemState, RunState
 from kat_data.pipeline.calibration import calibrate
 from kat_data.registry import runs as stored
@@ -104,11 +106,14 @@ def items(run: int, state: str | None, reason: str | None, limit: int, as_json: 
     with transaction() as connection:
         stored.get_run(connection, run)
         rows = stored.list_items(connection, run, state, reason, limit)
+        more = stored.count_items(connection, run, state, reason) - len(rows)
     if as_json:
         print_json(rows)
-        return
-    columns = ("query", "category", "state", "stage", "reason", "detail")
-    print_table([*columns, "question"], [[*(row[name] for name in columns), _question(row)] for row in rows])
+    else:
+        columns = ("query", "category", "state", "stage", "reason", "detail")
+        print_table([*columns, "question"], [[*(row[name] for name in columns), _question(row)] for row in rows])
+    if more:
+        say(f"{more:,} more: `--limit {len(rows) + more}` lists them all")
 
 
 def _question(row: dict[str, Any]) -> str:
@@ -119,8 +124,9 @@ def _question(row: dict[str, Any]) -> str:
 @runs.command()
 @click.argument("run", type=int)
 @click.option("--dead", is_flag=True, help="Try the dead items again, too.")
+@executor_options
 @json_option
-def resume(run: int, dead: bool, as_json: bool) -> None:
+def resume(run: int, dead: bool, executor: str, detach: bool, as_json: bool) -> None:
     """Go on with a run that was stopped, cancelled or killed; nothing is paid or done twice."""
     with open_registry() as registry:
         with registry.engine.begin() as connection:
@@ -128,7 +134,8 @@ def resume(run: int, dead: bool, as_json: bool) -> None:
             revived = stored.revive_dead(connection, run) if dead else 0
             if revived:
                 stored.set_state(connection, run, RunState.OPEN)
-        found = finish_run(registry, row, stopped=print_json if as_json else print_report)
+        finish = partial(finish_by_fleet, detach=detach) if executor == "celery" else finish_run
+        found = finish(registry, row, stopped=print_json if as_json else print_report)
     if as_json:
         print_json(found)
     else:

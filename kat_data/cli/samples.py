@@ -77,8 +77,15 @@ def _print_lineage(lineage: Row, messages: list[Row] | None) -> None:
         for call in lineage["calls"]
     ]
     print_table(["stage", "model", "finish", "tokens", "cost", "ledger key"], call_rows, title="calls")
+    _tell_pruned(lineage["calls"])
     for message in messages or []:
         print_message(message)
+
+
+def _tell_pruned(calls: list[Row]) -> None:
+    for what in ("request", "request and reply"):
+        if pruned := [call for call in calls if call["pruned"] == what]:
+            say(f"{len(pruned)} of these calls: {what} pruned by `kat calls prune`; what they cost and brought stays")
 
 
 def _reference(lineage: Row) -> str | None:

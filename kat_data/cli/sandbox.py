@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from importlib.resources import as_file, files
 from typing import Any
 
@@ -20,7 +21,8 @@ def sandbox() -> None:
 
 @sandbox.command()
 @click.option("--offline", is_flag=True, help="From Debian's packages alone, without an image registry (needs root).")
-def build(offline: bool) -> None:
+@json_option
+def build(offline: bool, as_json: bool) -> None:
     """Build the Docker image of the sandbox."""
     from kat_data.sandbox.docker import IMAGE
 
@@ -31,9 +33,13 @@ def build(offline: bool) -> None:
             raise SandboxMissing("The docker command is not installed: install Docker, or use `bwrap` as the sandbox.")
         else:
             command = ["docker", "build", "--tag", IMAGE, str(folder)]
-        if subprocess.run(command, check=False).returncode:  # noqa: S603
+        # The tool's own lines are progress: with --json they must not stand on stdout.
+        if subprocess.run(command, check=False, stdout=sys.stderr).returncode:  # noqa: S603
             raise KatError(f"{IMAGE} was not built: the lines above say why.")
-    say(f"{IMAGE} is built; try it with `kat sandbox check`")
+    if as_json:
+        print_json({"image": IMAGE})
+    else:
+        say(f"{IMAGE} is built; try it with `kat sandbox check`")
 
 
 @sandbox.command()

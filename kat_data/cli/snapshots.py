@@ -19,7 +19,7 @@ from kat_data.snapshots.composition import totals
 from kat_data.snapshots.export import ExportFormat
 from kat_data.snapshots.export import export as write_export
 from kat_data.snapshots.manifest import Manifest
-from kat_data.snapshots.mixture import COLUMNS, Reached, compare, has_mixture, lines
+from kat_data.snapshots.mixture import COLUMNS, Reached, compare, lines, untold
 from kat_data.snapshots.plot import plot_into
 from kat_data.snapshots.verify import verify as verify_folder
 
@@ -64,12 +64,17 @@ def create(run: int, name: str | None, partial: bool, root: Path | None, as_json
         "rows": written.manifest.hashed.rows,
         "content_hash": written.manifest.hashed.content_hash,
         "existed": written.existed,
+        "surplus": len(written.surplus),
     }
     if as_json:
         print_json(facts)
     else:
         note = " (unchanged, so nothing was written)" if written.existed else ""
         click.echo(f"{written.label}: {facts['rows']} rows in {written.path}{note}")
+        if written.surplus:
+            say(
+                f"{len(written.surplus)} more samples were accepted than the mixture asks for: they stay with run {run}"
+            )
 
 
 @snapshots.command("list")
@@ -131,8 +136,8 @@ def _print_snapshot(snapshot: read.Snapshot, label: str) -> None:
 def _print_mixture(manifest: Manifest, reached: Reached | None) -> None:
     if reached:
         print_table(COLUMNS, lines(reached), title="mixture: target and reached")
-    elif has_mixture(manifest.hashed.recipe):
-        click.echo(f"The mixture asks for pass rates, which rows of {manifest.hashed.stage} do not hold.")
+    elif names := untold(manifest.hashed.recipe, manifest.hashed.stage):
+        click.echo(f"The mixture asks for {' and '.join(names)}, which rows of {manifest.hashed.stage} do not hold.")
 
 
 @snapshots.command()

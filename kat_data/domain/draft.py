@@ -9,7 +9,7 @@ from kat_data.domain.directive import directive
 from kat_data.domain.history import Step, as_text, is_recorded, steps
 from kat_data.domain.intent import Intent
 from kat_data.domain.measurement import ModeMeasurement
-from kat_data.domain.mode import Mode, ModeChoice, Vote
+from kat_data.domain.mode import Mode, ModeChoice, Switches, Vote, switches
 from kat_data.domain.pass_rate import PassRate
 from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
 from kat_data.domain.sample import Sample, Turn
@@ -162,11 +162,24 @@ class Draft:
         return self.responses if self.is_last_turn and not self.observed else 1
 
     @property
+    def may_switch(self) -> bool:
+        """Whether the sample may have several turns: of a query with one message that needs calls with results."""
+        return len(self.query.user_turns) > 1 or (self.observed and bool(self.tools))
+
+    @property
+    def _switches(self) -> Switches | None:
+        """Whether the mode changes over all turns, once the last one is answered."""
+        if self.choice is None or self.accepted is None or not self.is_last_turn:
+            return None
+        return switches([*(turn.mode for turn in self.turns), self.choice.mode])
+
+    @property
     def labels(self) -> Labels:
         """What is known by which mixtures are made."""
         return Labels(
             category=self.query.category.value,
             mode=self.choice.mode.value if self.choice else None,
+            switches=self._switches,
             domain=self.summary.domain if self.summary else None,
             difficulty=self.summary.difficulty if self.summary else None,
             pass_rate=self.pass_rate.rate if self.pass_rate else None,

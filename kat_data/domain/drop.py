@@ -57,7 +57,11 @@ class DropReason(StrEnum):
     OFF_RECORD = "off_record", "No answer made the calls that the recorded conversation makes at this step."
     PANEL_REJECTED = "panel_rejected", "The judging models accepted no answer."
     CRITIC_REJECTED = "critic_rejected", "The critic passed no answer within the round limit."
-    NO_SANDBOX = "no_sandbox", "The answer is a program, and no sandbox is at hand to run it: not verified."
+    NO_SANDBOX = (
+        "no_sandbox",
+        "The answer is a program, and no sandbox is at hand to run it: not verified. The next `kat run` with a sandbox "
+        "takes the query up again.",
+    )
     INVALID_TASK = (
         "invalid_task",
         "The task's own tests do not hold for its reference, or hold for a program that does nothing.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """The query waits as one of its `stratum`; when it is let on it is to bring `responses` samples."""
+    """The query waits in `pool`, named as a stratum; when it is let on it is to bring `responses` samples."""
 
-    stratum: str
+    pool: str
     responses: int = 1

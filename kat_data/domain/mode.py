@@ -28,6 +28,20 @@ def transitions(modes: Sequence[Mode]) -> tuple[Transition, ...]:
     return tuple(Transition(f"{short[one]}_{short[other]}") for one, other in pairwise(modes))
 
 
+class Switches(StrEnum):
+    """Whether the mode of a conversation changes from any of its turns to another (§4.1.2)."""
+
+    YES = "yes"
+    NO = "no"
+
+
+def switches(modes: Sequence[Mode]) -> Switches | None:
+    """Return whether the modes change; none of one turn, which can neither switch nor stay."""
+    if len(modes) < 2:
+        return None
+    return Switches.YES if len(set(modes)) > 1 else Switches.NO
+
+
 class ModeOrigin(StrEnum):
     """Why a turn got its mode."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from kat_data.domain.mode import Mode, Transition, transitions
+from kat_data.domain.mode import Mode
 from kat_data.domain.tool_call import ToolCall
 from kat_data.hashing import ADDED_LATER
 
@@ -32,16 +32,6 @@ class Sample:
     system: str | None
     tools: tuple[dict[str, Any], ...]
     turns: tuple[Turn, ...]
-
-    @property
-    def transitions(self) -> tuple[Transition, ...]:
-        """How the mode went on from turn to turn, in order; none for a sample of one turn (§4.1.2)."""
-        return transitions([turn.mode for turn in self.turns])
-
-    @property
-    def switches(self) -> bool:
-        """Whether the mode changes at least once."""
-        return len({turn.mode for turn in self.turns}) > 1
 
     @property
     def mode(self) -> Mode:

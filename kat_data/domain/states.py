@@ -36,6 +36,6 @@ ITEM_MOVES: dict[ItemState, frozenset[ItemState]] = {
     ItemState.READY: frozenset({ItemState.HELD, ItemState.ACCEPTED, ItemState.DROPPED, ItemState.DEAD}),
     ItemState.HELD: frozenset({ItemState.READY, ItemState.DROPPED}),
     ItemState.ACCEPTED: frozenset(),
-    ItemState.DROPPED: frozenset(),
+    ItemState.DROPPED: frozenset({ItemState.READY, ItemState.HELD}),  # for want of a sandbox alone, once there is one
     ItemState.DEAD: frozenset({ItemState.READY}),
 }

@@ -1,22 +1,27 @@
-"""Strata: parts of a mixture by category, mode, difficulty, domain or pass rate, as people write them.
+"""Strata: parts of a mixture by category, mode, transitions, difficulty, domain or pass rate, as people write them.
 
 `category=math,science mode=think_on difficulty=6..9` holds what has one of the two categories, the mode and a
-difficulty of 6 to 9, both ends included. What is not named is free. A domain's spaces are written `_`.
+difficulty of 6 to 9, both ends included. `switches=yes` holds conversations whose mode changes from one turn to
+another. What is not named is free. A domain's spaces are written `_`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from kat_data.domain.category import Category
-from kat_data.domain.mode import Mode
+from kat_data.domain.mode import Mode, Switches
 
 SHORT: Final = {"on": Mode.ON.value, "off": Mode.OFF.value}
 CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "category": tuple(category.value for category in Category),
     "mode": tuple(mode.value for mode in Mode),
+    "switches": tuple(switches.value for switches in Switches),
     "domain": (),
 }
+BY_MODES: Final = ("mode", "switches")
+"""What the modes of all turns decide, the last one's included."""
 LIMITS: Final[Mapping[str, tuple[float, float]]] = {"difficulty": (1, 10), "pass_rate": (0, 1)}
 RANGES: Final = tuple(LIMITS)
 WHOLE: Final = 1e-6
@@ -26,10 +31,14 @@ EXAMPLE: Final = "`category=math mode=think_on difficulty=6..9`"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    """What is known of one query or sample; none where it is not known yet."""
+    """What is known of one query or sample; none where it is not known yet.
+
+    `switches` is known of whole conversations alone: what has one turn neither switches nor stays.
+    """
 
     category: str
     mode: str | None = None
+    switches: str | None = None
     domain: str | None = None
     difficulty: float | None = None
     pass_rate: float | None = None
@@ -52,6 +61,16 @@ class Stratum:
         """The categories that may belong here."""
         return dict(self.allowed).get("category", CHOICES["category"])
 
+    @property
+    def pool(self) -> "Stratum":
+        """What a query has to be, before it is answered, to come to belong here.
+
+        Where transitions are asked for, that is all but the modes: the mode of the last turn is as open as they are.
+        """
+        if "switches" not in self.dimensions:
+            return self
+        return replace(self, allowed=tuple(part for part in self.allowed if part[0] not in BY_MODES))
+
     def holds(self, labels: Labels) -> bool:
         """Whether the labels lie inside; what is unknown lies outside of every stratum that asks for it."""
         return all(_said(labels, name) in values for name, values in self.allowed) and all(
@@ -64,6 +83,7 @@ class Stratum:
         return " ".join(words) or "any"
 
 
+@lru_cache(maxsize=4096)
 def parse_stratum(text: str) -> Stratum:
     """Read a stratum as people write it; raises `ValueError` with one line that says what is wrong.
 

@@ -17,7 +17,7 @@ class Job(Protocol):
 
     async def work(self, claim: Any) -> None: ...
 
-    async def waiting(self) -> tuple[int, float]: ...
+    async def waiting(self) -> tuple[bool, float | None]: ...
 
 
 async def drain(job: Job, *, in_flight: int, clock: Clock, stop: asyncio.Event | None = None) -> None:
@@ -41,7 +41,7 @@ async def _drain(job: Job, in_flight: int, clock: Clock, stop: asyncio.Event) ->
                 unfinished, delay = await job.waiting()
                 if not unfinished:
                     return
-                await _pause(stop, min(max(delay, 0.05), 1.0), clock)
+                await _pause(stop, 1.0 if delay is None else min(max(delay, 0.05), 1.0), clock)
                 continue
             active = await _some_end(active, errors, target=in_flight - max(1, in_flight // 8), idle=not claimed)
     finally:

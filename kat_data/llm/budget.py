@@ -1,32 +1,32 @@
 """A hard cap in money and tokens: every call reserves its upper bound first and settles its real price after."""
 
 import asyncio
+import copy
 
+from kat_data.domain.budget import Cap, Share
 from kat_data.domain.call import Charge
 from kat_data.errors import BudgetExhausted
 
-# A tenth of a nanodollar hides the rounding of sums of floats, and nothing else.
-_ROUNDING = 1e-10
-
 
 class Budget:
-    """Keeps spent + reserved within the cap; a cap of none has no end.
+    """Keeps spent + reserved within the share; a cap of none has no end.
 
-    It serves the callers of one process; the registry's worth of earlier spending comes in as `spent`.
+    By itself it serves the callers of one process, who share the whole cap; `spent` is what was spent before.
     """
 
     def __init__(self, *, usd: float | None = None, tokens: int | None = None, spent: Charge | None = None) -> None:
-        self._usd = float("inf") if usd is None else usd
-        self._tokens = float("inf") if tokens is None else tokens
-        self._spent = spent or Charge()
+        cap, before = Cap(usd=usd, tokens=tokens), spent or Charge()
+        self._share = Share(granted=cap.less(before), cap=cap, others=before)
+        self._own = Charge()
         self._reserved = Charge()
         self._outstanding = 0
         self._changed = asyncio.Event()
+        self._stopped: Exception | None = None
 
     @property
     def spent(self) -> Charge:
         """What is paid for, and what cannot be got back."""
-        return self._spent
+        return self._share.others + self._own
 
     @property
     def reserved(self) -> Charge:
@@ -36,42 +36,52 @@ class Budget:
     async def reserve(self, estimate: Charge) -> None:
         """Reserve `estimate`; waits while calls in flight may still give enough back, else raises `BudgetExhausted`."""
         while not self._fits(estimate):
-            if not self._outstanding:
+            if self._stopped is not None:
+                # A copy, because many callers raise it and each adds its own traceback.
+                raise copy.copy(self._stopped)
+            if not self._share.cap.holds(self.spent + estimate):
                 raise BudgetExhausted(self._refusal(estimate))
-            self._changed.clear()
-            await self._changed.wait()
+            await self._wait(estimate)
         self._outstanding += 1
         self._reserved += estimate
 
     def settle(self, estimate: Charge, actual: Charge) -> None:
         """Turn the reservation of `estimate` into `actual` spending."""
-        self._spent += actual
+        self._own += actual
         self.refund(estimate)
 
     def refund(self, estimate: Charge) -> None:
         """Give the reservation of `estimate` back: the call cost nothing."""
         self._outstanding -= 1
         # Back to exactly nothing, whatever the order in which floats were added and taken away.
-        self._reserved = _subtract(self._reserved, estimate) if self._outstanding else Charge()
+        self._reserved = subtract(self._reserved, estimate) if self._outstanding else Charge()
+        self._changed.set()
+
+    def stop(self, error: Exception) -> None:
+        """End the waiting: whoever waits for money raises `error`."""
+        self._stopped = self._stopped or error
         self._changed.set()
 
     def _fits(self, estimate: Charge) -> bool:
-        usd = self._spent.usd + self._reserved.usd + estimate.usd
-        tokens = self._spent.tokens + self._reserved.tokens + estimate.tokens
-        return usd <= self._usd + _ROUNDING and tokens <= self._tokens
+        return self._share.granted.holds(self._own + self._reserved + estimate)
+
+    async def _wait(self, estimate: Charge) -> None:
+        self._changed.clear()
+        await self._changed.wait()
 
     def _refusal(self, estimate: Charge) -> str:
-        short_of_money = self._spent.usd + estimate.usd > self._usd + _ROUNDING
-        cap, spent, more = (
-            (f"${self._usd:.2f}", f"${self._spent.usd:.4f}", f"${estimate.usd:.4f}")
-            if short_of_money
-            else (f"{self._tokens:,} tokens", f"{self._spent.tokens:,}", f"{estimate.tokens:,}")
+        cap, spent = self._share.cap, self.spent
+        total, so_far, more = (
+            (f"{cap.tokens:,} tokens", f"{spent.tokens:,}", f"{estimate.tokens:,}")
+            if cap.holds_money(spent + estimate)
+            else (f"${cap.usd:.2f}", f"${spent.usd:.4f}", f"${estimate.usd:.4f}")
         )
         return (
-            f"the budget of {cap} is reached: {spent} spent, and the next call can cost {more}; "
+            f"the budget of {total} is reached: {so_far} spent, and the next call can cost {more}; "
             "raise the budget in the recipe and run it again"
         )
 
 
-def _subtract(one: Charge, other: Charge) -> Charge:
+def subtract(one: Charge, other: Charge) -> Charge:
+    """Return what `other` leaves of `one`."""
     return Charge(usd=one.usd - other.usd, tokens=one.tokens - other.tokens)

@@ -6,11 +6,14 @@ from kat_data.clock import Clock, SystemClock
 from kat_data.llm.backoff import Backoff
 from kat_data.llm.circuit import Circuit
 from kat_data.llm.client import Client
-from kat_data.llm.limits import AdaptiveLimit
+from kat_data.llm.limits import AdaptiveLimit, Limit
 
 
 class Endpoint:
-    """One place that serves models; at most `concurrency` requests are under way there at once."""
+    """One place that serves models; at most `concurrency` requests are under way there at once.
+
+    `limit` is one that is shared with other processes; without it this one keeps its own.
+    """
 
     def __init__(
         self,
@@ -20,11 +23,12 @@ class Endpoint:
         concurrency: int = 64,
         backoff: Backoff | None = None,
         clock: Clock | None = None,
+        limit: Limit | None = None,
     ) -> None:
         self.name = name
         self.client = client
         self.backoff = backoff or Backoff()
-        self.limit = AdaptiveLimit(concurrency, clock or SystemClock())
+        self.limit = limit or AdaptiveLimit(concurrency, clock or SystemClock())
         self.circuit = Circuit()
         # Seats bound the calls that hold a ledger key, so that a kill leaves few of them behind; they are half as many
         # again as the requests, so that waiting for the ledger does not leave the endpoint idle.

@@ -18,7 +18,6 @@ from kat_data.llm.ledger import Ledger
 from kat_data.observer import UNOBSERVED, Observer
 
 _FREE = Price()
-_NOTHING = Charge()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,15 +31,14 @@ class Counters:
     tokens: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Purchase:
-    """One call on its way; `lost` is what tries that brought no reply may have cost."""
+    """One call on its way."""
 
     endpoint: Endpoint
     request: CallRequest
     price: Price
     estimate: Charge
-    lost: Charge = _NOTHING
 
 
 class Gateway:
@@ -121,11 +119,11 @@ class Gateway:
             if isinstance(error, RunStopped):
                 self.stop(error)
             reason = str(error) or type(error).__name__
-            await self._finish(self._ledger.release(purchase.request, reason, purchase.lost))
+            await self._finish(self._ledger.release(purchase.request, reason))
             raise
         seconds = self._clock.monotonic() - started
         cost = charge(reply.usage, purchase.price)
-        await self._finish(self._ledger.settle(purchase.request, reply, cost, seconds, purchase.lost))
+        await self._finish(self._ledger.settle(purchase.request, reply, cost, seconds))
         return reply
 
     async def _send_until_answered(self, purchase: _Purchase) -> Reply:
@@ -144,14 +142,13 @@ class Gateway:
         raise stop or EndpointFault(f"{fault}, in each of {backoff.tries} tries") from fault
 
     async def _send(self, purchase: _Purchase) -> Reply:
-        """Try once, within the endpoint's limit and pause and the run's budget."""
+        """Try once, within the endpoint's limits and pause and the run's budget."""
         limit = purchase.endpoint.limit
         generation = await limit.acquire()
         try:
-            while pause := limit.pause_left:
-                await self._wait(pause)
             await self._budget.reserve(purchase.estimate)
-            reply = await self._pay(purchase)
+            period = await self._cleared(purchase)
+            reply = await self._pay(purchase, period)
         except Transient as error:
             if error.throttled:
                 limit.throttled(generation)
@@ -164,20 +161,37 @@ class Gateway:
         purchase.endpoint.circuit.answered()
         return reply
 
-    async def _pay(self, purchase: _Purchase) -> Reply:
+    async def _cleared(self, purchase: _Purchase) -> int:
+        """Wait out pauses and the endpoint's rates, so that what is drawn from them is sent now; return the period."""
+        limit, tokens = purchase.endpoint.limit, purchase.estimate.tokens
+        try:
+            while True:
+                while pause := limit.pause_left:
+                    await self._wait(pause)
+                period = await limit.draw(tokens)
+                if not limit.pause_left:
+                    return period
+                limit.settle(period, tokens, None)
+        except BaseException:
+            self._budget.refund(purchase.estimate)
+            raise
+
+    async def _pay(self, purchase: _Purchase, period: int) -> Reply:
         """Send one request under a reservation, and turn the reservation into what the request really cost."""
-        estimate = purchase.estimate
+        estimate, limit = purchase.estimate, purchase.endpoint.limit
         try:
             self._go_on()
             reply = await purchase.endpoint.client.complete(purchase.request)
         except BaseException as error:
             if _cost_nothing(error):
                 self._budget.refund(estimate)
+                limit.settle(period, estimate.tokens, None if isinstance(error, RunStopped) else 0)
             else:
-                purchase.lost += estimate
                 self._spend(estimate, estimate)
+                await self._finish(self._ledger.lose(purchase.request, estimate))
             raise
         self._spend(estimate, charge(reply.usage, purchase.price))
+        limit.settle(period, estimate.tokens, reply.usage.total)
         self.counters.calls += 1
         return reply
 
@@ -226,6 +240,7 @@ class Gateway:
         if self._stopped is not None:
             return
         self._stopped = error
+        self._budget.stop(error)
         for endpoint in self._endpoints.values():
             endpoint.limit.close()
         for sleep in self._sleeping:

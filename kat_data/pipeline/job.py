@@ -4,7 +4,7 @@ import asyncio
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -23,7 +23,7 @@ from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.tracing import TracedModel
 from kat_data.registry.facts import Row, new_facts, sample_rows
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Kind, Stage, Tools
 
 _log = logging.getLogger(__name__)
 
@@ -40,12 +40,18 @@ LetOn = Callable[[], Awaitable[Round]]
 """Where no item of the run can be worked on: look at all that are held, and let some on."""
 
 
+async def no_round() -> Round:
+    """Let nothing on: the run holds nothing."""
+    return Round()
+
+
 class RunJob:
     """A run as an executor sees it: items to claim and to work on. Executors know nothing of stages.
 
     `counts` grows with every item that ends (`accepted`, `dropped`, `dead`) or goes to another worker (`lease_lost`),
     and with every try that failed (`retried`).
-    Once `stop` is set, items end after the stage that they are in.
+    Once `stop` is set, items end after the stage that they are in. Items that come to a stage of another kind than
+    `kinds` are left to the workers that serve it.
     """
 
     def __init__(
@@ -55,7 +61,8 @@ class RunJob:
         worker: Worker,
         plan: Plan,
         tools: Tools,
-        let_on: LetOn,
+        let_on: LetOn = no_round,
+        kinds: Collection[Kind] = tuple(Kind),
         attempts: int,
         clock: Clock,
         stop: asyncio.Event,
@@ -66,6 +73,7 @@ class RunJob:
         self._let_on = let_on
         self._worker = worker
         self._plan = plan
+        self._serves = plan.of_kinds(kinds)
         self._tools = tools
         self._attempts = attempts
         self._clock = clock
@@ -74,7 +82,7 @@ class RunJob:
 
     async def claim(self, limit: int) -> list[Claim]:
         """Lease at most `limit` items that can be worked on now."""
-        claims = await self._worker.claim(self._run, limit)
+        claims = await self._worker.claim(self._run, limit, self._serves)
         if not claims and not (await self.waiting())[0] and not await self._next_round():
             self._stop.set()  # every item has ended, or the run was cancelled
         return [replace(claim, draft=self._plan.prepare(claim.draft, self._tools.seed)) for claim in claims]
@@ -85,9 +93,9 @@ class RunJob:
         self.counts["dropped"] += made.given_up
         return made.let_on > 0
 
-    async def waiting(self) -> tuple[int, float]:
-        """Return how many items are unfinished, and in how many seconds the next can be claimed."""
-        return await self._worker.waiting(self._run)
+    async def waiting(self) -> tuple[bool, float | None]:
+        """Return whether items are unfinished, and in how many seconds the next of ours can be claimed."""
+        return await self._worker.waiting(self._run, self._serves)
 
     async def work(self, claim: Claim) -> None:
         """Take one item as far as it goes.
@@ -174,15 +182,18 @@ class RunJob:
 
     async def _go_on(
         self, claim: Claim, attempt: Attempt, facts: dict[str, list[Row]], stage: str, draft: Draft
-    ) -> Claim:
-        move = Move(stage=stage, turn=len(draft.turns), keep=True)
+    ) -> Claim | None:
+        ours = stage in self._serves
+        move = Move(stage=stage, turn=len(draft.turns), keep=ours)
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts))
+        if not ours:
+            return None
         return replace(claim, stage=stage, turn=move.turn, attempts=0, draft=draft)
 
     async def _accept(self, claim: Claim, attempt: Attempt, facts: dict[str, list[Row]], draft: Draft) -> None:
-        rows = sample_rows((claim.run, claim.query), draft)
-        stratum = self._plan.stratum(draft)  # as it came out: the last turn may have another mode than the first
-        move = Move(stage=attempt.stage, turn=claim.turn, state=ItemState.ACCEPTED, stratum=stratum)
+        # As it came out: whether modes change, and the last one, is known no earlier.
+        rows = sample_rows((claim.run, claim.query), draft, stratum=self._plan.stratum(draft))
+        move = Move(stage=attempt.stage, turn=claim.turn, state=ItemState.ACCEPTED)
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts, samples=rows))
         self.counts["accepted"] += 1
         note(_log, logging.DEBUG, "item.accepted", samples=len(rows))
@@ -192,7 +203,7 @@ class RunJob:
             stage=attempt.stage,
             turn=claim.turn,
             state=ItemState.HELD,
-            stratum=held.stratum,
+            pool=held.pool,
             responses=held.responses,
         )
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move))

@@ -1,12 +1,12 @@
 """The plan of a run: which stage comes next for a draft, and when a turn or the whole draft is done."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.history import has_results
 from kat_data.stages.select import Select
-from kat_data.stages.stage import Stage
+from kat_data.stages.stage import Kind, Stage
 
 OUTSIDE = ""
 """The stratum of a sample that lies in none of the mixture's."""
@@ -35,15 +35,19 @@ class Plan:
         """The stage that fills a mixture, if the recipe has one."""
         return next((stage for stage in self.stages if isinstance(stage, Select)), None)
 
-    def behind(self, name: str) -> str:
-        """Return the name of the stage that stands behind `name` in the recipe."""
-        return self.stages[self._index[name] + 1].name
+    def of_kinds(self, kinds: Collection[Kind]) -> tuple[str, ...]:
+        """Return the names of the stages of these kinds, the last first: what is begun is brought to an end."""
+        return tuple(stage.name for stage in reversed(self.stages) if stage.kind in kinds)
+
+    def behind(self, name: str) -> list[str]:
+        """Return the names of the stages that stand behind `name` in the recipe, in order."""
+        return [stage.name for stage in self.stages[self._index[name] + 1 :]]
 
     def stratum(self, draft: Draft) -> str | None:
         """Return the stratum for which the draft counts: empty where it is outside, none where there is no mixture."""
         if self.select is None:
             return None
-        found = self.select.stratum(draft.labels)
+        found = self.select.mixture.stratum(draft.labels)
         return str(found) if found else OUTSIDE
 
     def prepare(self, draft: Draft, seed: int) -> Draft:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from kat_data.clock import Clock
+from kat_data.decontam.measured import decontamination_errors
 from kat_data.domain.category import Category
 from kat_data.domain.codec import from_python
 from kat_data.domain.pair import Pair
@@ -68,11 +69,11 @@ def publish_run(
         recipe = parse_recipe(row.recipe, f"run {run}")
         measured = _measured(VerifierKind.CODE in queries.accepted_kinds(connection, run), open_sandbox)
         spec = _spec(connection, row, recipe, name or recipe.snapshot.name or recipe.name, clock, measured)
-        ids: list[int] = []
+        ids: dict[int, str] = {}
         splits = {"train": _rows(queries.snapshot_inputs(connection, run), ids)}
         written = write_snapshot(root, spec, splits, known=_known(connection, spec.name))
     with registry.engine.begin() as connection:
-        _note(connection, written, ids)
+        _note(connection, written, [sample for sample, row in ids.items() if row not in written.surplus])
     return written
 
 
@@ -80,9 +81,18 @@ def _measured(programs: bool, open_sandbox: Callable[[], Sandbox | None]) -> _Me
     kinds = [*KINDS, VerifierKind.CODE] if programs else list(KINDS)
     sandbox = open_sandbox() if programs else None
     with Verifiers(open_sandbox=lambda: sandbox) as verifiers:
-        cited = list(named(verifiers, kinds).values())
+        cited = list(named(kinds).values())
         possible = kinds if sandbox is not None and sandbox.trusted else KINDS
         return _Measured(verifiers=cited, error_rates=[asdict(r) for r in error_rates(verifiers, possible).values()])
+
+
+def _decontamination(row: runs.RunRow) -> dict[str, Any] | None:
+    """How well the method does by which the run left out benchmarks' items, as the cases of the project show it."""
+    if (method := row.context.get("decontamination")) is None:
+        return None
+    found = decontamination_errors()
+    rates = {"recall": round(found.recall, 4), "precision": round(found.precision, 4)}
+    return {"method": method, **rates, **asdict(found)}
 
 
 def _spec(
@@ -98,15 +108,17 @@ def _spec(
             role: [recipe.models[member.model].model for member in members] for role, members in recipe.roles.items()
         },
         **measured,
+        decontamination=_decontamination(row),
         built_at=clock.now(),
         funnel=[asdict(entry) for entry in runs.funnel(connection, row.id)],
         money={"currency": "USD", **asdict(cost)},
     )
 
 
-def _rows(inputs: Iterable[dict[str, Any]], ids: list[int]) -> Iterator[Row]:
+def _rows(inputs: Iterable[dict[str, Any]], ids: dict[int, str]) -> Iterator[Row]:
+    """Yield the rows of samples, and note in `ids` which row each sample is."""
     for found in inputs:
-        ids.append(found["id"])
+        ids[found["id"]] = found["hash"].hex()
         yield Row(
             sample=_sample(found["sample"]),
             query=found["query_hash"].hex(),

@@ -116,7 +116,7 @@ class Recipe(Part):
         names = sorted({name for stage in self.stages for name in stage.prompts})
         files = {name: digest for stage in self.stages for name, digest in stage.files().items()}
         decisive: dict[str, Any] = {"prompts": {name: load_prompt(name).sha256 for name in names}, "files": files}
-        strata = [[*stage.quotas(), *stage.responses] for stage in self.stages if isinstance(stage, Select)]
+        strata = [[*stage.mixture.targets, *stage.responses] for stage in self.stages if isinstance(stage, Select)]
         if strata:  # a query counts for the first that holds it, and hashes do not see a mapping's order
             decisive["strata"] = strata[0]
         return plain | decisive

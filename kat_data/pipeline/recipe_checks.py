@@ -117,6 +117,7 @@ def stage_problems(stages: Sequence[Stage], earlier: Mapping[str, Any]) -> Itera
     for stage in stages:
         if isinstance(stage, Select):
             yield from _select_problems(stage, names)
+            yield from _switches_problems(stage, earlier.get("snapshot"))
     yield from _rollout_problems(stages, earlier.get("roles", {}))
     if "snapshot" in earlier and "queries" in earlier:
         yield from _snapshot_problems(stages, earlier["snapshot"], earlier["queries"])
@@ -136,6 +137,14 @@ def _select_problems(select: Select, names: Sequence[str]) -> Iterator[str]:
             for name in group
             if name in names[place:]
         )
+
+
+def _switches_problems(select: Select, snapshot: OutputSpec | None) -> Iterator[str]:
+    """How modes go on is known of whole conversations alone, and is told by rows of stage 2 alone."""
+    if "switches" in select.dimensions:
+        yield f"stage `{select.name}`: `responses` cannot ask for switches, which nobody knows before the answers"
+    if "switches" in select.mixture.dimensions and snapshot is not None and snapshot.stage != "stage2":
+        yield f"stage `{select.name}` asks for switches, which rows of a {snapshot.stage} snapshot do not hold"
 
 
 def _rollout_problems(stages: Sequence[Stage], roles: Roles) -> Iterator[str]:

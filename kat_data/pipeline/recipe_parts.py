@@ -21,7 +21,9 @@ class EndpointSpec(Part):
     url: str | None = Field(None, description="Base URL of an OpenAI-compatible endpoint, ending in /v1.")
     recording: str | None = Field(None, description="A recorded ledger that answers instead: a path, or `demo`.")
     key_env: str | None = Field(None, description="Name of the environment variable that holds the API key.")
-    concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(16, description="Requests in flight, of all workers.")
+    rpm: Annotated[int, Field(ge=1)] | None = Field(None, description="Requests in any minute, of all workers.")
+    tpm: Annotated[int, Field(ge=1)] | None = Field(None, description="Tokens in any minute, of all workers.")
     timeout: Annotated[float, Field(gt=0)] = Field(
         300.0, description="Seconds without a byte before a call is retried."
     )

@@ -4,11 +4,13 @@ Keys come from the environment, and go nowhere else.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from kat_data.clock import Clock
-from kat_data.domain.call import Charge, Price, Sampling
+from kat_data.domain.call import Price, Sampling
+from kat_data.domain.slice import EndpointLimits
 from kat_data.errors import RecipeError
 from kat_data.llm.backoff import Backoff
 from kat_data.llm.bound_model import BoundModel
@@ -17,15 +19,20 @@ from kat_data.llm.client import Client
 from kat_data.llm.embedder import Embedder
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
+from kat_data.llm.leased_budget import LeasedBudget
 from kat_data.llm.ledger import Ledger
+from kat_data.llm.limits import Limit
 from kat_data.llm.observed_client import ObservedClient
 from kat_data.llm.openai_http import OpenAIClient, check_key
 from kat_data.llm.replay import Recording, ReplayClient
+from kat_data.llm.shared_limit import Sharing
 from kat_data.observer import UNOBSERVED, Observer
 from kat_data.pipeline.recipe import Recipe
-from kat_data.pipeline.recipe_parts import EndpointSpec, MemberSpec, ModelSpec
+from kat_data.pipeline.recipe_parts import BudgetSpec, EndpointSpec, MemberSpec, ModelSpec
 from kat_data.recipes import DEMO_LEDGER
 from kat_data.redaction import hide
+from kat_data.registry.budgets import PostgresPurse
+from kat_data.registry.session import Registry
 
 MakeClient = Callable[[str, EndpointSpec], Client]
 
@@ -70,15 +77,31 @@ def is_recorded(recipe: Recipe) -> bool:
     return all(recipe.endpoints[name].recording is not None for name in used)
 
 
+@asynccontextmanager
+async def open_budget(
+    registry: Registry, recipe: Recipe, *, run: int, worker: int, clock: Clock
+) -> AsyncIterator[Budget]:
+    """Open the worker's slice of the run's budget, once its ledger is open; a run without a cap needs none."""
+    if recipe.budget == BudgetSpec():
+        yield Budget()
+    else:
+        async with PostgresPurse.open(registry, run=run, worker=worker) as purse, LeasedBudget(purse, clock) as budget:
+            yield budget
+
+
 def build_gateway(
     recipe: Recipe,
     ledger: Ledger,
-    spent: Charge,
+    budget: Budget,
     clock: Clock,
     client: MakeClient,
+    sharing: Sharing | None = None,
     observer: Observer = UNOBSERVED,
 ) -> Gateway:
-    """Return the gateway of a run that has spent `spent` so far."""
+    """Return the gateway of a run's endpoints.
+
+    With `sharing`, the limits of live endpoints are those of all workers; without, this process has them to itself.
+    """
     endpoints = [
         Endpoint(
             name,
@@ -86,11 +109,19 @@ def build_gateway(
             concurrency=spec.concurrency,
             backoff=Backoff(tries=spec.retries + 1),
             clock=clock,
+            limit=_shared_limit(spec, sharing) if sharing else None,
         )
         for name, spec in recipe.endpoints.items()
     ]
-    budget = Budget(usd=recipe.budget.usd, tokens=recipe.budget.tokens, spent=spent)
     return Gateway(endpoints, ledger, budget=budget, clock=clock, observer=observer)
+
+
+def _shared_limit(spec: EndpointSpec, sharing: Sharing) -> Limit | None:
+    """Return our part of an endpoint as its provider sees it: a URL, and the account that a key stands for."""
+    if spec.url is None:
+        return None
+    limits = EndpointLimits(concurrency=spec.concurrency, rpm=spec.rpm, tpm=spec.tpm)
+    return sharing.limit(f"{spec.url.rstrip('/')} {spec.key_env or ''}".strip(), limits)
 
 
 def build_models(recipe: Recipe, gateway: Gateway) -> Mapping[str, tuple[BoundModel, ...]]:

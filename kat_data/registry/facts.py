@@ -30,8 +30,11 @@ def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
     return {table: new for table, new in rows.items() if new}
 
 
-def sample_rows(item: Item, accepted: Draft) -> tuple[Row, ...]:
-    """Return the rows of the samples that an accepted draft brings: one for each response, or its pair."""
+def sample_rows(item: Item, accepted: Draft, *, stratum: str | None = None) -> tuple[Row, ...]:
+    """Return the rows of the samples that an accepted draft brings: one for each response, or its pair.
+
+    All of them count for the `stratum` of the run's mixture, where there is one.
+    """
     if accepted.paired:
         found: list[tuple[Sample | Pair, Mode | None, bytes]] = [(pair_of(accepted.query), None, accepted.lineage)]
     else:
@@ -44,6 +47,7 @@ def sample_rows(item: Item, accepted: Draft) -> tuple[Row, ...]:
             "query_id": item[1],
             "number": number,
             "mode": mode,
+            "stratum": stratum,
             "sample": sample,
             "lineage": _bytea(lineage.hex()),
         }

@@ -1,4 +1,6 @@
-"""Held items of a run: how many there are of each stratum, which are let on, and when the rest are given up."""
+"""Held items of a run: how many there are in each pool, which are let on, and when the rest are given up."""
+
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
@@ -24,13 +26,13 @@ def workable(connection: Connection, run: int) -> int:
 
 
 def held(connection: Connection, run: int) -> dict[tuple[str, str], int]:
-    """Return how many items an open run holds, by stage and stratum."""
+    """Return how many items an open run holds, by stage and pool."""
     sql = """
-        SELECT stage, stratum, count(*) AS items FROM work_items WHERE run_id = :run AND state = 'held'
+        SELECT stage, pool, count(*) AS items FROM work_items WHERE run_id = :run AND state = 'held'
             AND EXISTS (SELECT FROM runs WHERE id = :run AND state = 'open')
-        GROUP BY stage, stratum
+        GROUP BY stage, pool
     """
-    return {(row.stage, row.stratum): row.items for row in connection.execute(text(sql), {"run": run})}
+    return {(row.stage, row.pool): row.items for row in connection.execute(text(sql), {"run": run})}
 
 
 def entered(connection: Connection, run: int, entry: str) -> dict[str, int]:
@@ -42,21 +44,42 @@ def entered(connection: Connection, run: int, entry: str) -> dict[str, int]:
     return {row.category: row.items for row in connection.execute(text(sql), {"run": run, "entry": entry})}
 
 
-def brought(connection: Connection, run: int) -> dict[str, int]:
-    """Return how many samples the accepted items of each stratum have brought."""
+def unasked(connection: Connection, run: int, stage: str) -> frozenset[str]:
+    """Return the pools of which some items were given up before they came to the set stage `stage`."""
     sql = """
-        SELECT stratum, count(*) AS samples FROM work_items JOIN samples USING (run_id, query_id)
-        WHERE run_id = :run AND work_items.state = 'accepted' AND stratum IS NOT NULL GROUP BY stratum
+        SELECT DISTINCT pool FROM work_items
+        WHERE run_id = :run AND state = 'dropped' AND reason = :reason AND stage <> :stage
+    """
+    values = {"run": run, "stage": stage, "reason": DropReason.NOT_NEEDED.value}
+    return frozenset(connection.execute(text(sql), values).scalars())
+
+
+def left(connection: Connection, run: int, behind: Sequence[str]) -> dict[str, int]:
+    """Return how many samples were hoped for of the items that were let on from each pool of a set stage.
+
+    They stand at a stage behind it, or at an earlier one of a further turn.
+    """
+    sql = """
+        SELECT pool, sum(responses)::bigint AS responses FROM work_items
+        WHERE run_id = :run AND (stage = ANY(:behind) OR turn > 0) GROUP BY pool
+    """
+    return {row.pool: row.responses for row in connection.execute(text(sql), {"run": run, "behind": list(behind)})}
+
+
+def brought(connection: Connection, run: int) -> dict[str, int]:
+    """Return how many samples of each stratum a run has."""
+    sql = """
+        SELECT stratum, count(*) AS samples FROM samples WHERE run_id = :run AND stratum IS NOT NULL GROUP BY stratum
     """
     return {row.stratum: row.samples for row in connection.execute(text(sql), {"run": run})}
 
 
-def let_on(connection: Connection, run: int, *, stage: str, stratum: str, responses: int, to: str) -> int:
-    """Let items of a stratum on `to` a stage, in rank, until they are to bring `responses`; return how many."""
+def let_on(connection: Connection, run: int, *, stage: str, pool: str, responses: int, to: str) -> int:
+    """Let items of a pool on `to` a stage, in rank, until they are to bring `responses`; return how many."""
     sql = f"""
         WITH first AS (
             SELECT query_id, responses, rank FROM work_items
-            WHERE run_id = :run AND state = 'held' AND stage = :stage AND stratum = :stratum
+            WHERE run_id = :run AND state = 'held' AND stage = :stage AND pool = :pool
             ORDER BY rank, query_id LIMIT :responses
         ), counted AS (
             SELECT query_id, responses, sum(responses) OVER (ORDER BY rank, query_id) - responses AS before FROM first
@@ -71,7 +94,7 @@ def let_on(connection: Connection, run: int, *, stage: str, stratum: str, respon
         ), tallied AS ({tallies.moved_items("moved")})
         SELECT count(*) FROM moved
     """
-    values = {"run": run, "stage": stage, "stratum": stratum, "responses": responses, "to": to}
+    values = {"run": run, "stage": stage, "pool": pool, "responses": responses, "to": to}
     count: int = connection.execute(text(sql), values).scalar_one()
     return count
 

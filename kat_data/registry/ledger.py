@@ -6,6 +6,7 @@ Reserve a key before its call is sent, store the reply before anyone uses it (ar
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -15,23 +16,26 @@ import psycopg
 from kat_data.clock import Clock
 from kat_data.domain.call import CallRequest, Charge, Reply
 from kat_data.domain.codec import from_python
-from kat_data.errors import LeaseLost
+from kat_data.errors import LeaseLost, WorkerLost
 from kat_data.logs import note
 from kat_data.observer import UNOBSERVED, Observer
 from kat_data.redaction import redact
 from kat_data.registry import tallies
-from kat_data.registry.claims import ALIVE_WORKERS
+from kat_data.registry.budgets import END_SLICE, FREE_DEAD_CALLS, HOLDS_SLICE, OPEN_SLICE, TAKEN_FOR_DEAD
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
 
 _log = logging.getLogger(__name__)
 
 # A failed key goes to the next caller. The order keeps two workers that ask for the same keys from locking each other
-# out.
+# out. Without a slice of the run's budget nothing is reserved: others take this worker for dead.
 RESERVE = """
+    WITH held AS MATERIALIZED (
+        SELECT FROM budget_slices WHERE run_id = %(run)s AND worker_id = %(worker)s FOR KEY SHARE
+    )
     INSERT INTO calls (key, model, revision, state, request, usd, tokens, recorded, run_id, worker_id)
     SELECT key, model, revision, 'reserved', request, usd, tokens, recorded, run_id, worker_id
-    FROM json_populate_recordset(NULL::calls, %(rows)s)
+    FROM json_populate_recordset(NULL::calls, %(rows)s) WHERE EXISTS (SELECT FROM held)
     ORDER BY key
     ON CONFLICT (key) DO UPDATE SET state = 'reserved', error = NULL, recorded = excluded.recorded,
         usd = excluded.usd, tokens = excluded.tokens, run_id = excluded.run_id, worker_id = excluded.worker_id
@@ -39,53 +43,50 @@ RESERVE = """
     RETURNING key
 """
 
-# What a dead worker was asking has failed, and its estimate stays charged to its run: the endpoint may have been paid.
-FREE_DEAD_CALLS = f"""
-    WITH dead AS MATERIALIZED (
-        SELECT id, run_id, usd, tokens FROM calls
-        WHERE state = 'reserved' AND worker_id NOT IN ({ALIVE_WORKERS})
-        FOR UPDATE SKIP LOCKED
-    ), charged AS (
-        UPDATE runs SET lost_usd = runs.lost_usd + lost.usd, lost_tokens = runs.lost_tokens + lost.tokens
-        FROM (SELECT run_id, sum(usd) AS usd, sum(tokens) AS tokens FROM dead GROUP BY run_id) AS lost
-        WHERE runs.id = lost.run_id
-    )
-    UPDATE calls SET state = 'failed', error = 'its worker ended before the reply came', usd = 0, tokens = 0,
-        lost_usd = calls.lost_usd + dead.usd, lost_tokens = calls.lost_tokens + dead.tokens
-    FROM dead WHERE calls.id = dead.id
-"""
-
 LOOK_UP = "SELECT key, state, reply FROM calls WHERE key = ANY(%(keys)s)"
 
+# The slice comes first, as in `FREE_DEAD_CALLS`: who has lost it settles nothing, and nobody waits for the other.
 SETTLE = f"""
     WITH new AS MATERIALIZED (SELECT * FROM json_populate_recordset(NULL::calls, %(rows)s)
+    ), held AS MATERIALIZED (
+        SELECT FROM budget_slices WHERE run_id = %(run)s AND worker_id = %(worker)s FOR NO KEY UPDATE
     ), settled AS (
         UPDATE calls SET state = new.state, reply = new.reply, finish_reason = new.finish_reason, usd = new.usd,
             tokens = new.tokens, lost_usd = calls.lost_usd + new.lost_usd,
             lost_tokens = calls.lost_tokens + new.lost_tokens,
             seconds = new.seconds, error = new.error, settled_at = now()
         FROM new WHERE calls.key = new.key AND calls.state = 'reserved' AND calls.worker_id = new.worker_id
+            AND EXISTS (SELECT FROM held)
         RETURNING calls.key, calls.run_id, calls.worker_id, calls.recorded, calls.model, calls.finish_reason,
-            calls.usd, calls.tokens, calls.seconds
+            calls.seconds, new.state, new.usd, new.tokens, new.lost_usd, new.lost_tokens
     ), tallied AS (
         INSERT INTO tallies (run_id, worker_id, kind, name, outcome, count, tokens, usd, seconds)
         SELECT run_id, worker_id, CASE WHEN recorded THEN 'recorded_call' ELSE 'call' END, model,
             coalesce(finish_reason, 'failed'), count(*), sum(tokens), sum(usd), sum(coalesce(seconds, 0))
-        FROM settled GROUP BY run_id, worker_id, recorded, model, coalesce(finish_reason, 'failed')
+        FROM settled WHERE state <> 'reserved'
+        GROUP BY run_id, worker_id, recorded, model, coalesce(finish_reason, 'failed')
         {tallies.ADD}
-    ), charged AS (
-        UPDATE runs SET lost_usd = runs.lost_usd + lost.usd, lost_tokens = runs.lost_tokens + lost.tokens
-        FROM (SELECT sum(lost_usd) AS usd, sum(lost_tokens) AS tokens FROM new) AS lost
-        WHERE runs.id = %(run)s AND lost.tokens > 0
+    ), paid AS (
+        SELECT coalesce(sum(usd) FILTER (WHERE state = 'done'), 0) + sum(lost_usd) AS usd,
+            coalesce(sum(tokens) FILTER (WHERE state = 'done'), 0)::bigint + sum(lost_tokens)::bigint AS tokens,
+            sum(lost_usd) AS lost_usd, sum(lost_tokens)::bigint AS lost_tokens FROM settled
+    ), spent AS (
+        UPDATE budget_slices SET spent_usd = spent_usd + paid.usd, spent_tokens = spent_tokens + paid.tokens
+        FROM paid WHERE run_id = %(run)s AND worker_id = %(worker)s AND (paid.usd > 0 OR paid.tokens > 0)
+    ), lost AS (
+        UPDATE runs SET lost_usd = runs.lost_usd + paid.lost_usd, lost_tokens = runs.lost_tokens + paid.lost_tokens
+        FROM paid WHERE runs.id = %(run)s AND (paid.lost_usd > 0 OR paid.lost_tokens > 0)
     )
     SELECT key FROM settled
 """
 
 # Losses stand with the run that had them: a key that failed may be paid for by another run later.
 SPENT = """
-    SELECT lost_usd + (SELECT coalesce(sum(usd), 0) FROM calls WHERE run_id = runs.id),
-        lost_tokens + (SELECT coalesce(sum(tokens), 0) FROM calls WHERE run_id = runs.id)::bigint
-    FROM runs WHERE id = %(run)s
+    SELECT lost_usd + coalesce(sum(usd), 0), lost_tokens + coalesce(sum(tokens), 0)::bigint
+    FROM runs LEFT JOIN (
+        SELECT run_id, usd, tokens FROM calls UNION ALL SELECT run_id, usd, tokens FROM pruned_calls
+    ) AS paid ON run_id = runs.id
+    WHERE runs.id = %(run)s GROUP BY runs.id
 """
 
 
@@ -113,6 +114,7 @@ class PostgresLedger:
         self._settling = settling
         self._run = run
         self._worker = worker
+        self._who = {"run": run, "worker": worker}
         self._clock = clock
         self._recorded = recorded
         self._lock = asyncio.Lock()
@@ -134,12 +136,17 @@ class PostgresLedger:
         recorded: bool = False,
         observer: Observer = UNOBSERVED,
     ) -> "PostgresLedger":
-        """Open the ledger on connections of its own, and free what dead workers were asking; `close` closes them."""
+        """Open the ledger on connections of its own, and the worker's slice of the run's budget; `close` closes them.
+
+        What dead workers were asking is free from here on.
+        """
         reserving = await registry.async_connection(autocommit=True)
         # A reservation lost in a crash of the server costs at most the call in flight: no fsync is due.
         await reserving.execute("SET synchronous_commit = off")
         settling = await registry.async_connection(autocommit=True)
-        _note_freed((await settling.execute(FREE_DEAD_CALLS)).rowcount)
+        who = {"run": run, "worker": worker}
+        await settling.execute(OPEN_SLICE, who)
+        _note_freed((await settling.execute(FREE_DEAD_CALLS, who)).rowcount)
         return cls(reserving, settling, run=run, worker=worker, clock=clock, recorded=recorded, observer=observer)
 
     async def spent(self) -> Charge:
@@ -151,7 +158,10 @@ class PostgresLedger:
         return Charge(usd=row[0], tokens=row[1])
 
     async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | None:
-        """Return the stored reply, or none: the caller now owns the key and must settle or release it."""
+        """Return the stored reply, or none: the caller now owns the key and must settle or release it.
+
+        Raises `WorkerLost` where this worker holds no slice of the run's budget any more.
+        """
         row = {
             "key": _hex(request.key),
             "model": request.model,
@@ -171,18 +181,24 @@ class PostgresLedger:
             if answer:
                 return None
             await self._clock.sleep(wait)  # another worker is asking: its reply comes, or it dies
-            _note_freed((await self._settling.execute(FREE_DEAD_CALLS)).rowcount)
+            await self._free_dead()
             wait = min(2 * wait, 2.0)
 
-    async def settle(
-        self, request: CallRequest, reply: Reply, charge: Charge, seconds: float, lost: Charge = _NOTHING
-    ) -> None:
-        """Store the reply, what it cost, and what tries before it may have cost.
+    async def lose(self, request: CallRequest, estimate: Charge) -> None:
+        """Charge a try that brought no reply and may have cost `estimate`; the key stays the caller's.
+
+        Raises `LeaseLost` where it went to another worker meanwhile: it was charged then.
+        """
+        reserved = {"usd": estimate.usd, "tokens": estimate.tokens}
+        await self._write(request, {**self._settled(request, "reserved", estimate), **reserved})
+
+    async def settle(self, request: CallRequest, reply: Reply, charge: Charge, seconds: float) -> None:
+        """Store the reply and what it cost.
 
         Raises `LeaseLost` where the key went to another worker meanwhile: that worker's reply stands.
         """
         row = {
-            **self._settled(request, "done", lost),
+            **self._settled(request, "done"),
             "reply": reply,
             "finish_reason": reply.finish_reason,
             "usd": charge.usd,
@@ -190,33 +206,44 @@ class PostgresLedger:
             "seconds": seconds,
         }
         try:
-            settled = await self._settlements.submit(row)
+            await self._write(request, row)
         except psycopg.DataError:  # paid for, and still no reply that could be stored
-            await self.release(request, "Postgres refuses the reply", charge + lost)
+            await self.lose(request, charge)
+            await self.release(request, "Postgres refuses the reply")
             raise
-        if not settled:
-            raise LeaseLost(f"call {request.key.hex()[:12]} went to another worker, whose reply stands")
 
-    async def release(self, request: CallRequest, error: str, lost: Charge = _NOTHING) -> None:
-        """Free a key that got no reply; what was lost over it stays charged."""
+    async def release(self, request: CallRequest, error: str) -> None:
+        """Free a key that got no reply."""
         nothing = {"usd": 0.0, "tokens": 0}
-        await self._settlements.submit({**self._settled(request, "failed", lost), **nothing, "error": redact(error)})
+        await self._settlements.submit({**self._settled(request, "failed"), **nothing, "error": redact(error)})
 
     async def close(self) -> None:
-        """Wait until every settlement is committed, and close the connections."""
+        """Wait until every settlement is committed, give back the slice, and close the connections."""
         await self._reservations.drain()
         await self._settlements.drain()
+        with suppress(psycopg.OperationalError):  # with the server, the worker is lost, and its slice with it
+            await self._settling.execute(END_SLICE, self._who)
         await self._reserving.close()
         await self._settling.close()
 
-    def _settled(self, request: CallRequest, state: str, lost: Charge) -> dict[str, Any]:
+    async def _free_dead(self) -> None:
+        _note_freed((await self._settling.execute(FREE_DEAD_CALLS, self._who)).rowcount)
+        cursor = await self._settling.execute(HOLDS_SLICE, self._who)
+        if await cursor.fetchone() != (True,):
+            raise WorkerLost(TAKEN_FOR_DEAD.format(worker=self._worker))
+
+    async def _write(self, request: CallRequest, row: dict[str, Any]) -> None:
+        if not await self._settlements.submit(row):
+            raise LeaseLost(f"call {request.key.hex()[:12]} went to another worker, whose reply stands")
+
+    def _settled(self, request: CallRequest, state: str, lost: Charge = _NOTHING) -> dict[str, Any]:
         key = {"key": _hex(request.key), "worker_id": self._worker}
         return {**key, "state": state, "lost_usd": lost.usd, "lost_tokens": lost.tokens}
 
     async def _reserve(self, rows: Sequence[dict[str, Any]]) -> list[Reply | bool]:
         keys = [bytes.fromhex(row["key"][2:]) for row in rows]
         async with self._lock:
-            cursor = await self._reserving.execute(RESERVE, {"rows": _json(rows)})
+            cursor = await self._reserving.execute(RESERVE, {"rows": _json(rows), **self._who})
             granted = {row[0] async for row in cursor}
             known: dict[bytes, Reply] = {}
             if len(granted) < len(keys):
@@ -225,7 +252,7 @@ class PostgresLedger:
         return [known.get(key) or key in granted for key in keys]
 
     async def _settle(self, rows: Sequence[dict[str, Any]]) -> list[bool]:
-        cursor = await self._settling.execute(SETTLE, {"rows": _json(rows), "run": self._run})
+        cursor = await self._settling.execute(SETTLE, {"rows": _json(rows), **self._who})
         settled = {_hex(key) async for (key,) in cursor}
         return [row["key"] in settled for row in rows]
 

@@ -11,11 +11,29 @@ from kat_data.registry.session import STREAMED
 
 Row = dict[str, Any]
 
-# Embeddings are asked for in batches before the run's first attempt: they are no attempt's.
-RUN_CALLS = """
-    SELECT unnest(calls) AS key FROM stage_attempts WHERE run_id = :run
-    UNION SELECT key FROM calls WHERE run_id = :run AND state = 'done'
-    UNION SELECT call FROM semantic_clusters JOIN embeddings USING (embedder_id, query_id) WHERE run_id = :run
+EVERY_CALL = """
+    SELECT id, key, model, revision, state, request, reply, finish_reason, usd, tokens, lost_usd, recorded, run_id,
+        seconds, (reply->'usage'->>'prompt_tokens')::bigint AS prompt_tokens,
+        (reply->'usage'->>'completion_tokens')::bigint AS completion_tokens, NULL::timestamptz AS pruned_at
+    FROM calls
+    UNION ALL
+    SELECT id, key, model, revision, 'done'::text, NULL::json, NULL::json, finish_reason, usd, tokens, lost_usd,
+        recorded, run_id, seconds, prompt_tokens, completion_tokens, pruned_at
+    FROM pruned_calls
+"""
+
+# Embeddings are asked for in batches before the run's first attempt: they are no attempt's. A key whose reply was
+# pruned may be paid for again: the run's call is the one that it paid, or that was there when it was opened.
+RUN_CALLS = f"""
+    SELECT DISTINCT ON (key) key, model, state, run_id, usd, prompt_tokens, completion_tokens
+    FROM (
+        SELECT unnest(calls) AS key FROM stage_attempts WHERE run_id = :run
+        UNION SELECT key FROM calls WHERE run_id = :run AND state = 'done'
+        UNION SELECT key FROM pruned_calls WHERE run_id = :run
+        UNION SELECT call FROM semantic_clusters JOIN embeddings USING (embedder_id, query_id) WHERE run_id = :run
+    ) AS used JOIN ({EVERY_CALL}) AS calls USING (key)
+    WHERE run_id = :run OR pruned_at IS NULL OR pruned_at > (SELECT created_at FROM runs WHERE id = :run)
+    ORDER BY key, run_id = :run DESC, pruned_at NULLS LAST
 """
 
 
@@ -42,23 +60,23 @@ class RunCost:
 def run_cost(connection: Connection, run: int) -> RunCost:
     """Return the cost of one run so far."""
     paid = connection.execute(
-        text("""
+        text(f"""
             SELECT count(*) FILTER (WHERE state = 'done') AS made,
                 count(*) FILTER (WHERE state = 'done' AND recorded) AS recorded,
                 count(*) FILTER (WHERE state = 'failed') AS failed,
                 coalesce(sum(usd), 0) + (SELECT lost_usd FROM runs WHERE id = :run) AS usd,
                 (SELECT lost_usd FROM runs WHERE id = :run) AS usd_lost
-            FROM calls WHERE run_id = :run
+            FROM ({EVERY_CALL}) AS calls WHERE run_id = :run
         """),
         {"run": run},
     ).one()
     used = connection.execute(
         text(f"""
-            SELECT count(*) FILTER (WHERE calls.run_id <> :run) AS reused,
+            SELECT count(*) FILTER (WHERE run_id <> :run) AS reused,
                 coalesce(sum(usd), 0)::double precision AS usd_used,
-                coalesce(sum((reply->'usage'->>'prompt_tokens')::bigint), 0)::bigint AS prompt_tokens,
-                coalesce(sum((reply->'usage'->>'completion_tokens')::bigint), 0)::bigint AS completion_tokens
-            FROM ({RUN_CALLS}) AS used JOIN calls USING (key)
+                coalesce(sum(prompt_tokens), 0)::bigint AS prompt_tokens,
+                coalesce(sum(completion_tokens), 0)::bigint AS completion_tokens
+            FROM ({RUN_CALLS}) AS used
         """),
         {"run": run},
     ).one()
@@ -70,9 +88,8 @@ def models_of(connection: Connection, run: int) -> list[Row]:
     rows = connection.execute(
         text(f"""
             SELECT model, count(*) AS calls, sum(usd)::double precision AS usd,
-                sum((reply->'usage'->>'prompt_tokens')::bigint)::bigint AS prompt_tokens,
-                sum((reply->'usage'->>'completion_tokens')::bigint)::bigint AS completion_tokens
-            FROM ({RUN_CALLS}) AS used JOIN calls USING (key) WHERE state = 'done' GROUP BY model ORDER BY model
+                sum(prompt_tokens)::bigint AS prompt_tokens, sum(completion_tokens)::bigint AS completion_tokens
+            FROM ({RUN_CALLS}) AS used WHERE state = 'done' GROUP BY model ORDER BY model
         """),
         {"run": run},
     )
@@ -213,14 +230,19 @@ BY_HASH = """
 
 SAMPLE_OF = "SELECT * FROM samples WHERE run_id = :run AND query_id = :query AND number = :number"
 
-CALLS_OF = """
-    SELECT stage, encode(calls.key, 'hex') AS key, calls.model, calls.revision, calls.state, calls.request, calls.reply,
-        calls.finish_reason, calls.usd, calls.lost_usd, calls.tokens, calls.recorded, calls.run_id AS paid_by_run,
-        calls.seconds
+CALLS_OF = f"""
+    SELECT stage, encode(key, 'hex') AS key, model, revision, state, request, reply, finish_reason, usd, lost_usd,
+        tokens, recorded, paid_by_run, seconds,
+        CASE WHEN pruned_at IS NOT NULL THEN 'request and reply' WHEN request IS NULL THEN 'request' END AS pruned
     FROM (
-        SELECT min(id) AS first, stage, key FROM stage_attempts, unnest(calls) AS key
-        WHERE run_id = :run AND query_id = :query GROUP BY stage, key
-    ) AS used JOIN calls USING (key) ORDER BY first, calls.id
+        SELECT DISTINCT ON (stage, key) first, stage, calls.*, calls.run_id AS paid_by_run
+        FROM (
+            SELECT min(id) AS first, stage, key FROM stage_attempts, unnest(calls) AS key
+            WHERE run_id = :run AND query_id = :query GROUP BY stage, key
+        ) AS used JOIN ({EVERY_CALL}) AS calls USING (key)
+        WHERE run_id = :run OR pruned_at IS NULL OR pruned_at > (SELECT created_at FROM runs WHERE id = :run)
+        ORDER BY stage, key, run_id = :run DESC, pruned_at NULLS LAST
+    ) AS behind ORDER BY first, id
 """
 
 SNAPSHOTS_OF = """

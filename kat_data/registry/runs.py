@@ -16,7 +16,7 @@ from kat_data.errors import NotFoundError, UserError
 from kat_data.hashing import content_hash
 from kat_data.redaction import redact
 from kat_data.registry import tallies
-from kat_data.registry.claims import REVIVE
+from kat_data.registry.claims import AT_WORK, REVIVE
 
 CHOSEN = """
     SELECT queries.id, queries.hash, queries.category FROM queries JOIN sources ON sources.id = queries.source_id
@@ -36,16 +36,14 @@ LEFT_OUT = """
     GROUP BY sources.name, sources.licence ORDER BY sources.name
 """
 
-RUN_COLUMNS = "id, name, recipe, context, state, reason, queries, left_out, created_at, finished_at"
-
-RUN_LOCK = 0x4B4F  # the class of the runs' advisory locks: one local executor a run
-LOCK_RUN = f"SELECT pg_try_advisory_lock({RUN_LOCK}, %(run)s::integer)"
+RUN_COLUMNS = "id, name, recipe, context, state, executor, reason, queries, left_out, created_at, finished_at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
     """One run as stored; `recipe` is the resolved recipe, `context` what else decides the samples.
 
+    `executor` says who works on it while it is open: `local` processes or the fleet's workers (`celery`).
     `left_out` counts the queries of the recipe's sources and categories that are no items of the run, by source, each
     with its licence and a reason code.
     """
@@ -55,6 +53,7 @@ class RunRow:
     recipe: dict[str, Any]
     context: dict[str, Any]
     state: RunState
+    executor: str
     reason: str | None
     queries: int
     left_out: list[dict[str, Any]]
@@ -124,7 +123,7 @@ def open_run(
         # In the order of the indexes: by hash, which is none of theirs, this takes twice the time.
         connection.execute(
             text("""
-                INSERT INTO work_items (run_id, query_id, stage, state, stratum, rank)
+                INSERT INTO work_items (run_id, query_id, stage, state, pool, rank)
                 SELECT :run, id, :stage, CASE WHEN :held THEN 'held' ELSE 'ready' END,
                     CASE WHEN :held THEN 'category=' || category END,
                     CASE WHEN :held THEN ('x' || left(encode(sha256(:seed || hash), 'hex'), 15))::bit(60)::bigint
@@ -190,10 +189,30 @@ def set_state(connection: Connection, run: int, state: RunState, reason: str | N
         raise UserError(f"run {run} is {get_run(connection, run).state.value}: it cannot become {state.value}")
 
 
+def open_to(connection: Connection, run: int, executor: str) -> None:
+    """Open a run for work by `executor`, whatever its state was before."""
+    set_state(connection, run, RunState.OPEN)
+    connection.execute(text("UPDATE runs SET executor = :executor WHERE id = :run"), {"run": run, "executor": executor})
+
+
+def finish(connection: Connection, run: int) -> None:
+    """Finish an open run whose items have all ended; of several that try, the first does it."""
+    connection.execute(text("SELECT FROM runs WHERE id = :run FOR UPDATE"), {"run": run})
+    if get_run(connection, run).state is RunState.OPEN:
+        fold_counters(connection, run)
+        set_state(connection, run, RunState.FINISHED)
+
+
+def at_work(connection: Connection, run: int) -> bool:
+    """Whether any worker takes part in the run."""
+    found: bool = connection.exec_driver_sql(AT_WORK, {"run": run}).scalar_one()
+    return found
+
+
 def fold_counters(connection: Connection, run: int) -> None:
     """Write a finished run's funnel into `run_counters`, so that reading it costs nothing later; fold its tallies."""
     connection.execute(text(tallies.FOLD), {"run": run})
-    connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
+    forget_counters(connection, run)
     connection.execute(
         text("""
             INSERT INTO run_counters (run_id, stage, state, reason, items)
@@ -227,29 +246,42 @@ def unfinished(connection: Connection, run: int) -> int:
     return count
 
 
+_ITEMS = """
+    FROM work_items JOIN queries ON queries.id = query_id
+    WHERE run_id = :run AND state = coalesce(:state, state) AND coalesce(reason, '') = coalesce(:reason, reason, '')
+"""
+
+
 def list_items(
     connection: Connection, run: int, state: str | None, reason: str | None, limit: int
 ) -> list[dict[str, Any]]:
     """Return where single items of a run stand, and why; the first by query."""
+    columns = "query_id AS query, category, stage, state, attempts, reason, detail, messages"
     rows = connection.execute(
-        text("""
-            SELECT query_id AS query, category, stage, state, attempts, reason, detail, messages
-            FROM work_items JOIN queries ON queries.id = query_id
-            WHERE run_id = :run AND state = coalesce(:state, state)
-              AND coalesce(reason, '') = coalesce(:reason, reason, '')
-            ORDER BY query_id LIMIT :limit
-        """),
+        text(f"SELECT {columns} {_ITEMS} ORDER BY query_id LIMIT :limit"),
         {"run": run, "state": state, "reason": reason, "limit": limit},
     )
     return [dict(row._mapping) for row in rows]
+
+
+def count_items(connection: Connection, run: int, state: str | None, reason: str | None) -> int:
+    """Return how many items `list_items` would list without its limit."""
+    values = {"run": run, "state": state, "reason": reason}
+    count: int = connection.execute(text(f"SELECT count(*) {_ITEMS}"), values).scalar_one()
+    return count
 
 
 def revive_dead(connection: Connection, run: int) -> int:
     """Make a run's dead items ready again and return how many there were."""
     revived: int = connection.exec_driver_sql(REVIVE, {"run": run}).scalar_one()
     if revived:
-        connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
+        forget_counters(connection, run)
     return revived
+
+
+def forget_counters(connection: Connection, run: int) -> None:
+    """Take back what `fold_counters` wrote, as items of the run go on."""
+    connection.execute(text("DELETE FROM run_counters WHERE run_id = :run"), {"run": run})
 
 
 def _run(row: Any) -> RunRow:
@@ -259,6 +291,7 @@ def _run(row: Any) -> RunRow:
         recipe=row.recipe,
         context=row.context,
         state=RunState(row.state),
+        executor=row.executor,
         reason=row.reason,
         queries=row.queries,
         left_out=row.left_out,

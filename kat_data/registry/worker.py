@@ -67,8 +67,8 @@ class Attempt:
 class Move:
     """Where an item goes after an attempt.
 
-    `keep` holds the lease for the next stage, `delay` is a backoff in seconds; a stratum or a number of responses that
-    is none stays as it was.
+    `keep` holds the lease for the next stage, `delay` is a backoff in seconds; a pool or a number of responses that is
+    none stays as it was.
     """
 
     stage: str
@@ -79,7 +79,7 @@ class Move:
     delay: float = 0.0
     reason: str | None = None
     detail: str | None = None
-    stratum: str | None = None
+    pool: str | None = None
     responses: int | None = None
 
 
@@ -98,9 +98,10 @@ class Step:
 
 
 class Worker:
-    """One process at work. `async with await Worker.start(registry, clock)`.
+    """One process's part in one run. `async with await Worker.start(registry, clock, run=1)`.
 
-    It lives as long as its `session`, which holds its lock. Leaving it gives back what it still holds.
+    It lives as long as its `session`, which holds its lock, and as it says so: `LEASE_SECONDS` without a heartbeat, and
+    others take it for dead. Leaving it gives back what it still holds.
     """
 
     def __init__(
@@ -124,13 +125,16 @@ class Worker:
         self._heartbeat = asyncio.create_task(self._renew())
 
     @classmethod
-    async def start(cls, registry: Registry, clock: Clock, observer: Observer = UNOBSERVED) -> "Worker":
+    async def start(
+        cls, registry: Registry, clock: Clock, observer: Observer = UNOBSERVED, *, run: int | None = None
+    ) -> "Worker":
         """Register, take the worker's lock, and free what dead workers held."""
         async with AsyncExitStack() as opened:
             session, claiming, writing = [
                 await opened.enter_async_context(await registry.async_connection(autocommit=True)) for _ in range(3)
             ]
-            named: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid()}
+            await session.execute(claims.SESSION_SETTINGS)
+            named: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "run": run}
             cursor = await session.execute(claims.REGISTER_WORKER, named)
             row = await cursor.fetchone()
             assert row is not None
@@ -156,15 +160,16 @@ class Worker:
             await connection.close()
         note(_log, logging.INFO, "worker.ended", worker=self.id)
 
-    async def claim(self, run: int, limit: int) -> list[Claim]:
-        """Lease at most `limit` items of the run and return them with their drafts.
+    async def claim(self, run: int, limit: int, stages: Sequence[str]) -> list[Claim]:
+        """Lease at most `limit` items of the run, of the first of the `stages` that have any; return their drafts, too.
 
         Raises psycopg's `OperationalError` where the heartbeat has ended: others take this worker for dead.
         """
         if self._heartbeat.done():
             self._heartbeat.result()
         async with self._claiming:
-            cursor = await self._claims.execute(claims.CLAIM, {"run": run, "limit": limit, "worker": self.id})
+            asked = {"run": run, "limit": limit, "worker": self.id, "stages": list(stages)}
+            cursor = await self._claims.execute(claims.CLAIM, asked)
             rows = await cursor.fetchall()
             fresh = [row[0] for row in rows if row[4] == 1]  # the first lease ever: nothing is stored yet
             begun = {row[0]: row[1] for row in rows if row[4] > 1}
@@ -190,18 +195,21 @@ class Worker:
         if not await self._steps.submit(step):
             raise LeaseLost(f"query {step.claim.query} of run {step.claim.run} went to another worker")
 
-    async def waiting(self, run: int) -> tuple[int, float]:
-        """Free what dead workers held; return how many items are unfinished, and in how many seconds one is free."""
+    async def waiting(self, run: int, stages: Sequence[str]) -> tuple[bool, float | None]:
+        """Free what dead workers held; return whether an item is unfinished, and in how many seconds one is free.
+
+        The time is of items at one of the `stages`, and none where there are none.
+        """
         async with self._claiming:
             _note_freed((await self._claims.execute(claims.FREE_DEAD)).rowcount)
-            cursor = await self._claims.execute(claims.NEXT_AVAILABLE, {"run": run})
+            cursor = await self._claims.execute(claims.NEXT_AVAILABLE, {"run": run, "stages": list(stages)})
             row = await cursor.fetchone()
         assert row is not None
-        return row[0], row[1] or 0.0
+        return row[0], row[1]
 
     async def _renew(self) -> None:
         while True:
-            await self._clock.sleep(claims.LEASE_SECONDS / 4)
+            await self._clock.sleep(claims.LEASE_SECONDS / 6)
             await self._session.execute(claims.RENEW, {"worker": self.id})
 
     async def _commit(self, steps: Sequence[Step]) -> list[bool]:
@@ -254,7 +262,7 @@ def _move(step: Step) -> Row:
         "attempts": move.attempts,
         "reason": move.reason,
         "detail": move.detail and redact(move.detail),
-        "stratum": move.stratum,
+        "pool": move.pool,
         "responses": move.responses,
         "keep": move.keep,
         "delay": move.delay,

@@ -9,7 +9,7 @@ import yaml
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode, Transition
 from kat_data.snapshots.composition import BANDS, Cell, totals
-from kat_data.snapshots.manifest import PLOT, Hashed, Manifest
+from kat_data.snapshots.manifest import PLOT, Hashed, Manifest, Unhashed
 from kat_data.snapshots.mixture import COLUMNS, compare, lines
 from kat_data.snapshots.record import TrainingStage
 
@@ -43,12 +43,13 @@ def card(manifest: Manifest) -> str:
         f"---\n{_front_matter(manifest)}---\n",
         f"# {hashed.name}@{unhashed.version}\n\n{_PURPOSE[hashed.stage]} {hashed.rows} rows.\n",
         _section("Composition", f"{_composition(hashed.composition)}\n\n{_image(manifest)}"),
-        _section("Mixture: target and reached", _mixture(hashed)),
+        _section("Mixture: target and reached", _mixture(manifest)),
         _section("Transitions between modes, from turn to turn", _transitions(hashed.transitions or {})),
         _section("Domains", _shares(totals(hashed.composition, "domain"), "domain", hashed.rows)),
         _section("Funnel", _table(unhashed.funnel)),
         _section("Models", _table([{"role": r, "models": ", ".join(m)} for r, m in sorted(hashed.models.items())])),
         _section("Verifiers, measured on labelled cases", _table(_measured(manifest))),
+        _section("Decontamination, measured on constructed cases", _decontamination(unhashed)),
         _section("Money spent", _table([{"item": name, "value": value} for name, value in unhashed.money.items()])),
         _section("Sources", _shares(hashed.sources, "source", hashed.rows)),
         _section("Licences", _shares(hashed.licences, "licence", hashed.rows)),
@@ -100,10 +101,13 @@ def _image(manifest: Manifest) -> str:
     return f"![{shown}]({PLOT})" if manifest.unhashed.plot_sha256 else ""
 
 
-def _mixture(hashed: Hashed) -> str:
+def _mixture(manifest: Manifest) -> str:
+    hashed, surplus = manifest.hashed, manifest.unhashed.surplus
     if hashed.distribution is None or not hashed.distribution.strata:
         return ""
-    return _table([dict(zip(COLUMNS, line, strict=True)) for line in lines(compare(hashed.distribution, hashed.rows))])
+    reached = lines(compare(hashed.distribution, hashed.rows))
+    left_out = f"\n\n{surplus} accepted samples beyond the targets are not in it." if surplus else ""
+    return _table([dict(zip(COLUMNS, line, strict=True)) for line in reached]) + left_out
 
 
 def _composition_line(
@@ -120,6 +124,10 @@ def _measured(manifest: Manifest) -> list[dict[str, Any]]:
     return [
         {"verifier": v["verifier"], **unknown, **v, **rates.get(v["verifier"], {})} for v in manifest.hashed.verifiers
     ]
+
+
+def _decontamination(unhashed: Unhashed) -> str:
+    return _table([unhashed.decontamination]) if unhashed.decontamination else ""
 
 
 def _transitions(counts: Mapping[str, Mapping[str, int]]) -> str:

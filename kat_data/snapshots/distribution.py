@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from kat_data.domain.mode import Mode, switches
 from kat_data.domain.stratum import Labels, first_that_holds, parse_stratum
 from kat_data.snapshots.record import Record
 
@@ -51,7 +52,7 @@ def distribute(records: Iterable[Record], targets: Mapping[str, int]) -> Distrib
         difficulty[_difficulty(record["difficulty"])] += 1
         if "pass_rate" in record:
             pass_rate[_pass_rate(record["pass_rate"])] += 1
-        if stratum := first_that_holds(strata, _labels(record)):
+        if stratum := first_that_holds(strata, labels_of(record)):
             reached[names[stratum]] += 1
     return Distribution(
         difficulty=dict(sorted(difficulty.items())),
@@ -60,10 +61,12 @@ def distribute(records: Iterable[Record], targets: Mapping[str, int]) -> Distrib
     )
 
 
-def _labels(record: Record) -> Labels:
+def labels_of(record: Record) -> Labels:
+    """Return what a record says of itself, by which it counts for a stratum."""
     return Labels(
         category=record["category"],
         mode=record["mode"] or None,
+        switches=switches([Mode(turn["mode"]) for turn in record.get("turns", ())]),
         domain=record["domain"] or None,
         difficulty=record["difficulty"],
         pass_rate=record.get("pass_rate"),

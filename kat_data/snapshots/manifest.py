@@ -71,7 +71,9 @@ class Unhashed:
     The first snapshots have no plot. What is drawn follows from the hashed part, but its bytes hang on matplotlib's
     version too, so that they are no part of the content.
 
+    `surplus` counts the rows that were there and that the recipe's mixture asks for no more of.
     `error_rates` are the verifiers' as measured where it was built: what can be measured depends on the machine.
+    `decontamination` is what was measured of it, where the recipe left out benchmarks' items.
     """
 
     version: int
@@ -82,6 +84,8 @@ class Unhashed:
     notes: str = ""
     card_sha256: str = ""
     plot_sha256: str | None = field(default=None, metadata=ADDED_LATER)
+    decontamination: dict[str, Any] | None = field(default=None, metadata=ADDED_LATER)
+    surplus: int = field(default=0, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,17 @@
-"""The mixture that a snapshot's recipe asks for, and how near its rows come to it."""
+"""The mixture that a snapshot's recipe asks for, which rows it takes, and how near they come to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from kat_data.domain.stratum import apportion, parse_stratum
+from kat_data.domain.mixture import mixture_of
+from kat_data.domain.stratum import first_that_holds, parse_stratum
 from kat_data.errors import SnapshotError
-from kat_data.snapshots.distribution import Distribution, StratumRows
-from kat_data.snapshots.record import TrainingStage
+from kat_data.snapshots.distribution import Distribution, StratumRows, labels_of
+from kat_data.snapshots.record import Record, TrainingStage
 
-_STAGE: Final = "select"  # the recipe's stage that fills mixtures
+_TOLD_BY: Final = {"pass_rate": TrainingStage.STAGE3, "switches": TrainingStage.STAGE2}
+"""Labels that the rows of one stage alone hold."""
 COLUMNS: Final = ("stratum", "target", "target share", "rows", "share", "difference", "state")
 
 
@@ -38,24 +40,37 @@ class Reached:
 def targets(recipe: Mapping[str, Any], stage: TrainingStage) -> dict[str, int]:
     """Return how many rows each stratum is to have, in the recipe's order; raises `SnapshotError` on a broken mixture.
 
-    Nothing where the recipe has no mixture, and where it asks for pass rates that rows of `stage` do not hold.
+    Nothing where the recipe has no mixture, and where rows of `stage` do not hold what it asks for (`untold`).
     """
     try:
-        options = _options(recipe)
-        if options is None:
-            return {}
-        named = options.get("counts") or apportion(options["shares"], options["samples"])
-        strata = {parse_stratum(name): int(target) for name, target in named.items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        found = mixture_of(recipe)
+    except ValueError as error:
         raise SnapshotError(f"the mixture of the recipe cannot be read: {error}") from error
-    if stage is not TrainingStage.STAGE3 and any("pass_rate" in stratum.dimensions for stratum in strata):
-        return {}
-    return {str(stratum): target for stratum, target in strata.items()}
+    return {} if found is None or untold(recipe, stage) else found.targets
 
 
-def has_mixture(recipe: Mapping[str, Any]) -> bool:
-    """Whether the recipe asks for a mixture, also for one that the rows of its snapshot cannot tell."""
-    return _options(recipe) is not None
+def untold(recipe: Mapping[str, Any], stage: TrainingStage) -> tuple[str, ...]:
+    """Return the labels that the recipe's mixture asks for, and that rows of `stage` do not hold."""
+    found = mixture_of(recipe)
+    return tuple(name for name, told in _TOLD_BY.items() if found and name in found.dimensions and stage is not told)
+
+
+def within(records: Iterable[Record], targets: Mapping[str, int]) -> set[str]:
+    """Return the ids of the records that a mixture takes: of each stratum at most its target, the first of `records`.
+
+    What lies in no stratum is not taken either. Without `targets` there is no mixture, and all are taken.
+    """
+    if not targets:
+        return {record["id"] for record in records}
+    lacks = {parse_stratum(name): target for name, target in targets.items()}
+    strata = tuple(lacks)
+    ids = set()
+    for record in records:
+        stratum = first_that_holds(strata, labels_of(record))
+        if stratum is not None and lacks[stratum]:
+            lacks[stratum] -= 1
+            ids.add(record["id"])
+    return ids
 
 
 def compare(distribution: Distribution, rows: int) -> Reached:
@@ -105,11 +120,6 @@ def category_targets(strata: Sequence[StratumRows]) -> dict[str, dict[str, float
             mode = modes[0] if len(modes) == 1 else ""
             by_mode[mode] = by_mode.get(mode, 0.0) + found.target / wanted
     return {category: by_mode for category, by_mode in shares.items() if category not in shared}
-
-
-def _options(recipe: Mapping[str, Any]) -> Any:
-    stages = recipe.get("stages", ())
-    return next((stage[_STAGE] for stage in stages if isinstance(stage, Mapping) and _STAGE in stage), None)
 
 
 def _comparison(found: StratumRows, wanted: int, rows: int) -> Comparison:

@@ -16,7 +16,7 @@ from kat_data.snapshots.composition import compose, count_transitions
 from kat_data.snapshots.distribution import distribute
 from kat_data.snapshots.folder import exclusive, publish, unfinished, write_file
 from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest, Shard, Unhashed
-from kat_data.snapshots.mixture import targets
+from kat_data.snapshots.mixture import targets, within
 from kat_data.snapshots.plot import plot
 from kat_data.snapshots.read import check_name, open_snapshot, versions
 from kat_data.snapshots.record import SCHEMA_VERSION, Record, Row, TrainingStage, order_key, to_record
@@ -31,8 +31,8 @@ class SnapshotSpec:
 
     `recipe` is the resolved recipe, without secrets; `models` are names by role; `verifiers` has a mapping
     for each `verifier`, with the `sha256` of its labelled cases; `error_rates` has what was measured of them on this
-    machine, by the same `verifier`; `funnel` has one mapping for each line of the run's funnel; `money` is what the run
-    spent. All of them hold JSON values.
+    machine, by the same `verifier`; `decontamination` has what was measured of it, if any was done; `funnel` has one
+    mapping for each line of the run's funnel; `money` is what the run spent. All of them hold JSON values.
     """
 
     name: str
@@ -45,16 +45,21 @@ class SnapshotSpec:
     funnel: list[dict[str, Any]] = field(default_factory=list)
     money: Mapping[str, Any] = field(default_factory=dict)
     error_rates: list[dict[str, Any]] = field(default_factory=list)
+    decontamination: dict[str, Any] | None = None
     notes: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """Where the snapshot stands; `existed` says that an earlier version holds the same content: nothing was written."""
+    """Where the snapshot stands; `existed` says that an earlier version holds the same content: nothing was written.
+
+    `surplus` are the ids of rows that were given and are not in it, as its recipe's mixture asks for no more of them.
+    """
 
     path: Path
     manifest: Manifest
     existed: bool
+    surplus: frozenset[str] = frozenset()
 
     @property
     def label(self) -> str:
@@ -72,26 +77,28 @@ def write_snapshot(
 ) -> Written:
     """Build the next version of a snapshot, or return the version that holds the same content already.
 
-    Rows may come in any order. `known` gives versions of the name that stand elsewhere, or stood, with their content
-    hashes: content that is among them keeps its version, and other content takes none of theirs. Raises `SnapshotError`
-    where there is no row, two splits share one, the disk is full or another process builds the same name; no half
-    snapshot is ever visible.
+    Rows may come in any order. Where the recipe has a mixture that rows can tell, the snapshot takes at most the target
+    of each stratum, the first in the seed's order. `known` gives versions of the name that stand elsewhere, or stood,
+    with their content hashes: content that is among them keeps its version, and other content takes none of theirs.
+    Raises `SnapshotError` where there is no row, two splits share one, the disk is full or another process builds the
+    same name; no half snapshot is ever visible.
     """
     check_name(spec.name)
     for split in splits:
         check_name(split)
     records, duplicates = _distinct(splits, spec)
+    records, surplus = _mixed(records, spec)
     parent = root / spec.name
     with exclusive(parent), unfinished(parent) as folder:
         shards = tuple(_write_shards(folder, records, spec.stage, shard_bytes))
         hashed = _hashed(spec, [r for rows in records.values() for r in rows], duplicates, shards)
         existing = versions(root, spec.name)
         if same := _find(parent, existing, hashed.content_hash):
-            return same
+            return replace(same, surplus=surplus)
         version = _version(hashed.content_hash, existing, known)
-        manifest = _write_manifest(folder, Manifest(hashed=hashed, unhashed=_unhashed(spec, version)))
+        manifest = _write_manifest(folder, Manifest(hashed=hashed, unhashed=_unhashed(spec, version, len(surplus))))
         publish(folder, parent / str(version))
-    return Written(path=parent / str(version), manifest=manifest, existed=False)
+    return Written(path=parent / str(version), manifest=manifest, existed=False, surplus=surplus)
 
 
 def _distinct(splits: Mapping[str, Iterable[Row]], spec: SnapshotSpec) -> tuple[dict[str, list[Record]], int]:
@@ -109,9 +116,18 @@ def _distinct(splits: Mapping[str, Iterable[Row]], spec: SnapshotSpec) -> tuple[
                 )
         if kept:
             records[split] = sorted(kept.values(), key=lambda record: order_key(spec.seed, record))
-    if not records:
-        raise SnapshotError(f"there is no row for {spec.name}: no sample was accepted, or the mixture selects none")
     return records, duplicates
+
+
+def _mixed(records: dict[str, list[Record]], spec: SnapshotSpec) -> tuple[dict[str, list[Record]], frozenset[str]]:
+    """Return what the recipe's mixture takes of the records, by split, and the ids of the others."""
+    ordered = [record for rows in records.values() for record in rows]
+    ids = within(ordered, targets(spec.recipe, spec.stage))
+    taken = {split: [record for record in rows if record["id"] in ids] for split, rows in records.items()}
+    taken = {split: rows for split, rows in taken.items() if rows}
+    if not taken:
+        raise SnapshotError(f"there is no row for {spec.name}: no sample was accepted, or the mixture selects none")
+    return taken, frozenset(record["id"] for record in ordered if record["id"] not in ids)
 
 
 def _write_shards(
@@ -162,14 +178,16 @@ def _hashed(spec: SnapshotSpec, records: list[Record], duplicates: int, shards: 
     )
 
 
-def _unhashed(spec: SnapshotSpec, version: int) -> Unhashed:
+def _unhashed(spec: SnapshotSpec, version: int, surplus: int) -> Unhashed:
     return Unhashed(
         version=version,
         built_at=spec.built_at.isoformat(timespec="seconds"),
         funnel=spec.funnel,
         money=dict(spec.money),
         error_rates=spec.error_rates,
+        decontamination=spec.decontamination,
         notes=spec.notes,
+        surplus=surplus,
     )
 
 

@@ -17,7 +17,7 @@ from kat_data.hashing import draw, fraction
 from kat_data.llm.prompts.prompt import load_prompt
 from kat_data.stages.parts.asking import ask_first, members
 from kat_data.stages.parts.replies import ParaphraseReply
-from kat_data.stages.parts.wordings import language_of, load_wordings
+from kat_data.stages.parts.wordings import language_of, load_wordings, wordings_hash
 from kat_data.stages.stage import Stage, Tools
 
 _DRAWS = 8
@@ -52,6 +52,9 @@ class AddIntent(Stage):
 
     def needed_roles(self) -> tuple[str, ...]:
         return ("paraphraser",) if self.paraphrase else ()
+
+    def files(self) -> dict[str, str]:
+        return {f"intents.{self.wordings}.yaml": wordings_hash(self.wordings)}
 
     def applies(self, draft: Draft) -> bool:
         return super().applies(draft) and draft.intent is None and self._share_of(draft.query.category) > 0

@@ -7,7 +7,7 @@ from pydantic import Field
 from kat_data.domain.category import Category
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Kind, Stage, Tools
 
 _SHOWN = 80
 
@@ -19,6 +19,7 @@ class ClusterQueries(Stage):
     """
 
     name: ClassVar[str] = "cluster"
+    kind: ClassVar[Kind] = Kind.CPU
     roles: ClassVar[tuple[str, ...]] = ("embedder",)
     per_turn: ClassVar[bool] = False
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from kat_data.domain.contamination import Contamination
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Kind, Stage, Tools
 
 _SHOWN = 80
 
@@ -16,6 +16,7 @@ class Decontaminate(Stage):
     """Drop queries that hold an item of a benchmark, unless a person allowed them."""
 
     name: ClassVar[str] = "decontaminate"
+    kind: ClassVar[Kind] = Kind.CPU
     per_turn: ClassVar[bool] = False
 
     benchmarks: tuple[str, ...] = Field(

@@ -8,7 +8,7 @@ from pydantic import Field
 from kat_data.domain.category import Category
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Kind, Stage, Tools
 
 LEAST = 0.7
 """The least similarity at which pairs are looked for."""
@@ -28,6 +28,7 @@ class Deduplicate(Stage):
     """Drop queries that another one represents: of the whole registry, or of the same run."""
 
     name: ClassVar[str] = "deduplicate"
+    kind: ClassVar[Kind] = Kind.CPU
     per_turn: ClassVar[bool] = False
 
     scope: Scope = Field(

@@ -51,6 +51,7 @@ class Develop(Stage):
     """
 
     name: ClassVar[str] = "develop"
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = (VerifierKind.CODE,)
     roles: ClassVar[tuple[str, ...]] = ("planner", "coder", "reviewer")
     prompts: ClassVar[tuple[str, ...]] = ("plan.v1", "develop.v1", "review.v1")
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("vote_mode", "route_mode"),)
@@ -81,6 +82,8 @@ class Develop(Stage):
             candidates.append(candidate)
             if candidate.outcome is Outcome.CORRECT and misfit(candidate) is None:
                 break
+            if any(verdict.status is Status.NOT_VERIFIED for verdict in candidate.verdicts):
+                break  # no sandbox: further tries would be paid for in vain
         return replace(draft, candidates=tuple(candidates))
 
     async def _plan(self, draft: Draft, tools: Tools) -> Round | None:

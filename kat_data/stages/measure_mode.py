@@ -11,6 +11,7 @@ from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
 from kat_data.domain.measurement import ModeMeasurement, Trials, preferred_mode
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin
+from kat_data.domain.query import VerifierKind
 from kat_data.domain.verdict import Outcome, Status
 from kat_data.hashing import fraction
 from kat_data.stages.parts.answering import PROMPTS
@@ -29,6 +30,7 @@ class MeasureMode(Stage):
     """
 
     name: ClassVar[str] = "measure_mode"
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = tuple(VerifierKind)
     roles: ClassVar[tuple[str, ...]] = ("responder", "reasoner")
     prompts: ClassVar[tuple[str, ...]] = PROMPTS
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("vote_mode", "route_mode"),)

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
-from kat_data.domain.query import NEVER_LEFT_OUT, Message, Role
+from kat_data.domain.query import NEVER_LEFT_OUT, Message, Role, VerifierKind
 from kat_data.domain.template import unholdable
 from kat_data.domain.text import damage, normalise
 from kat_data.domain.tool import tool_problem
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Kind, Stage, Tools
 
 
 class Normalise(Stage):
@@ -23,6 +23,8 @@ class Normalise(Stage):
     """
 
     name: ClassVar[str] = "normalise"
+    kind: ClassVar[Kind] = Kind.CPU
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = (VerifierKind.CODE,)
     per_turn: ClassVar[bool] = False
 
     max_chars: int = Field(20_000, ge=1, description="The longest query that is kept, in characters over all messages.")

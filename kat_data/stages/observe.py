@@ -10,6 +10,7 @@ from pydantic import Field
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.history import has_results, history_flaw, is_recorded
+from kat_data.domain.query import VerifierKind
 from kat_data.domain.template import unholdable
 from kat_data.domain.text import normalise
 from kat_data.domain.verdict import Outcome
@@ -31,6 +32,7 @@ class Observe(Stage):
     """
 
     name: ClassVar[str] = "observe"
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = (VerifierKind.CODE,)
     observes: ClassVar[bool] = True
     prompts: ClassVar[tuple[str, ...]] = ("emulate.v1", "panel_whole.v1")
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("verify",),)

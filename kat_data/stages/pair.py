@@ -5,13 +5,14 @@ from typing import ClassVar
 
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Kind, Stage, Tools
 
 
 class MakePair(Stage):
     """Accept what has a verifier whose reward can be trusted; the other queries leave the run."""
 
     name: ClassVar[str] = "pair"
+    kind: ClassVar[Kind] = Kind.CPU
     per_turn: ClassVar[bool] = False
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("pass_rate",),)
 

@@ -14,6 +14,7 @@ from kat_data.errors import RecipeError, ReplyCut
 from kat_data.llm.model import Model
 from kat_data.stages.parts.answering import PROMPTS
 from kat_data.stages.parts.asking import all_settled, members
+from kat_data.stages.parts.assessing import why_unverified
 from kat_data.stages.parts.rollout import at_last_turn, roll_out
 from kat_data.stages.stage import Stage, Tools
 
@@ -26,6 +27,7 @@ class MeasurePassRate(Stage):
     """
 
     name: ClassVar[str] = "pass_rate"
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = tuple(VerifierKind)
     roles: ClassVar[tuple[str, ...]] = ("policy",)
     prompts: ClassVar[tuple[str, ...]] = PROMPTS
     per_turn: ClassVar[bool] = False
@@ -116,10 +118,8 @@ def _why_undecided(draft: Draft, rate: PassRate) -> DropReason:
     statuses = {rollout.status for rollout in rate.rollouts}
     if statuses == {ReplyCut.code}:
         return DropReason.REPLY_CUT
-    is_code = draft.query.verifier is not None and draft.query.verifier.kind is VerifierKind.CODE
-    if Status.NOT_VERIFIED in statuses and is_code:
-        return DropReason.NO_SANDBOX
-    return DropReason.UNMEASURED
+    unverified = [rollout.evidence for rollout in rate.rollouts if rollout.status == Status.NOT_VERIFIED]
+    return why_unverified(draft.query, unverified) or DropReason.UNMEASURED
 
 
 def _counts(rate: PassRate) -> str:

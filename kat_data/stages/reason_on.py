@@ -8,6 +8,7 @@ from pydantic import Field
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
 from kat_data.domain.mode import Mode
+from kat_data.domain.query import VerifierKind
 from kat_data.hashing import draw
 from kat_data.llm.model import Model
 from kat_data.stages.parts.answering import PROMPTS
@@ -20,6 +21,7 @@ class ReasonOn(Stage):
     """Let the thinker improve the solver's answer under the critic's eye, and write a verified result as one mind."""
 
     name: ClassVar[str] = "reason_on"
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = tuple(VerifierKind)
     roles: ClassVar[tuple[str, ...]] = ("solver", "thinker", "critic")
     prompts: ClassVar[tuple[str, ...]] = (*PROMPTS, "improve.v1", "improve_calls.v1", "criticise.v1", "weave.v1")
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("vote_mode", "route_mode"),)

@@ -9,13 +9,14 @@ from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin
 from kat_data.errors import RecipeError
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.stage import Kind, Stage, Tools
 
 
 class RouteMode(Stage):
     """Take the user's directive, else think-on from a threshold of difficulty; no calls."""
 
     name: ClassVar[str] = "route_mode"
+    kind: ClassVar[Kind] = Kind.CPU
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("tag",),)
 
     on_from: float = Field(4.0, description="Think-on from this difficulty where the answer can be verified.")

@@ -1,6 +1,7 @@
 """Stratified selection (§4.1.2): let queries on until every stratum of the mixture has its samples."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
@@ -8,24 +9,31 @@ from pydantic import Field, model_validator
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.held import Held
-from kat_data.domain.stratum import WHOLE, Labels, Stratum, apportion, first_that_holds, parse_stratum
-from kat_data.stages.stage import Stage, Tools
+from kat_data.domain.mixture import STAGE, Mixture, mixture
+from kat_data.domain.stratum import WHOLE, Labels, first_that_holds, parse_stratum
+from kat_data.stages.stage import Kind, Stage, Tools
 
 
 class Select(Stage):
     """Hold every query here; the run lets on as many of each stratum as it still needs samples, by the seed's order.
 
-    The mixture is either `samples` in `shares`, or `counts`. A query counts for the first stratum that holds it. With
-    `responses`, a query brings several samples, so that hard ones weigh more.
+    The mixture is either `samples` in `shares`, or `counts`. A query counts for the first stratum that holds it; where
+    only its answers will tell which that is, it waits in a pool of several. With `responses`, a query brings several
+    samples, so that hard ones weigh more.
     """
 
-    name: ClassVar[str] = "select"
+    name: ClassVar[str] = STAGE
+    kind: ClassVar[Kind] = Kind.CPU
     per_turn: ClassVar[bool] = False
 
     samples: int | None = Field(None, ge=1, description="How many samples the run is to bring in all.")
     shares: dict[str, float] = Field({}, description="The share of each stratum in them; they add up to 1.")
     counts: dict[str, int] = Field({}, description="How many samples of each stratum, in place of shares.")
     responses: dict[str, int] = Field({}, description="How many samples one query of a stratum brings, where not 1.")
+
+    patience: int | None = Field(
+        None, ge=1, description="Give a stratum up once fewer than one in so many queries becomes a sample of it."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -61,28 +69,22 @@ class Select(Stage):
     @property
     def dimensions(self) -> frozenset[str]:
         """The labels that earlier stages have to give."""
-        named = [parse_stratum(name).dimensions for name in (*self.shares, *self.counts, *self.responses)]
-        return frozenset().union(*named)
+        strata = [*self.mixture.pools, *map(parse_stratum, self.responses)]
+        return frozenset().union(*(stratum.dimensions for stratum in strata))
 
-    def quotas(self) -> dict[str, int]:
-        """Return how many samples each stratum is to have; what division leaves over goes to the largest remainders."""
-        if self.counts:
-            return dict(self.counts)
-        assert self.samples is not None
-        return apportion(self.shares, self.samples)
-
-    def stratum(self, labels: Labels) -> Stratum | None:
-        """Return the stratum for which a query with these labels counts."""
-        return first_that_holds([parse_stratum(name) for name in self.quotas()], labels)
+    @cached_property
+    def mixture(self) -> Mixture:
+        """The strata and how many samples each is to have."""
+        return mixture(counts=self.counts, shares=self.shares, samples=self.samples, patience=self.patience)
 
     async def run(self, draft: Draft, tools: Tools) -> Held | Dropped:
         if "pass_rate" in self.dimensions and draft.query.verifier is None:
             return Dropped(reason=DropReason.NO_VERIFIER)  # nothing could measure it
-        stratum = self.stratum(draft.labels)
-        if stratum is None:
+        pool = self.mixture.pool(draft.labels, may_switch=draft.may_switch)
+        if pool is None:
             return Dropped(reason=DropReason.OUTSIDE_MIXTURE, detail=_said(draft.labels))
         plenty = first_that_holds([parse_stratum(name) for name in self.responses], draft.labels)
-        return Held(stratum=str(stratum), responses=self.responses[str(plenty)] if plenty else 1)
+        return Held(pool=str(pool), responses=self.responses[str(plenty)] if plenty else 1)
 
 
 def _said(labels: Labels) -> str:

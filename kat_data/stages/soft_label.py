@@ -31,6 +31,7 @@ class LabelSoftly(Stage):
     """
 
     name: ClassVar[str] = "soft_label"
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = _KINDS
     roles: ClassVar[tuple[str, ...]] = ("labellers",)
     prompts: ClassVar[tuple[str, ...]] = PROMPTS
     per_turn: ClassVar[bool] = False

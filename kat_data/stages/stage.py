@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -17,7 +18,7 @@ from kat_data.domain.duplicate import NearDuplicate
 from kat_data.domain.equivalence import Equivalence
 from kat_data.domain.execution import Execution
 from kat_data.domain.held import Held
-from kat_data.domain.query import Query
+from kat_data.domain.query import Query, VerifierKind
 from kat_data.domain.verdict import Verdict
 from kat_data.llm.model import Model
 
@@ -85,24 +86,35 @@ class Tools:
     seed: int
 
 
+class Kind(StrEnum):
+    """What a stage's work is bound by; a fleet may give each kind machines of its own."""
+
+    CPU = "cpu"
+    LLM = "llm"
+    VERIFY = "verify"
+
+
 class Stage(BaseModel, ABC):
     """One transformation: a draft in, a fuller draft or a `Dropped` out; a set stage answers `Held`.
 
     Subclasses are frozen records of their options. `roles` are the recipe's roles that the stage calls, `prompts` the
     names of the prompts it may send; `per_turn` says that it runs again for every assistant turn, `observes` that it
-    finds out what an answer's tool calls give; `only` restricts it to some categories. `follows` holds groups of stages
-    that do the same work: a recipe has one of each group at least, and all that it has of them stand before this stage.
+    finds out what an answer's tool calls give; `verifiers` are the kinds of verifiers that it calls; `only` restricts
+    it to some categories. `follows` holds groups of stages that do the same work: a recipe has one of each group at
+    least, and all that it has of them stand before this stage.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
+    kind: ClassVar[Kind] = Kind.LLM
     roles: ClassVar[tuple[str, ...]] = ()
     prompts: ClassVar[tuple[str, ...]] = ()
     per_turn: ClassVar[bool] = True
     observes: ClassVar[bool] = False
     follows: ClassVar[tuple[tuple[str, ...], ...]] = ()
     precedes: ClassVar[tuple[str, ...]] = ()
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = ()
 
     only: tuple[Category, ...] = ()
 

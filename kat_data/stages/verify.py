@@ -14,8 +14,8 @@ from kat_data.domain.verdict import Outcome, Status
 from kat_data.errors import ReplyCut
 from kat_data.stages.parts.answering import shown
 from kat_data.stages.parts.asking import members
-from kat_data.stages.parts.assessing import CRITIC, PANEL, acceptable, by_verifier, judged, misfit
-from kat_data.stages.stage import Stage, Tools
+from kat_data.stages.parts.assessing import CRITIC, PANEL, acceptable, by_verifier, judged, misfit, why_unverified
+from kat_data.stages.stage import Kind, Stage, Tools
 
 
 class VerifyGate(Stage):
@@ -28,6 +28,8 @@ class VerifyGate(Stage):
     """
 
     name: ClassVar[str] = "verify"
+    kind: ClassVar[Kind] = Kind.VERIFY
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = tuple(VerifierKind)
     prompts: ClassVar[tuple[str, ...]] = ("compare.v2",)
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("sample_off", "develop"), ("sample_on", "reason_on", "develop"))
 
@@ -83,9 +85,8 @@ def drop_reason(draft: Draft) -> DropReason:
         return DropReason.CRITIC_REJECTED
     if any(verdict.outcome is Outcome.INCORRECT for verdict in verdicts):
         return DropReason.WRONG_ANSWER
-    unverified = any(verdict.status is Status.NOT_VERIFIED for verdict in verdicts)
-    is_code = draft.query.verifier is not None and draft.query.verifier.kind is VerifierKind.CODE
-    return DropReason.NO_SANDBOX if unverified and is_code else DropReason.UNDECIDED
+    unverified = [verdict.evidence for verdict in verdicts if verdict.status is Status.NOT_VERIFIED]
+    return why_unverified(draft.query, unverified) or DropReason.UNDECIDED
 
 
 def _counts(candidates: Sequence[Candidate]) -> str:

@@ -18,11 +18,15 @@ _WHOLE = 1 << 64
 class Oracle:
     """The script of a model that is right in a share `right` of its answers, and judges answers good in that share.
 
-    It votes think-on in a share `on` of its votes. The same body always gets the same reply.
+    It votes think-on in a share `on` of its votes; in a share `steady` of the conversations every turn gets the votes
+    of the first, in the others each its own. The same body always gets the same reply.
     """
 
-    def __init__(self, queries: Iterable[Query], *, right: float = 0.8, on: float = 0.67) -> None:
-        self._known = {fold(query.user_turns[-1]): query for query in queries}
+    def __init__(self, queries: Iterable[Query], *, right: float = 0.8, on: float = 0.67, steady: float = 0.5) -> None:
+        known = list(queries)
+        self._known = {fold(query.user_turns[-1]): query for query in known}
+        self._openings = sorted({fold(query.user_turns[0]) for query in known if len(query.user_turns) > 1}, key=len)
+        self._steady = steady
         self._right = right
         self._on = on
 
@@ -39,7 +43,7 @@ class Oracle:
     def _structured(self, body: dict[str, Any], schema: dict[str, Any], seed: int) -> dict[str, Any]:
         fields: dict[str, Any] = fabricate(schema, seed)
         if "mode" in fields:
-            fields["mode"] = "think_on" if seed / _WHOLE < self._on else "think_off"
+            fields["mode"] = "think_on" if self._mood(body, seed) / _WHOLE < self._on else "think_off"
         if "good" in fields:
             fields["good"] = not self._errs(seed)
         if "calls" in fields and _tells_results(body["messages"][-1]):
@@ -47,6 +51,14 @@ class Oracle:
         elif "calls" in fields and (query := self._query(body)) is not None and not self._errs(seed):
             fields["calls"] = _right_calls(query)
         return fields
+
+    def _mood(self, body: dict[str, Any], seed: int) -> int:
+        """Draw for a vote: of a steady conversation by what it was opened with, else by what is asked."""
+        asked = fold(str(body["messages"][-1]["content"]))
+        opening = next((text for text in reversed(self._openings) if text in asked), None)
+        if opening is None or draw(0, opening) / _WHOLE >= self._steady:
+            return seed
+        return draw(int(body.get("seed") or 0), opening)
 
     def _errs(self, seed: int) -> bool:
         return seed * 2654435761 % _WHOLE / _WHOLE >= self._right

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from kat_data.domain.candidate import Candidate
@@ -25,6 +26,19 @@ from kat_data.verifiers.math.verifier import MathVerifier
 from kat_data.verifiers.tool_call.verifier import ToolCallVerifier
 from kat_data.verifiers.verifier import Verifier
 
+NAMES: Mapping[VerifierKind, str] = MappingProxyType(
+    {
+        VerifierKind.MATH: MathVerifier.name,
+        VerifierKind.CHOICE: ChoiceVerifier.name,
+        VerifierKind.CODE: CodeVerifier.name,
+        VerifierKind.TOOL_CALL: ToolCallVerifier.name,
+        VerifierKind.KEYWORD: KeywordVerifier.name,
+        VerifierKind.FORMAT: FormatVerifier.name,
+        VerifierKind.CLASSIFIER: ClassifierVerifier.name,
+    }
+)
+"""The verifier of each kind as verdicts cite it: a name, and a version that changes whenever verdicts do."""
+
 _THREADS = 8
 Result = TypeVar("Result")
 
@@ -43,10 +57,6 @@ class Verifiers:
         self._made: dict[VerifierKind, Verifier] = {}
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
-
-    def name(self, kind: VerifierKind) -> str:
-        """Return the name of the verifier of one kind, as verdicts cite it."""
-        return self._verifier(kind).name
 
     def verify(self, query: Query, candidate: Candidate) -> Verdict | None:
         """Return the verdict, or none where the query has no verifier; may block for seconds, or raise as they do.

@@ -13,7 +13,7 @@ from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSp
 from kat_data.domain.tool_call import ToolCall
 from kat_data.domain.verdict import Outcome
 from kat_data.hashing import sha256
-from kat_data.verifiers.dispatch import Verifiers
+from kat_data.verifiers.dispatch import NAMES, Verifiers
 
 KINDS = tuple(kind for kind in VerifierKind if kind is not VerifierKind.CODE)
 """The kinds that decide anywhere; programs need a sandbox."""
@@ -79,9 +79,9 @@ def cases(kind: VerifierKind) -> tuple[LabelledCase, ...]:
     return tuple(from_json(LabelledCase, line) for line in _file(kind).splitlines() if line.strip())
 
 
-def named(verifiers: Verifiers, kinds: Iterable[VerifierKind]) -> dict[str, dict[str, str]]:
+def named(kinds: Iterable[VerifierKind]) -> dict[str, dict[str, str]]:
     """Return by kind the verifier's name and the sha256 of its labelled cases, hex: alike on every machine."""
-    return {kind.value: {"verifier": verifiers.name(kind), "sha256": sha256(_file(kind)).hex()} for kind in kinds}
+    return {kind.value: {"verifier": NAMES[kind], "sha256": sha256(_file(kind)).hex()} for kind in kinds}
 
 
 def error_rates(verifiers: Verifiers | None = None, kinds: Iterable[VerifierKind] = KINDS) -> dict[str, ErrorRate]:

@@ -23,7 +23,7 @@ BELOW_PIPELINE = {
     "decontam",
     "dedup",
 }
-BELOW_SHELL = BELOW_PIPELINE | {"curation", "pipeline", "executors", "recipes", "testing", "metrics"}
+BELOW_SHELL = BELOW_PIPELINE | {"curation", "pipeline", "executors", "recipes", "testing", "doctor", "metrics"}
 # What each package may import of kat_data beside the ground floor and itself; a dotted name allows one module alone.
 ARROWS = {
     "kat_data": set(),
@@ -43,6 +43,7 @@ ARROWS = {
     "kat_data/curation": {"domain", "registry"},
     "kat_data/recipes": set(),
     "kat_data/pipeline": BELOW_PIPELINE | {"recipes"},
+    "kat_data/doctor": BELOW_PIPELINE | {"recipes", "pipeline", "executors"},
     "kat_data/executors": BELOW_PIPELINE | {"recipes", "pipeline"},
     "kat_data/metrics": {"domain", "registry"},
     "kat_data/testing": BELOW_PIPELINE | {"recipes", "pipeline"},

@@ -70,6 +70,23 @@ def test_passwords_are_masked(url: str, masked: str) -> None:
     assert mask_password(url) == masked
 
 
+@pytest.mark.parametrize(
+    "url", ["redis://:pw@broker:6379/0", "rediss://b", "redis+socket:///run/r", "amqp://me:pw@b//"]
+)
+def test_the_broker_is_named_and_its_password_masked(tmp_path: Path, url: str) -> None:
+    settings = Settings.load({"KAT_BROKER_URL": url}, tmp_path)
+    assert settings.broker_url == url
+    assert shown(settings)["broker_url"] == (url.replace("pw", "***"), "KAT_BROKER_URL")
+    embedded = f"embedded, in {tmp_path / '.kat' / 'broker'}"
+    assert shown(Settings.load({}, tmp_path))["broker_url"] == (embedded, "default")
+
+
+@pytest.mark.parametrize("url", ["http://broker", "broker:6379", "redis:/broker"])
+def test_a_broker_of_another_kind_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match="KAT_BROKER_URL has to read redis://"):
+        Settings.load({"KAT_BROKER_URL": url}, tmp_path)
+
+
 def test_the_sandbox_is_named(tmp_path: Path) -> None:
     settings = Settings.load({"KAT_SANDBOX": "bwrap", "KAT_SANDBOX_SLOTS": "3"}, tmp_path)
     assert (settings.sandbox, settings.sandbox_slots, settings.sandbox_image) == ("bwrap", 3, None)

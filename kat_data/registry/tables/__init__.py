@@ -18,11 +18,13 @@ runs ─< work_items                the queue: one row per (run, query)
         ├─< intents               directives that the run added to a query
         └─< turns ─< votes, mode_measurements, candidates ─< verdicts, scores, further
 runs ─< samples ─< snapshot_rows >─ snapshots
-calls                             the ledger, shared by all runs
+runs ─< budget_slices             one row per worker at work: what it holds and has spent of the budget
+calls, pruned_calls               the ledger, shared by all runs, and what is left of old calls
+endpoint_limits ─< endpoint_slices, endpoint_spending      shared by all workers
 tallies                           how many of everything a run has come to, by worker
 """
 
-from kat_data.registry.tables import benchmarks, calls, facts, likeness, queries, runs, samples, tallies
+from kat_data.registry.tables import benchmarks, calls, facts, likeness, limits, queries, runs, samples, tallies
 from kat_data.registry.tables.columns import metadata
 
-__all__ = ["benchmarks", "calls", "facts", "likeness", "metadata", "queries", "runs", "samples", "tallies"]
+__all__ = ["benchmarks", "calls", "facts", "likeness", "limits", "metadata", "queries", "runs", "samples", "tallies"]

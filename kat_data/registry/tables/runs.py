@@ -24,7 +24,11 @@ workers = Table(
     identity(),
     need("host", Text),
     need("pid", Integer),
+    Column("run_id", BigInteger),  # the run that it takes part in
     stamp("started_at"),
+    stamp("seen_at"),  # its last heartbeat
+    moment("ended_at"),  # when it left by itself
+    Index("ix_workers_run_id", "run_id", postgresql_where=text("ended_at IS NULL")),
 )
 
 runs = Table(
@@ -36,6 +40,7 @@ runs = Table(
     need("recipe", JSON),
     need("context", JSON, "'{}'"),  # what else decides the samples: the benchmarks' hashes
     need("state", Text),
+    need("executor", Text, "'local'"),  # who works on it while it is open: `local` processes, or the fleet's (`celery`)
     Column("reason", Text),
     need("queries", BigInteger),
     need("left_out", JSON, "'[]'"),  # what the recipe's sources and categories hold beside the run's queries, and why
@@ -65,7 +70,7 @@ work_items = Table(
     need("stage", Text),
     need("state", Text),
     need("attempts", SmallInteger, "0"),
-    Column("stratum", Text),  # of a mixture: for which the item counts
+    Column("pool", Text),  # of a mixture: where the item waits, or waited last
     need("responses", SmallInteger, "1"),  # how many samples it is to bring
     need("rank", BigInteger, "0"),  # the seed's order among the held
     stamp("available_at"),  # the end of a backoff, or of the lease while a worker holds one
@@ -73,8 +78,15 @@ work_items = Table(
     need("lease_token", BigInteger, "0"),
     Column("reason", Text),
     Column("detail", Text),
-    Index("ix_work_items_claimable", "run_id", "available_at", "query_id", postgresql_where=text("state = 'ready'")),
-    Index("ix_work_items_held", "run_id", "stage", "stratum", "rank", postgresql_where=text("state = 'held'")),
+    Index(
+        "ix_work_items_claimable",
+        "run_id",
+        "stage",
+        "available_at",
+        "query_id",
+        postgresql_where=text("state = 'ready'"),
+    ),
+    Index("ix_work_items_held", "run_id", "stage", "pool", "rank", postgresql_where=text("state = 'held'")),
     Index("ix_work_items_leased", "worker_id", postgresql_where=text("worker_id IS NOT NULL")),
     Index("ix_work_items_query_id", "query_id"),
     postgresql_with={"fillfactor": "80"},

@@ -14,6 +14,7 @@ samples = Table(
     need("query_id", BigInteger),
     need("number", SmallInteger, "0"),  # among the samples of the item
     Column("mode", Text),  # none of a query–verifier pair
+    Column("stratum", Text),  # of the run's mixture, empty outside of it; none where the run has no mixture
     need("sample", JSON),
     need("lineage", LargeBinary),
     stamp("accepted_at"),

@@ -1,12 +1,13 @@
 """Verdicts on candidates, by the query's verifier or by judging models; and whether the template can hold them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.draft import Draft
-from kat_data.domain.query import Message
+from kat_data.domain.drop import DropReason
+from kat_data.domain.query import Message, Query, VerifierKind
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.template import render_messages
 from kat_data.domain.verdict import Outcome, Status, Verdict
@@ -85,6 +86,14 @@ def acceptable(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
         (c.thinking, shown(c)): c for c in reversed(candidates) if c.outcome is Outcome.CORRECT and misfit(c) is None
     }
     return tuple(sorted(texts.values(), key=lambda candidate: candidate.position))
+
+
+def why_unverified(query: Query, evidence: Sequence[Mapping[str, Any]]) -> DropReason | None:
+    """Return why programs were not verified, by the evidence of their verdicts; none where none is a program's."""
+    if not evidence or query.verifier is None or query.verifier.kind is not VerifierKind.CODE:
+        return None
+    invalid = any(found.get("why") == DropReason.INVALID_TASK for found in evidence)
+    return DropReason.INVALID_TASK if invalid else DropReason.NO_SANDBOX
 
 
 def _tally(opinions: Sequence[Opinion[Any]], ayes: Sequence[bool], verifier: str, agreement: float) -> Verdict:

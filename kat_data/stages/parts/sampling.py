@@ -11,6 +11,7 @@ from kat_data.domain.category import Category
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped
 from kat_data.domain.mode import Mode
+from kat_data.domain.query import VerifierKind
 from kat_data.domain.verdict import Status
 from kat_data.llm.model import Model
 from kat_data.stages.parts.answering import PROMPTS, answer_turn, shown
@@ -28,6 +29,7 @@ class RejectionSampling(Stage):
 
     prompts: ClassVar[tuple[str, ...]] = (*PROMPTS, "panel.v1", "panel_step.v1")
     follows: ClassVar[tuple[tuple[str, ...], ...]] = (("vote_mode", "route_mode"),)
+    verifiers: ClassVar[tuple[VerifierKind, ...]] = tuple(VerifierKind)
     mode: ClassVar[Mode]
     writers: ClassVar[str]
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Literal
 
 from kat_data.domain.mode import Mode
+from kat_data.hashing import sha256
 
 Language = Literal["en", "zh"]
 
@@ -32,12 +33,21 @@ def load_wordings(version: str) -> Mapping[tuple[Language, Mode], Wordings]:
     """Read the shipped wordings of one version, such as `v1`."""
     import yaml
 
-    text = files("kat_data.stages").joinpath("wordings", f"intents.{version}.yaml").read_text("utf-8")
     return {
         (language, Mode(mode)): _wordings(registers)
-        for language, modes in yaml.safe_load(text).items()
+        for language, modes in yaml.safe_load(_file(version)).items()
         for mode, registers in modes.items()
     }
+
+
+@cache
+def wordings_hash(version: str) -> str:
+    """Return the SHA-256 digest, hex, of the shipped wordings' file."""
+    return sha256(_file(version)).hex()
+
+
+def _file(version: str) -> bytes:
+    return files("kat_data.stages").joinpath("wordings", f"intents.{version}.yaml").read_bytes()
 
 
 def _wordings(registers: Mapping[str, list[str]]) -> Wordings:

@@ -134,6 +134,8 @@ def test_runs_are_listed_shown_and_resumed(kat, finished, endpoint) -> None:
     assert endpoint.requests == paid
     items = kat.json("runs", "items", run, "--limit", 50, "--json")
     assert len(items) == 12
+    assert kat("runs", "items", run).err == ""
+    assert kat("runs", "items", run, "--limit", 5).err == "7 more: `--limit 12` lists them all\n"
     assert {item["state"] for item in items} <= {"accepted", "dropped"}
     assert f"run {run} is finished: it cannot become cancelled" in kat.error("runs", "cancel", run, code=2)
 

@@ -139,13 +139,17 @@ def test_programs_drop_without_a_sandbox_and_wrong_answers_by_the_verifier(home:
 def test_programs_are_verified_where_there_is_a_sandbox(fresh_home: Path, sandbox: SlotPool) -> None:
     if not sandbox.trusted:
         pytest.skip("none isolates nothing")
-    found = document(kat(fresh_home, "demo", "--json", sandbox=sandbox.name.partition(" ")[0]))
+    before = document(kat(fresh_home, "demo", "--json"))
+    late = kat(fresh_home, "demo", "--json", sandbox=sandbox.name.partition(" ")[0])
+    found = document(late)
 
+    assert "taken up again" in late.stderr
+    assert (found["run"], found["accepted"] > before["accepted"]) == (before["run"], True)
     assert DropReason.NO_SANDBOX.value not in {entry["reason"] for entry in found["funnel"]}
     [code] = [entry for entry in found["composition"] if entry["category"] == "code"]
     assert code["think_on"] + code["think_off"] > 0
-    assert document(kat(fresh_home, "snapshots", "verify", "demo@1", "--json"))["ok"] is True
-    [path] = fresh_home.glob("snapshots/*/*/manifest.json")
+    assert document(kat(fresh_home, "snapshots", "verify", "demo@2", "--json"))["ok"] is True
+    [path] = fresh_home.glob("snapshots/*/2/manifest.json")
     manifest = json.loads(path.read_text())
     [measured] = [rate for rate in manifest["unhashed"]["error_rates"] if rate["verifier"].startswith("code/")]
     assert (measured["wrong"], measured["cases"]) == (0, 34)
@@ -153,8 +157,8 @@ def test_programs_are_verified_where_there_is_a_sandbox(fresh_home: Path, sandbo
     create = ["snapshots", "create", "--run", str(found["run"]), "--root", str(fresh_home / "elsewhere"), "--json"]
     unmeasured = document(kat(fresh_home, *create))
     assert unmeasured["content_hash"] == manifest["content_hash"]
-    assert (unmeasured["snapshot"], unmeasured["existed"]) == ("demo@1", False)
-    assert "| code/2 | not measured here |" in (fresh_home / "elsewhere/demo/1/README.md").read_text()
+    assert (unmeasured["snapshot"], unmeasured["existed"]) == ("demo@2", False)
+    assert "| code/2 | not measured here |" in (fresh_home / "elsewhere/demo/2/README.md").read_text()
 
 
 def test_the_demo_prints_what_a_newcomer_wants_to_know(home: Path) -> None:

@@ -2,13 +2,16 @@
 
 import pytest
 
+from kat_data.clock import SystemClock
 from kat_data.domain.contamination import ItemKind, MatchKind
 from kat_data.domain.query import Query
 from kat_data.errors import BudgetExhausted, InputError, NotFoundError, UserError
 from kat_data.executors.local import execute_run
-from kat_data.pipeline.decontamination import check_queries
+from kat_data.pipeline.decontamination import METHOD, check_queries
+from kat_data.pipeline.publish import publish_run
 from kat_data.registry import benchmarks
 from kat_data.registry.session import Registry
+from kat_data.snapshots.verify import verify
 from kat_data.testing import a_query
 
 pytestmark = pytest.mark.integration
@@ -171,5 +174,16 @@ async def test_a_run_does_not_go_on_with_other_benchmarks(farm: Registry, add_qu
         await run(plain)
     [row] = look.runs()
     benchmarks.add_items(farm, "tanks", [(1, ItemKind.PROSE, CLEAN.user_turns[0])])
-    with pytest.raises(UserError, match="have changed since run"):
+    with pytest.raises(UserError, match=r"the benchmarks \(tanks\) have changed since run"):
         await execute_run(farm, row)
+
+
+async def test_the_snapshot_states_how_well_it_works(farm: Registry, add_queries, lean, run, tmp_path) -> None:
+    add_queries(*(a_query(f"What is {n} + {n}?", reference=str(2 * n)) for n in (3, 4)), HELD)
+    row = await run(lean(stages=["normalise", "decontaminate", *lean()["stages"][1:]]))
+    written = publish_run(farm, tmp_path, row.id, name="t", partial=False, clock=SystemClock())
+    stated = written.manifest.unhashed.decontamination
+    assert stated["method"] == METHOD
+    assert stated["queries"] > stated["held"] > 700
+    assert min(stated["recall"], stated["precision"]) >= 0.99
+    assert verify(written.path).problems == ()

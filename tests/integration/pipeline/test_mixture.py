@@ -4,16 +4,16 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from kat_data.clock import SystemClock
 from kat_data.domain.category import Category
+from kat_data.domain.mixture import mixture_of
 from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.domain.states import RunState
 from kat_data.errors import BudgetExhausted
 from kat_data.pipeline.mixture import fillings
-from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.publish import publish_run
-from kat_data.pipeline.recipe import parse_recipe
 from kat_data.registry import queries, runs
 from kat_data.snapshots.mixture import compare
 from kat_data.snapshots.read import open_snapshot
@@ -43,10 +43,10 @@ def stages(select: dict[str, Any]) -> list[Any]:
 @pytest.fixture
 def filled(registry) -> Any:
     def read(row: runs.RunRow) -> dict[str, tuple[int, str]]:
-        select = Plan(parse_recipe(row.recipe, "recipe").stages).select
-        assert select is not None
+        mixture = mixture_of(row.recipe)
+        assert mixture is not None
         with registry.engine.connect() as connection:
-            found = fillings(connection, row.id, select, row.state, row.reason)
+            found = fillings(connection, row.id, mixture, row.state, row.reason)
         return {filling.stratum: (filling.samples, filling.state) for filling in found}
 
     return read
@@ -213,3 +213,119 @@ async def test_a_conversation_that_ends_in_another_mode_fills_no_stratum_of_the_
         modes = Counter(sample["mode"] for sample in queries.list_samples(connection, row.id, 99))
     assert filled(row) == {"category=multi_turn mode=think_on": (modes["think_on"], "filled")}
     assert modes["think_on"] >= 4
+
+
+BALANCED = {"counts": {"category=multi_turn switches=yes": 9, "category=multi_turn switches=no": 9}}
+
+
+def conversations(count: int, turns: int = 2) -> tuple[Query, ...]:
+    def said(n: int) -> list[str]:
+        return [text for turn in range(turns) for text in (f"Tell me of result {n} at {turn}.", "Yes.")][:-1]
+
+    return tuple(a_query(*said(n), reference=None, verifier=SPEC, category=Category.MULTI_TURN) for n in range(count))
+
+
+@pytest.fixture
+def sampled(registry) -> Any:
+    """Read the samples of a run: what was asked and the modes of the turns, with the stratum that they count for."""
+
+    def read(row: runs.RunRow) -> dict[tuple[tuple[str, str], ...], str]:
+        sql = text("SELECT sample, stratum FROM samples WHERE run_id = :run")
+        with registry.engine.connect() as connection:
+            return {
+                tuple((turn["user"], turn["mode"]) for turn in found.sample["turns"]): found.stratum
+                for found in connection.execute(sql, {"run": row.id})
+            }
+
+    return read
+
+
+async def test_transitions_are_balanced_and_the_snapshot_comes_to_the_mixture(
+    add_queries, lean, run, registry, filled, sampled, look, tmp_path
+) -> None:
+    add_queries(*conversations(120), *pool(Category.GENERAL, 20))
+    row = await run(lean(stages=stages(BALANCED)))
+    brought = filled(row)
+    assert {state for _, state in brought.values()} == {"filled"}
+    for turns, stratum in sampled(row).items():
+        switched = len({mode for _, mode in turns}) > 1
+        assert stratum == f"category=multi_turn switches={'yes' if switched else 'no'}"
+    accepted = look.ends(row.id)["accepted"]
+    assert accepted == sum(samples for samples, _ in brought.values())
+    assert 18 <= accepted <= 36, "rounds look for what is missing, and not through the whole pool"
+    written = publish_run(registry, tmp_path, row.id, name=None, partial=False, clock=SystemClock())
+    assert verify(written.path).problems == ()
+    reached = compare(open_snapshot(written.path).distribution(), written.manifest.hashed.rows)
+    assert {found.stratum: found.rows for found in reached.strata} == BALANCED["counts"]
+    assert (reached.outside, len(written.surplus)) == (0, accepted - 18)
+    with registry.engine.connect() as connection:
+        noted = connection.execute(text("SELECT count(*) FROM snapshot_rows")).scalar_one()
+    assert noted == 18, "a sample that the snapshot does not take is not noted as one of its rows"
+    again = publish_run(registry, tmp_path, row.id, name=None, partial=False, clock=SystemClock())
+    assert (again.existed, again.surplus) == (True, written.surplus)
+
+
+async def test_a_rare_transition_is_looked_for_in_rounds_with_the_same_end_after_a_stop(
+    add_queries, lean, run, registry, filled, sampled, look
+) -> None:
+    """Of four turns one in eight conversations never switches: what that needs is told by what came."""
+    add_queries(*conversations(200, turns=4))
+    counts = {"counts": {"category=multi_turn switches=no": 4, "category=multi_turn switches=yes": 4}}
+    stops = 0
+    for usd in (0.01, 0.03, 0.05):
+        try:
+            await run(lean(stages=stages(counts), name="stopped", budget={"usd": usd}))
+        except BudgetExhausted:
+            stops += 1
+    stopped = await run(lean(stages=stages(counts), name="stopped"))
+    assert stops == 3
+    whole = await run(lean(stages=stages(counts), name="whole"))
+    assert stopped.id != whole.id
+    assert {state for _, state in filled(whole).values()} == {"filled"}
+    assert look.ends(whole.id)["accepted"] < 100
+    assert sampled(stopped) == sampled(whole)
+
+
+async def test_what_one_turn_cannot_reach_costs_no_answer_and_stays_short(
+    add_queries, lean, run, filled, look, server
+) -> None:
+    """One turn neither switches nor stays, and everybody knows that before it is answered."""
+    add_queries(*pool(Category.GENERAL, 5), *conversations(3))
+    row = await run(lean(stages=stages({"counts": {"switches=no": 8, "switches=yes": 8}})))
+    (stay, stay_state), (switch, switch_state) = filled(row).values()
+    assert stay + switch == 3
+    assert (stay_state, switch_state) == (f"pool ended, {8 - stay} short", f"pool ended, {8 - switch} short")
+    assert look.ends(row.id) == {"accepted": 3, "dropped": 5}
+    assert look.reasons(row.id) == {"outside_mixture"}
+    answered = [body for body in server.bodies if "general" in body["messages"][-1]["content"]]
+    assert all("json_schema" in (body.get("response_format") or {}) for body in answered), "votes, and no answers"
+
+
+async def test_conversations_wait_together_for_all_their_transitions(add_queries, lean, run, filled, look) -> None:
+    """Two turns that switch and end in think-on began with think-off: by its first mode none would be found."""
+    add_queries(*conversations(80))
+    counts = {
+        f"category=multi_turn mode={mode} switches={switches}": 3
+        for mode in ("on", "off")
+        for switches in ("yes", "no")
+    }
+    row = await run(lean(stages=stages({"counts": counts})))
+    assert {state for _, state in filled(row).values()} == {"filled"}
+    assert look.ends(row.id)["accepted"] < 80
+
+
+async def test_a_stratum_that_is_too_rare_is_given_up(add_queries, lean, run, filled, look, server) -> None:
+    add_queries(*conversations(100), *pool(Category.GENERAL, 60))
+    counts = {"category=multi_turn switches=yes domain=sailing": 5, "category=general mode=on": 4}
+    tagged = ["normalise", "tag", *stages({"counts": counts, "patience": 10})[1:]]
+    row = await run(lean(stages=tagged, roles=lean()["roles"] | {"taggers": [{"model": "one"}]}))
+    assert list(filled(row).values()) == [(0, "too rare, given up, 5 short"), (4, "filled")]
+    asked = {str(body["messages"][-1]["content"]) for body in server.bodies}
+    assert sum(f"result {n} at 0." in text for n in range(100) for text in asked) < 100
+
+
+async def test_patience_waits_for_what_is_merely_uncommon(add_queries, lean, run, filled) -> None:
+    add_queries(*conversations(100))
+    counts = {"category=multi_turn switches=yes": 6, "category=multi_turn switches=no": 6}
+    row = await run(lean(stages=stages({"counts": counts, "patience": 12})))
+    assert {state for _, state in filled(row).values()} == {"filled"}

@@ -13,13 +13,10 @@ from kat_data.domain.query import Message, Role, query_hash
 from kat_data.domain.states import RunState
 from kat_data.errors import (
     BudgetExhausted,
-    RunBusy,
     RunInterrupted,
     UserError,
 )
 from kat_data.pipeline.publish import publish_run
-from kat_data.pipeline.recipe import parse_recipe
-from kat_data.pipeline.run import open_run
 from kat_data.registry import queries, runs
 from kat_data.snapshots.verify import verify
 from kat_data.testing import a_query
@@ -216,22 +213,27 @@ async def test_messages_that_say_nothing_are_the_same_nothing_after_a_stop(
     assert lineage["query"]["hash"] == query_hash(messages, ()).hex()
 
 
-async def test_one_process_works_on_a_run(registry, run, lean, add_queries, easy_queries, assert_resumes) -> None:
+async def test_processes_that_take_up_the_same_run_share_it(run, lean, add_queries, easy_queries, look) -> None:
     add_queries(*easy_queries)
-    busy: list[BaseException | None] = []
+    one, other = await asyncio.gather(run(lean()), run(lean()))
+    assert one.id == other.id
+    assert (one.state, other.state) == (RunState.FINISHED, RunState.FINISHED)
+    assert look.ends(one.id) == {"accepted": 12}
 
-    async def second() -> None:
-        try:
-            await run(lean())
-        except RunBusy as error:
-            busy.append(error)
 
-    row, _ = open_run(registry, parse_recipe(lean(), "recipe.yaml"))
-    with registry.connection(autocommit=True) as other:
-        other.execute(runs.LOCK_RUN, {"run": row.id})
-        await second()
-    assert str(busy[0]) == f"another process works on run {row.id}: wait for it, or stop it first"
-    await assert_resumes(lean(), row.id)
+async def test_a_run_goes_on_when_one_of_its_processes_is_interrupted(
+    run, lean, add_queries, easy_queries, look
+) -> None:
+    add_queries(*easy_queries)
+    stop, both = asyncio.Event(), asyncio.Event()
+    first = asyncio.create_task(run(lean(), stop=stop, observe=lambda _: both.set()))
+    await both.wait()
+    second = asyncio.create_task(run(lean()))
+    stop.set()
+    with pytest.raises(RunInterrupted):
+        await first
+    assert (await second).state is RunState.FINISHED
+    assert look.ends((await second).id) == {"accepted": 12}
 
 
 async def test_only_a_finished_run_is_published_unless_it_is_wanted_partial(

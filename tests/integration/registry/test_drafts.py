@@ -252,7 +252,7 @@ async def test_every_step_of_a_draft_comes_back_equal(registry: Registry, open_r
     drafts = history()
     run, clock = open_run(drafts[0].query), SystemClock()
     async with await Worker.start(registry, clock) as worker:
-        [claim] = await worker.claim(run.id, 1)
+        [claim] = await worker.claim(run.id, 1, ["first"])
         assert claim.draft == drafts[0]
         for before, after in pairwise(drafts):
             attempt = Attempt(stage="first", started_at=clock.now(), seconds=0.0, outcome="done", calls=())
@@ -269,7 +269,7 @@ async def test_a_finished_turn_keeps_its_lineage(registry: Registry, open_run) -
     finished = single_turn()[-1].finish_turn()
     run, clock = open_run(finished.query), SystemClock()
     async with await Worker.start(registry, clock) as worker:
-        [claim] = await worker.claim(run.id, 1)
+        [claim] = await worker.claim(run.id, 1, ["first"])
         facts = new_facts((run.id, claim.query), claim.draft, single_turn()[-1])
         attempt = Attempt(stage="first", started_at=clock.now(), seconds=0.0, outcome="done", calls=())
         await worker.commit(Step(claim=claim, attempt=attempt, move=Move(stage="first", turn=0), facts=facts))

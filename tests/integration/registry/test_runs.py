@@ -24,6 +24,8 @@ from kat_data.testing import a_candidate, a_draft, a_query, a_reply, a_request, 
 
 pytestmark = pytest.mark.integration
 
+STAGES = ("verify", "first")
+
 
 def open_again(registry: Registry, **changes: Any) -> tuple[runs.RunRow, bool]:
     values: dict[str, Any] = {
@@ -156,7 +158,7 @@ def test_the_first_queries_are_the_same_whatever_order_they_came_in(registry, ad
 async def test_the_funnel_adds_up_while_it_runs_and_after(registry, open_run) -> None:
     run = open_run(sums=7)
     async with await Worker.start(registry, SystemClock()) as worker:
-        a, b, c, d, e, *_ = await worker.claim(run.id, 7)
+        a, b, c, d, e, *_ = await worker.claim(run.id, 7, STAGES)
         await worker.commit(end(a, ItemState.ACCEPTED))
         await worker.commit(end(b, ItemState.DROPPED, "wrong_answer"))
         await worker.commit(end(c, ItemState.DROPPED, "wrong_answer"))
@@ -204,18 +206,18 @@ def test_runs_move_as_the_table_says(registry, open_run) -> None:
 async def test_a_cancelled_run_gives_nothing_to_claim(registry, open_run) -> None:
     run = open_run(sums=3)
     async with await Worker.start(registry, SystemClock()) as worker:
-        assert len(await worker.claim(run.id, 1)) == 1
+        assert len(await worker.claim(run.id, 1, STAGES)) == 1
         move(registry, run.id, RunState.CANCELLED)
-        assert await worker.claim(run.id, 10) == []
-        assert await worker.waiting(run.id) == (0, 0.0)
+        assert await worker.claim(run.id, 10, STAGES) == []
+        assert await worker.waiting(run.id, STAGES) == (False, 0.0)
         move(registry, run.id, RunState.OPEN)
-        assert len(await worker.claim(run.id, 10)) == 2
+        assert len(await worker.claim(run.id, 10, STAGES)) == 2
 
 
 async def test_dead_items_are_revived(registry, open_run) -> None:
     run = open_run(sums=3)
     async with await Worker.start(registry, SystemClock()) as worker:
-        a, b, c = await worker.claim(run.id, 3)
+        a, b, c = await worker.claim(run.id, 3, STAGES)
         await worker.commit(end(a, ItemState.DEAD, "VerifierFault"))
         await worker.commit(end(b, ItemState.DEAD, "VerifierFault"))
         await worker.commit(end(c, ItemState.DROPPED, "wrong_answer"))
@@ -228,7 +230,7 @@ async def test_dead_items_are_revived(registry, open_run) -> None:
             assert runs.unfinished(connection, run.id) == 2
             assert runs.revive_dead(connection, run.id) == 0
             assert sum(row.items for row in runs.funnel(connection, run.id)) == 3
-        claims = await worker.claim(run.id, 3)
+        claims = await worker.claim(run.id, 3, STAGES)
     assert {claim.query for claim in claims} == {a.query, b.query}
     assert {(claim.attempts, claim.stage) for claim in claims} == {(0, "verify")}
 
@@ -242,7 +244,7 @@ async def an_accepted_sample(registry: Registry, run: runs.RunRow) -> Claim:
         if await ledger.reserve(request, Charge(usd=1.0, tokens=100)) is None:
             await ledger.settle(request, a_reply("easy"), Charge(usd=0.5, tokens=15), seconds=0.1)
         await ledger.close()
-        [claim] = await worker.claim(run.id, 1)
+        [claim] = await worker.claim(run.id, 1, STAGES)
         draft = a_draft(
             claim.draft.query,
             tags=(Tag(model="small", difficulty=2, domain="arithmetic", verifiable=True, call=key),),

@@ -24,6 +24,7 @@ from kat_data.testing import a_candidate, a_draft, a_query, a_sample, a_verdict
 pytestmark = pytest.mark.integration
 
 CALL = "ab" * 32
+STAGES = ("judge_mode", "third", "second", "first")
 
 
 @pytest.fixture
@@ -69,7 +70,11 @@ def expire_leases(registry: Registry) -> None:
 
 async def test_claims_come_with_their_drafts_until_none_is_left(start, open_run) -> None:
     worker, run = await start(), open_run(sums=3)
-    first, second, third = await worker.claim(run.id, 2), await worker.claim(run.id, 2), await worker.claim(run.id, 2)
+    first, second, third = (
+        await worker.claim(run.id, 2, STAGES),
+        await worker.claim(run.id, 2, STAGES),
+        await worker.claim(run.id, 2, STAGES),
+    )
     assert (len(first), len(second), third) == (2, 1, [])
     claims = first + second
     assert {claim.draft.user_text for claim in claims} == {"What is 0 + 1?", "What is 1 + 1?", "What is 2 + 1?"}
@@ -78,14 +83,14 @@ async def test_claims_come_with_their_drafts_until_none_is_left(start, open_run)
 
 async def test_two_workers_never_get_one_item(start, open_run) -> None:
     run, workers = open_run(sums=60), [await start() for _ in range(4)]
-    claimed = await asyncio.gather(*(worker.claim(run.id, 4) for _ in range(4) for worker in workers))
+    claimed = await asyncio.gather(*(worker.claim(run.id, 4, STAGES) for _ in range(4) for worker in workers))
     queries = [claim.query for claims in claimed for claim in claims]
     assert len(queries) == len(set(queries)) == 60
 
 
 async def test_a_commit_writes_the_outputs_and_moves_the_item(registry, start, open_run) -> None:
     worker, run = await start(), open_run(sums=1)
-    [claim] = await worker.claim(run.id, 1)
+    [claim] = await worker.claim(run.id, 1, STAGES)
     sample = a_sample()
     row = {
         "hash": "\\x" + content_hash(sample).hex(),
@@ -112,9 +117,9 @@ async def test_a_commit_writes_the_outputs_and_moves_the_item(registry, start, o
 
 async def test_a_stale_lease_writes_nothing(registry, start, open_run) -> None:
     slow, quick, run = await start(), await start(), open_run(sums=1)
-    [stale] = await slow.claim(run.id, 1)
+    [stale] = await slow.claim(run.id, 1, STAGES)
     expire_leases(registry)
-    [fresh] = await quick.claim(run.id, 1)
+    [fresh] = await quick.claim(run.id, 1, STAGES)
     with pytest.raises(LeaseLost, match=f"query {stale.query} of run {run.id}"):
         await slow.commit(step(stale, vote="too late"))
     assert (
@@ -128,31 +133,31 @@ async def test_a_stale_lease_writes_nothing(registry, start, open_run) -> None:
 
 async def test_a_worker_never_gets_twice_what_it_still_holds(registry, start, open_run) -> None:
     worker, run = await start(), open_run(sums=1)
-    [claim] = await worker.claim(run.id, 1)
+    [claim] = await worker.claim(run.id, 1, STAGES)
     expire_leases(registry)
-    assert await worker.claim(run.id, 1) == []
+    assert await worker.claim(run.id, 1, STAGES) == []
     await worker.commit(step(claim))
-    assert len(await worker.claim(run.id, 1)) == 1
+    assert len(await worker.claim(run.id, 1, STAGES)) == 1
 
 
 async def test_a_kept_lease_goes_on_under_the_same_token(start, open_run) -> None:
     worker, other, run = await start(), await start(), open_run(sums=1)
-    [claim] = await worker.claim(run.id, 1)
+    [claim] = await worker.claim(run.id, 1, STAGES)
     await worker.commit(step(claim, keep=True))
-    assert await other.claim(run.id, 1) == []
+    assert await other.claim(run.id, 1, STAGES) == []
     await worker.commit(step(claim, stage="third"))
-    [taken] = await other.claim(run.id, 1)
+    [taken] = await other.claim(run.id, 1, STAGES)
     assert (taken.stage, taken.lease_token) == ("third", 2)
 
 
 async def test_a_live_workers_items_stay_its_own(start, open_run) -> None:
     worker, run = await start(), open_run(sums=2)
-    assert len(await worker.claim(run.id, 2)) == 2
+    assert len(await worker.claim(run.id, 2, STAGES)) == 2
     newcomer = await start()
-    assert await newcomer.claim(run.id, 2) == []
-    unfinished, seconds = await newcomer.waiting(run.id)
-    assert unfinished == 2
-    assert 60 < seconds <= 120
+    assert await newcomer.claim(run.id, 2, STAGES) == []
+    unfinished, seconds = await newcomer.waiting(run.id, STAGES)
+    assert unfinished
+    assert 30 < seconds <= 60
 
 
 CLAIM_AND_HANG = """
@@ -163,7 +168,7 @@ from kat_data.registry.worker import Worker
 
 async def main():
     worker = await Worker.start(Registry(sys.argv[1]), SystemClock())
-    print(len(await worker.claim(int(sys.argv[2]), 10)), flush=True)
+    print(len(await worker.claim(int(sys.argv[2]), 10, ["first"])), flush=True)
     await asyncio.Event().wait()
 
 asyncio.run(main())
@@ -185,25 +190,25 @@ async def test_a_killed_workers_items_are_free_at_once(start, registry, open_run
     assert a_killed_worker(registry, run.id) == 3
     newcomer, claimed = await start(), []
     while not claimed:  # until the server has seen the connection close
-        await newcomer.waiting(run.id)
-        claimed = await newcomer.claim(run.id, 10)
+        await newcomer.waiting(run.id, STAGES)
+        claimed = await newcomer.claim(run.id, 10, STAGES)
     assert {claim.lease_token for claim in claimed} == {2}
     assert len(claimed) == 3
-    assert await survivor.claim(run.id, 10) == []
+    assert await survivor.claim(run.id, 10, STAGES) == []
 
 
 async def test_leaving_gives_back(registry, start, open_run) -> None:
     run, other = open_run(sums=2), await start()
     async with await Worker.start(registry, SystemClock()) as leaver:
-        [claim] = await leaver.claim(run.id, 1)
-    [again] = [found for found in await other.claim(run.id, 2) if found.query == claim.query]
+        [claim] = await leaver.claim(run.id, 1, STAGES)
+    [again] = [found for found in await other.claim(run.id, 2, STAGES) if found.query == claim.query]
     assert (again.lease_token, again.attempts) == (2, 0)
 
 
 async def test_leaving_is_quiet_where_the_server_has_closed_the_connections(registry, open_run) -> None:
     run = open_run(sums=1)
     async with await Worker.start(registry, SystemClock()) as worker:
-        await worker.claim(run.id, 1)
+        await worker.claim(run.id, 1, STAGES)
         rows(
             registry,
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
@@ -229,59 +234,59 @@ class Beats(SystemClock):
 async def test_a_heartbeat_renews_every_lease(registry, start, open_run) -> None:
     run, clock = open_run(sums=2), Beats()
     async with asyncio.timeout(30), await Worker.start(registry, clock) as worker:
-        await worker.claim(run.id, 2)
-        assert await clock.sleeping.get() == 30
+        await worker.claim(run.id, 2, STAGES)
+        assert await clock.sleeping.get() == 10
         expire_leases(registry)
         clock.wake()
-        assert await clock.sleeping.get() == 30
-        assert await (await start()).claim(run.id, 2) == []
+        assert await clock.sleeping.get() == 10
+        assert await (await start()).claim(run.id, 2, STAGES) == []
 
 
 async def test_a_heartbeat_does_not_wait_for_a_step(registry, start, open_run) -> None:
     run, clock = open_run(sums=2), Beats()
     async with asyncio.timeout(30), await Worker.start(registry, clock) as worker:
-        [moving, _resting] = await worker.claim(run.id, 2)
+        [moving, _resting] = await worker.claim(run.id, 2, STAGES)
         expire_leases(registry)
         with registry.connection() as step_under_way:
             step_under_way.execute("SELECT FROM work_items WHERE query_id = %s FOR UPDATE", [moving.query])
             await clock.sleeping.get()
             clock.wake()
             await clock.sleeping.get()
-        [taken] = await (await start()).claim(run.id, 2)
+        [taken] = await (await start()).claim(run.id, 2, STAGES)
         assert taken.query == moving.query
 
 
 async def test_a_worker_whose_session_is_lost_takes_no_more_items(registry, open_run) -> None:
     run, clock = open_run(sums=2), Beats()
     async with asyncio.timeout(30), await Worker.start(registry, clock) as worker:
-        [claim] = await worker.claim(run.id, 1)
+        [claim] = await worker.claim(run.id, 1, STAGES)
         session = f"SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND objid = {worker.id}"
         rows(registry, f"SELECT pg_terminate_backend(pid, 5000) FROM ({session}) AS session")
         clock.wake()
         await asyncio.wait({worker._heartbeat})
         await worker.commit(step(claim))  # its lease has not gone to anyone yet
         with pytest.raises(psycopg.OperationalError):
-            await worker.claim(run.id, 1)
+            await worker.claim(run.id, 1, STAGES)
 
 
 async def test_a_backoff_is_waited_for(registry, start, open_run) -> None:
     worker, run = await start(), open_run(sums=1)
-    [claim] = await worker.claim(run.id, 1)
+    [claim] = await worker.claim(run.id, 1, STAGES)
     await worker.commit(step(claim, stage="first", attempts=1, delay=40.0, reason="EndpointFault", detail="busy"))
-    assert await worker.claim(run.id, 1) == []
-    unfinished, seconds = await worker.waiting(run.id)
-    assert unfinished == 1
+    assert await worker.claim(run.id, 1, STAGES) == []
+    unfinished, seconds = await worker.waiting(run.id, STAGES)
+    assert unfinished
     assert 20 < seconds <= 40
     expire_leases(registry)
-    assert await worker.waiting(run.id) == (1, 0.0)
-    [again] = await worker.claim(run.id, 1)
+    assert await worker.waiting(run.id, STAGES) == (True, 0.0)
+    [again] = await worker.claim(run.id, 1, STAGES)
     assert (again.attempts, again.stage) == (1, "first")
     assert rows(registry, "SELECT reason, detail FROM work_items") == [("EndpointFault", "busy")]
 
 
 async def test_a_bad_record_fails_alone(registry, start, open_run) -> None:
     worker, run = await start(), open_run(sums=5)
-    claims = await worker.claim(run.id, 5)
+    claims = await worker.claim(run.id, 5, STAGES)
     reasons = ["fine", "not\0fine", "fine", "fine", "fine"]
     steps = [step(claim, vote=reason) for claim, reason in zip(claims, reasons, strict=True)]
     ends = await asyncio.gather(*map(worker.commit, steps), return_exceptions=True)
@@ -294,7 +299,7 @@ async def test_a_bad_record_fails_alone(registry, start, open_run) -> None:
 
 async def test_outputs_and_move_are_one(registry, start, open_run) -> None:
     worker, run = await start(), open_run(sums=1)
-    [claim] = await worker.claim(run.id, 1)
+    [claim] = await worker.claim(run.id, 1, STAGES)
     good = step(claim, vote="once")
     twice = Step(
         claim=claim, attempt=good.attempt, move=good.move, facts={**good.facts, "votes": good.facts["votes"] * 2}
@@ -312,7 +317,7 @@ async def test_outputs_and_move_are_one(registry, start, open_run) -> None:
 async def test_a_draft_comes_back_in_the_turn_where_its_item_stands(start, open_run) -> None:
     query = a_query("How much is 1 + 1?", "2", "And one more?", reference="3")
     worker, run = await start(), open_run(query)
-    [claim] = await worker.claim(run.id, 1)
+    [claim] = await worker.claim(run.id, 1, STAGES)
     answered = a_draft(
         claim.draft.query,
         choice=ModeChoice(mode=Mode.OFF, origin=ModeOrigin.ROUTE),
@@ -322,7 +327,7 @@ async def test_a_draft_comes_back_in_the_turn_where_its_item_stands(start, open_
     facts = new_facts((run.id, claim.query), claim.draft, answered)
     same_turn = Step(claim=claim, attempt=attempt(), move=Move(stage="judge_mode", turn=0), facts=facts)
     await worker.commit(same_turn)
-    [claim] = await worker.claim(run.id, 1)
+    [claim] = await worker.claim(run.id, 1, STAGES)
     assert claim.draft == answered
 
     judged = a_draft(
@@ -334,6 +339,6 @@ async def test_a_draft_comes_back_in_the_turn_where_its_item_stands(start, open_
     )
     facts = new_facts((run.id, claim.query), claim.draft, judged)
     await worker.commit(Step(claim=claim, attempt=attempt(), move=Move(stage="first", turn=1), facts=facts))
-    [claim] = await worker.claim(run.id, 1)
+    [claim] = await worker.claim(run.id, 1, STAGES)
     assert claim.draft == judged.finish_turn()
     assert claim.draft.user_text == "And one more?"

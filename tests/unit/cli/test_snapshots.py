@@ -52,15 +52,16 @@ def show(root: Path, *options: object) -> Any:
 def test_every_stratum_is_compared_with_its_target(publish, tmp_path: Path) -> None:
     publish({"category=math": 5, "category=science": 5})
     said = " ".join(show(tmp_path).stdout.split())
-    assert "category=math 5 50.0% 6 75.0% +25.0 pp filled" in said
+    assert "category=math 5 50.0% 5 100.0% +50.0 pp filled" in said
     assert "category=science 5 50.0% 0 0.0% -50.0 pp short" in said
-    assert "outside every stratum 2 25.0%" in said
+    assert "outside every stratum 0 0.0%" in said
     found = orjson.loads(show(tmp_path, "--json").stdout)
-    assert found["hashed"]["rows"] == 8
-    assert (found["mixture"]["outside"], found["mixture"]["outside_share"]) == (2, 0.25)
+    assert found["hashed"]["rows"] == 5
+    assert found["unhashed"]["surplus"] == 3
+    assert (found["mixture"]["outside"], found["mixture"]["outside_share"]) == (0, 0.0)
     assert found["mixture"]["strata"][0] == {
-        "stratum": "category=math", "target_rows": 5, "target_share": 0.5, "rows": 6, "share": 0.75,
-        "difference": 25.0, "state": "filled",
+        "stratum": "category=math", "target_rows": 5, "target_share": 0.5, "rows": 5, "share": 1.0,
+        "difference": 50.0, "state": "filled",
     }  # fmt: skip
 
 
@@ -72,7 +73,7 @@ def test_nothing_is_compared_without_a_mixture(publish, tmp_path: Path) -> None:
 
 def test_a_mixture_by_pass_rate_is_said_to_be_untold(publish, tmp_path: Path) -> None:
     publish({"pass_rate=0.1..0.9": 8})
-    assert "asks for pass rates, which rows of stage2 do not hold" in show(tmp_path).stdout
+    assert "asks for pass_rate, which rows of stage2 do not hold" in show(tmp_path).stdout
 
 
 def test_the_plot_is_drawn_where_it_is_wanted(publish, tmp_path: Path) -> None:

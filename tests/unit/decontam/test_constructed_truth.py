@@ -2,9 +2,10 @@
 
 import pytest
 
+from kat_data.decontam.constructed_truth import COPIES, OTHERS, Author, benchmark_items, changed, texts
 from kat_data.decontam.index import Decontaminator
 from kat_data.decontam.item import BenchmarkItem
-from kat_data.testing.constructed_truth import COPIES, OTHERS, Author, benchmark_items, changed, texts
+from kat_data.decontam.measured import _errors, decontamination_errors
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,23 @@ def test_recall_and_precision(decontaminator: Decontaminator, items: dict[str, s
     right = len(copies) - len(missed)
     assert right / len(copies) >= 0.99, missed
     assert right / (right + len(wrong)) >= 0.99, wrong
+
+
+def test_what_cards_cite_is_counted_on_the_same_cases(items: dict[str, str]) -> None:
+    found = decontamination_errors()
+    assert (found.held, found.queries) == (60 * 6 + 60 * 4 + 60 * 3, 13 * 60 + 60 * 4 + 60 + 60)
+    assert found.recall == 1 - found.missed / found.held >= 0.99
+    assert found.precision >= 0.99
+    assert len(found.sha256) == 64
+
+
+def test_errors_are_counted_as_what_they_are() -> None:
+    author = Author(3)
+    held, other = author.problem(), author.problem()
+    copies = [("problem 0", "as it is", held), ("problem 0", "not there", other)]
+    found = _errors({"problem 0": held}, copies, [("problem 0", "as it is", held)])
+    assert (found.held, found.missed, found.wrong, found.queries) == (2, 1, 1, 3)
+    assert (found.recall, found.precision) == (0.5, 0.5)
 
 
 def test_fresh_texts_are_clean(decontaminator: Decontaminator) -> None:

@@ -26,7 +26,8 @@ json_values = st.recursive(
 
 
 def dictionaries(kind: Any) -> st.SearchStrategy[dict[str, Any]]:
-    values = st.text(max_size=4) if get_args(kind)[1:] == (str,) else json_values
+    known = {str: st.text(max_size=4), int: st.integers(-(2**53), 2**53)}
+    values = known.get(get_args(kind)[-1], json_values) if get_args(kind) else json_values
     return st.dictionaries(st.text(max_size=4), values, max_size=2)
 
 

@@ -1,16 +1,12 @@
-"""Samples: the label by which mixtures balance transitions between modes."""
+"""Samples: the mode by which mixtures count them."""
 
 from dataclasses import replace
 
-from kat_data.domain.mode import Mode, Transition
+from kat_data.domain.mode import Mode
 from kat_data.testing import a_sample
 
 
-def test_a_sample_knows_how_its_modes_go_on() -> None:
+def test_a_sample_counts_by_the_mode_of_its_last_turn() -> None:
     [off] = a_sample().turns
     on = replace(off, mode=Mode.ON, thinking="6 * 7 = 42")
-    assert (a_sample(off).transitions, a_sample(off).switches) == ((), False)
-    assert (a_sample(on, on).transitions, a_sample(on, on).switches) == ((Transition.ON_ON,), False)
-    switching = a_sample(off, on, off)
-    assert (switching.transitions, switching.switches) == ((Transition.OFF_ON, Transition.ON_OFF), True)
-    assert switching.mode is Mode.OFF
+    assert (a_sample(on, off).mode, a_sample(off, on).mode) == (Mode.OFF, Mode.ON)

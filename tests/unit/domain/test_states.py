@@ -19,8 +19,8 @@ def test_moves_are_closed_over_the_states(states: type[StrEnum], moves: dict[Str
     assert reached == set(states)
 
 
-def test_what_is_accepted_or_dropped_stays_so_and_the_dead_can_be_retried() -> None:
-    assert {state for state, targets in ITEM_MOVES.items() if not targets} == {ItemState.ACCEPTED, ItemState.DROPPED}
+def test_what_is_accepted_stays_so_and_the_dead_can_be_retried() -> None:
+    assert {state for state, targets in ITEM_MOVES.items() if not targets} == {ItemState.ACCEPTED}
     assert ItemState.READY in ITEM_MOVES[ItemState.DEAD]
 
 

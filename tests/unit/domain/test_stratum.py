@@ -2,7 +2,7 @@ import pytest
 
 from kat_data.domain.stratum import Labels, apportion, first_that_holds, parse_stratum
 
-HARD = Labels(category="math", mode="think_on", domain="number theory", difficulty=8.0, pass_rate=0.25)
+HARD = Labels(category="math", mode="think_on", switches="no", domain="number theory", difficulty=8.0, pass_rate=0.25)
 
 
 @pytest.mark.parametrize(
@@ -23,13 +23,18 @@ HARD = Labels(category="math", mode="think_on", domain="number theory", difficul
         ("pass_rate=0..0.25", True),
         ("category=math mode=think_on difficulty=6..9 domain=number_theory pass_rate=0.2..0.3", True),
         ("category=math mode=think_on difficulty=9..10", False),
+        ("switches=no", True),
+        ("switches=no,yes", True),
+        ("switches=yes", False),
     ],
 )
 def test_a_stratum_holds_what_has_every_label(text: str, inside: bool) -> None:
     assert parse_stratum(text).holds(HARD) is inside
 
 
-@pytest.mark.parametrize("text", ["mode=think_on", "difficulty=1..10", "domain=algebra", "pass_rate=0..1"])
+@pytest.mark.parametrize(
+    "text", ["mode=think_on", "difficulty=1..10", "domain=algebra", "pass_rate=0..1", "switches=no"]
+)
 def test_what_is_not_known_lies_outside(text: str) -> None:
     assert not parse_stratum(text).holds(Labels(category="math"))
 
@@ -54,6 +59,7 @@ def test_of_strata_that_overlap_the_first_counts() -> None:
         ("colour=red", "`colour=red` is no part"),
         ("category=", "is no part"),
         ("category=maths", "there is no category `maths`: known are code"),
+        ("switches=true", "there is no switches `true`: known are yes, no"),
         ("mode=thinking", "there is no mode `thinking`"),
         ("difficulty=hard", "is no range: write it as `difficulty=6..9`"),
         ("difficulty=9..6", "is empty"),

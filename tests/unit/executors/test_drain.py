@@ -40,8 +40,8 @@ class Items:
             await result
         self.done.append(claim)
 
-    async def waiting(self) -> tuple[int, float]:
-        return (len(self.left), self._delays.popleft()) if self._delays else (len(self.left), 0.0)
+    async def waiting(self) -> tuple[bool, float]:
+        return (bool(self.left), self._delays.popleft()) if self._delays else (bool(self.left), 0.0)
 
 
 def failing(number: int, error: Exception) -> Callable[[int], None]:

@@ -11,7 +11,15 @@ import yaml
 from kat_data.domain.call import Api
 from kat_data.errors import RecipeError
 from kat_data.hashing import content_hash
-from kat_data.pipeline.recipe import ROLES, Recipe, load_recipe, parse_recipe, recipe_schema, shipped_recipes
+from kat_data.pipeline.recipe import (
+    ROLES,
+    Recipe,
+    load_recipe,
+    parse_recipe,
+    recipe_schema,
+    shipped_recipes,
+    with_counts,
+)
 from kat_data.stages.catalogue import STAGES
 
 PLAIN: dict[str, Any] = {
@@ -391,3 +399,31 @@ def test_the_order_of_overlapping_strata_is_another_run() -> None:
 
     assert identity("mode=on", "difficulty=5..9") != identity("difficulty=5..9", "mode=on")
     assert identity("mode=on", "difficulty=5..9") == identity("mode=think_on", "difficulty=5..9")
+
+
+@pytest.mark.parametrize(
+    ("select", "stage", "why"),
+    [
+        ({"counts": {"switches=yes": 3}}, "stage1", "asks for switches, which rows of a stage1 snapshot do not hold"),
+        (
+            {"counts": {"any": 3}, "responses": {"switches=yes": 2}},
+            "stage2",
+            "`responses` cannot ask for switches, which nobody knows before the answers",
+        ),
+    ],
+)
+def test_transitions_are_asked_for_where_they_can_be_told(select: dict[str, object], stage: str, why: str) -> None:
+    plain = load_recipe("math").resolved()
+    plain["snapshot"]["stage"] = stage
+    plain["stages"].insert(1, {"select": select})
+    with pytest.raises(RecipeError, match=why):
+        parse_recipe(plain, "math")
+
+
+def test_transitions_need_no_mode_before_the_answers() -> None:
+    """Nobody pays votes for conversations that are not let on."""
+    plain = load_recipe("math").resolved()
+    plain["stages"].insert(1, {"select": {"counts": {"mode=on switches=yes": 3, "switches=no": 3}}})
+    assert parse_recipe(plain, "math").stages[1].name == "select"
+    accepted = with_counts(load_recipe("math"), {"switches=yes": 3}, None)
+    assert accepted.stages[1].name == "select"

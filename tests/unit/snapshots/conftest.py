@@ -69,6 +69,7 @@ def make_spec() -> Callable[..., SnapshotSpec]:
             "funnel": [{"outcome": "accepted", "queries": 40}, {"outcome": "wrong_answer", "queries": 8}],
             "money": {"usd": 0.125, "calls": 400},
             "error_rates": [{"verifier": "math/2", "cases": 120, "false_correct": 0}],
+            "decontamination": {"method": "ngram13/1", "recall": 0.9987, "queries": 1140, "sha256": "ef" * 32},
         }
         return SnapshotSpec(**{**values, **changes})  # type: ignore[arg-type]
 

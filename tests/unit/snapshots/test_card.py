@@ -74,6 +74,7 @@ def test_the_composition_adds_up(written: Written, rows: list[Row]) -> None:
         ("Models", ["voters", "small, smaller"]),
         ("Verifiers, measured on labelled cases", ["math/2", "120", "ab" * 32, "0"]),
         ("Verifiers, measured on labelled cases", ["code/2", "not measured here", "cd" * 32, ""]),
+        ("Decontamination, measured on constructed cases", ["ngram13/1", "0.9987", "1140", "ef" * 32]),
         ("Money spent", ["usd", "0.125"]),
         ("Sources", ["made-up", "40", "100.0%"]),
     ],
@@ -89,9 +90,12 @@ def test_text_of_models_is_inert(tmp_path: Path, rows: list[Row], make_spec: Mak
 
 
 def test_an_empty_section_is_left_out(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
-    text = card(write_snapshot(tmp_path, make_spec(funnel=[], verifiers=[]), {"train": rows}).manifest)
+    text = card(
+        write_snapshot(tmp_path, make_spec(funnel=[], verifiers=[], decontamination=None), {"train": rows}).manifest
+    )
     assert "## Funnel" not in text
     assert "## Verifiers" not in text
+    assert "## Decontamination" not in text
 
 
 def test_the_mixture_stands_beside_what_was_reached(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
@@ -99,11 +103,14 @@ def test_the_mixture_stands_beside_what_was_reached(tmp_path: Path, rows: list[R
     written = write_snapshot(tmp_path, make_spec(recipe=recipe), {"train": rows})
     text = (written.path / "README.md").read_text(encoding="utf-8")
     maths, code = (sum(row.category == name for row in rows) for name in ("math", "code"))
+    assert maths > 5
+    share = code / (5 + code)
     assert table_after(text, "Mixture: target and reached")[2:] == [
-        ["category=math", "5", "25.0%", str(maths), f"{maths / 40:.1%}", f"{100 * maths / 40 - 25:+.1f} pp", "filled"],
-        ["category=code", "15", "75.0%", str(code), f"{code / 40:.1%}", f"{100 * code / 40 - 75:+.1f} pp", "short"],
-        ["outside every stratum", "", "", str(40 - maths - code), f"{1 - (maths + code) / 40:.1%}", "", ""],
+        ["category=math", "5", "25.0%", "5", f"{1 - share:.1%}", f"{75 - 100 * share:+.1f} pp", "filled"],
+        ["category=code", "15", "75.0%", str(code), f"{share:.1%}", f"{100 * share - 75:+.1f} pp", "short"],
+        ["outside every stratum", "", "", "0", "0.0%", "", ""],
     ]
+    assert f"{40 - 5 - code} accepted samples beyond the targets are not in it." in text
 
 
 def test_the_card_shows_the_plot_that_stands_beside_it(written: Written) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from kat_data.errors import SnapshotError
 from kat_data.snapshots.distribution import Distribution, StratumRows
-from kat_data.snapshots.mixture import category_targets, compare, has_mixture, lines, targets
-from kat_data.snapshots.record import TrainingStage
+from kat_data.snapshots.mixture import category_targets, compare, lines, targets, untold, within
+from kat_data.snapshots.record import Row, TrainingStage, to_record
 from kat_data.stages.select import Select
 
 
@@ -28,23 +28,41 @@ def strata(*rows: tuple[str, int, int]) -> tuple[StratumRows, ...]:
 )
 def test_the_targets_are_those_that_the_stage_fills(select: Select) -> None:
     found = targets(recipe(**select.model_dump(mode="json")), TrainingStage.STAGE2)
-    assert list(found.items()) == list(select.quotas().items())
-
-
-def test_the_name_of_the_stage_is_the_one_of_recipes() -> None:
-    assert has_mixture({"stages": [{Select.name: {"counts": {"any": 1}}}]})
+    assert list(found.items()) == list(select.mixture.targets.items())
 
 
 @pytest.mark.parametrize("plain", [{}, {"stages": ["tag", "verify"]}, {"stages": [{"tag": {}}]}])
 def test_a_recipe_without_the_stage_has_no_targets(plain: dict[str, Any]) -> None:
     assert targets(plain, TrainingStage.STAGE1) == {}
-    assert not has_mixture(plain)
+    assert untold(plain, TrainingStage.STAGE1) == ()
 
 
 def test_pass_rates_are_compared_where_rows_hold_them() -> None:
     asked = recipe(counts={"pass_rate=0.1..0.5": 3, "any": 1})
     assert targets(asked, TrainingStage.STAGE3) == {"pass_rate=0.1..0.5": 3, "any": 1}
     assert targets(asked, TrainingStage.STAGE2) == {}
+    assert untold(asked, TrainingStage.STAGE2) == ("pass_rate",)
+
+
+def test_transitions_are_compared_where_rows_have_turns() -> None:
+    asked = recipe(counts={"switches=yes": 3, "switches=no pass_rate=0..1": 3})
+    assert untold(asked, TrainingStage.STAGE2) == ("pass_rate",)
+    assert untold(asked, TrainingStage.STAGE3) == ("switches",)
+    assert targets(recipe(counts={"switches=yes": 3}), TrainingStage.STAGE2) == {"switches=yes": 3}
+
+
+def test_a_snapshot_takes_the_first_rows_of_each_stratum(rows: list[Row]) -> None:
+    records = [to_record(row, TrainingStage.STAGE2) for row in rows]
+    taken = within(
+        records, {"category=math": 3, "category=code mode=on": 2, "category=science": 0, "category=code": 99}
+    )
+
+    def first(count: int, category: str, *modes: str) -> list[str]:
+        return [r["id"] for r in records if r["category"] == category and (not modes or r["mode"] in modes)][:count]
+
+    assert taken == {*first(3, "math"), *first(2, "code", "think_on"), *first(99, "code", "think_off")}
+    assert len(first(4, "math")) == 4
+    assert within(records, {}) == {record["id"] for record in records}
 
 
 @pytest.mark.parametrize("select", [{}, {"shares": {"any": 1}}, {"counts": {"colour=red": 1}}, {"counts": ["any"]}])

@@ -18,7 +18,7 @@ from kat_data.snapshots.record import Row, TrainingStage
 from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
 
 BLUE, ORANGE, BLACK = (0, 114, 178), (230, 159, 0), (0, 0, 0)
-MIXTURE = {"stages": [{"select": {"counts": {"category=math mode=think_on": 20, "category=code": 30}}}]}
+MIXTURE = {"stages": [{"select": {"counts": {"category=math mode=think_on": 20, "category=code": 30, "any": 40}}}]}
 
 
 @pytest.fixture(scope="module")

@@ -84,7 +84,12 @@ def test_an_unchanged_snapshot_returns_its_version(tmp_path: Path, rows: list[Ro
     first = write_snapshot(tmp_path, make_spec(), {"train": rows})
     second = write_snapshot(tmp_path, make_spec(), {"train": rows[:-1]})
     later = make_spec(
-        built_at=datetime(2027, 1, 1, tzinfo=UTC), money={"usd": 9.0}, notes="again", funnel=[], error_rates=[]
+        built_at=datetime(2027, 1, 1, tzinfo=UTC),
+        money={"usd": 9.0},
+        notes="again",
+        funnel=[],
+        error_rates=[],
+        decontamination=None,
     )
     again = write_snapshot(tmp_path, later, {"train": list(reversed(rows))})
     assert (first.existed, second.existed, again.existed) == (False, False, True)
@@ -228,3 +233,26 @@ def test_an_error_between_shards_leaves_nothing(
 def test_two_builders_of_one_name_exclude_each_other(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
     with exclusive(tmp_path / "demo"), pytest.raises(SnapshotError, match="another process is writing"):
         write_snapshot(tmp_path, make_spec(), {"train": rows})
+
+
+def test_a_mixture_is_taken_over_all_splits_by_the_seed(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    recipe = {"stages": [{"select": {"counts": {"category=math": 4, "category=code": 99}}}]}
+    splits = {"train": rows[:30], "test": rows[30:]}
+    written = write_snapshot(tmp_path, make_spec(recipe=recipe), splits)
+    held = {row["id"]: row["category"] for row in open_snapshot(written.path).rows()}
+    codes = {row.id for row in rows if row.category == "code"}
+    assert {ident for ident, category in held.items() if category == "code"} == codes
+    assert sum(category == "math" for category in held.values()) == 4
+    assert written.surplus == {row.id for row in rows} - held.keys()
+    assert written.manifest.unhashed.surplus == len(written.surplus)
+    other = write_snapshot(tmp_path / "other", make_spec(recipe=recipe), {name: s[::-1] for name, s in splits.items()})
+    assert other.surplus == written.surplus
+    by_seed = {
+        write_snapshot(tmp_path / str(seed), make_spec(recipe=recipe, seed=seed), {"train": rows}).surplus
+        for seed in range(3)
+    }
+    assert len(by_seed) > 1
+    with pytest.raises(SnapshotError, match="the mixture selects none"):
+        write_snapshot(
+            tmp_path / "none", make_spec(recipe={"stages": [{"select": {"counts": {"mode=on": 0}}}]}), splits
+        )

@@ -1,4 +1,5 @@
 from collections import Counter
+from importlib.resources import files
 
 import pytest
 
@@ -6,6 +7,7 @@ from kat_data.domain.category import Category
 from kat_data.domain.directive import directive
 from kat_data.domain.intent import Place
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin
+from kat_data.hashing import sha256
 from kat_data.stages.add_intent import AddIntent
 from kat_data.stages.route_mode import RouteMode
 from kat_data.stages.vote_mode import VoteMode
@@ -121,3 +123,9 @@ async def test_without_a_usable_paraphrase_the_wording_stands(tools, player, cut
 def test_only_a_recipe_that_wants_paraphrases_needs_the_role():
     assert AddIntent().needed_roles() == ()
     assert AddIntent(paraphrase=0.1).needed_roles() == ("paraphraser",)
+
+
+def test_the_shipped_wordings_are_part_of_the_run():
+    [(name, digest)] = AddIntent().files().items()
+    shipped = files("kat_data.stages").joinpath("wordings", name)
+    assert digest == sha256(shipped.read_bytes()).hex()

@@ -1,6 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
+from kat_data.domain.query import VerifierKind
 from kat_data.llm.prompts.prompt import load_prompt, prompt_names
 from kat_data.stages.catalogue import STAGES
 from kat_data.stages.select import Select
@@ -53,3 +54,15 @@ def test_stages_declare_exactly_the_prompts_that_ship():
     declared = {name for stage in STAGES.values() for name in stage.prompts}
     assert declared == set(prompt_names())
     assert all(load_prompt(name).sha256 for name in declared)
+
+
+def test_stages_that_judge_declare_by_which_verifiers():
+    declared = {name: stage.verifiers for name, stage in STAGES.items() if stage.verifiers}
+    assert {name for name, kinds in declared.items() if kinds == (VerifierKind.CODE,)} == {
+        "normalise", "develop", "observe",
+    }  # fmt: skip
+    assert {name for name, kinds in declared.items() if kinds == tuple(VerifierKind)} == {
+        "measure_mode", "sample_off", "sample_on", "reason_on", "verify", "pass_rate",
+    }  # fmt: skip
+    assert declared["soft_label"] == (VerifierKind.MATH, VerifierKind.CHOICE)
+    assert len(declared) == 10

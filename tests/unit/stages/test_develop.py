@@ -136,9 +136,10 @@ async def test_failing_tests_are_told_and_the_reviewer_is_not_asked(player, writ
     assert (await VerifyGate().run(draft, tools())).reason is DropReason.UNDEVELOPED
 
 
-async def test_without_a_sandbox_the_drop_says_so(player, written, tools):
-    play = player(plan=[PLAN], calls=[step(explanation="Done.")] * 3)
+async def test_without_a_sandbox_the_drop_says_so_and_no_further_try_is_paid(player, written, tools):
+    play = player(plan=[PLAN], calls=[step(explanation="Done.")])
     draft = await Develop().run(written, tools(verdicts={ANSWER: None}, **cast(play)))
+    assert len(draft.candidates) == 1
     assert (await VerifyGate().run(draft, tools())).reason is DropReason.NO_SANDBOX
 
 

@@ -34,7 +34,7 @@ def test_what_is_no_mixture_says_why(options: dict[str, object], why: str) -> No
 @pytest.mark.parametrize("samples", [1, 2, 7, 100, 101, 3_500_000])
 def test_quotas_add_up_and_lie_next_to_the_shares(samples: int) -> None:
     shares = {"category=math": 1 / 3, "category=code": 1 / 3, "category=science": 1 / 3 - 0.01, "any": 0.01}
-    quotas = select(samples=samples, shares=shares).quotas()
+    quotas = select(samples=samples, shares=shares).mixture.targets
     assert sum(quotas.values()) == samples
     assert all(abs(quotas[name] - share * samples) < 1 for name, share in shares.items())
 
@@ -47,10 +47,10 @@ def test_the_same_mixture_has_one_spelling() -> None:
 @pytest.mark.parametrize(
     ("difficulty", "mode", "found"),
     [
-        (9.0, Mode.ON, Held(stratum="mode=think_on difficulty=7..10", responses=4)),
-        (7.0, Mode.ON, Held(stratum="mode=think_on difficulty=7..10", responses=1)),
-        (9.0, Mode.OFF, Held(stratum="category=math", responses=4)),
-        (1.0, Mode.ON, Held(stratum="category=math", responses=1)),
+        (9.0, Mode.ON, Held(pool="mode=think_on difficulty=7..10", responses=4)),
+        (7.0, Mode.ON, Held(pool="mode=think_on difficulty=7..10", responses=1)),
+        (9.0, Mode.OFF, Held(pool="category=math", responses=4)),
+        (1.0, Mode.ON, Held(pool="category=math", responses=1)),
     ],
 )
 async def test_a_query_waits_in_its_first_stratum(difficulty: float, mode: Mode, found: Held, tools) -> None:
@@ -61,6 +61,26 @@ async def test_a_query_waits_in_its_first_stratum(difficulty: float, mode: Mode,
         choice=ModeChoice(mode=mode, origin=ModeOrigin.MAJORITY, margin=1.0),
     )
     assert await stage.run(draft, tools()) == found
+
+
+@pytest.mark.parametrize(
+    ("turns", "observed", "held"),
+    [
+        (("Hi",), False, False),
+        (("Hi", "Hello", "What is 1 + 1?"), False, True),
+        (("Hi",), True, True),
+    ],
+)
+async def test_a_query_waits_for_transitions_only_where_it_can_have_several_turns(
+    turns: tuple[str, ...], observed: bool, held: bool, tools
+) -> None:
+    stage = select(counts={"category=math switches=yes": 5, "category=math switches=no": 5})
+    equipment = ({"type": "function", "function": {"name": "add"}},) if observed else ()
+    choice = ModeChoice(mode=Mode.ON, origin=ModeOrigin.MAJORITY, margin=1.0)
+    draft = a_draft(a_query(*turns), choice=choice, observed=observed, equipment=equipment)
+    found = await stage.run(draft, tools())
+    assert (found == Held(pool="category=math")) if held else isinstance(found, Dropped)
+    assert "switches" not in stage.dimensions
 
 
 async def test_a_query_of_no_stratum_leaves_and_says_what_it_is(tools) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from kat_data.domain.category import Category
@@ -55,6 +57,7 @@ async def test_with_no_other_the_query_is_not_renderable(tools, chosen, candidat
 
 
 NOT_VERIFIED = a_verdict(UNDECIDED, Status.NOT_VERIFIED)
+INVALID = replace(NOT_VERIFIED, evidence={"why": "invalid_task", "reason": "no tests"})
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,7 @@ NOT_VERIFIED = a_verdict(UNDECIDED, Status.NOT_VERIFIED)
         (None, sampled(UNDECIDED, UNDECIDED), DropReason.UNDECIDED, "2 undecided"),
         (None, (a_candidate("42", verdicts=(NOT_VERIFIED,)),), DropReason.UNDECIDED, "1 undecided"),
         (CODE, (a_candidate("42", verdicts=(NOT_VERIFIED,)),), DropReason.NO_SANDBOX, "1 undecided"),
+        (CODE, (a_candidate("42", verdicts=(INVALID,)),), DropReason.INVALID_TASK, "1 undecided"),
         (CHAT, sampled(INCORRECT, verifier=PANEL), DropReason.PANEL_REJECTED, "1 incorrect"),
         (CHAT, sampled(UNDECIDED, verifier=PANEL), DropReason.PANEL_REJECTED, "1 undecided"),
         (CHAT, sampled(INCORRECT, verifier=CRITIC), DropReason.CRITIC_REJECTED, "1 incorrect"),

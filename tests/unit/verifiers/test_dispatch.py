@@ -7,7 +7,7 @@ from kat_data.domain.category import Category
 from kat_data.domain.query import VerifierKind, VerifierSpec
 from kat_data.domain.verdict import Outcome, Status
 from kat_data.testing.builders import a_candidate, a_query
-from kat_data.verifiers.dispatch import Verifiers
+from kat_data.verifiers.dispatch import NAMES, Verifiers
 
 
 def test_a_query_without_a_verifier_gets_no_verdict(verifiers: Verifiers) -> None:
@@ -17,7 +17,8 @@ def test_a_query_without_a_verifier_gets_no_verdict(verifiers: Verifiers) -> Non
 @pytest.mark.parametrize("kind", VerifierKind)
 def test_every_kind_has_a_verifier_that_names_itself(verifiers: Verifiers, kind: VerifierKind) -> None:
     query = a_query(category=Category.GENERAL, verifier=VerifierSpec(kind=kind))
-    assert verifiers.verify(query, a_candidate()).verifier.startswith(f"{kind.value}/")
+    assert verifiers.verify(query, a_candidate()).verifier == NAMES[kind]
+    assert NAMES[kind].startswith(f"{kind.value}/")
 
 
 def test_a_program_is_never_correct_without_a_sandbox(verifiers: Verifiers) -> None:

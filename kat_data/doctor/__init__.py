@@ -1,0 +1,1 @@
+"""What a machine needs for KAT Data, looked at piece by piece."""

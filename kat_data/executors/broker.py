@@ -1,0 +1,68 @@
+"""What both ends of the broker agree on: its place, the queues, and the one task."""
+
+from typing import TYPE_CHECKING
+
+from kat_data.errors import BrokerError
+from kat_data.executors import embedded_broker
+from kat_data.settings import Settings, mask_password
+from kat_data.stages.stage import Kind
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+QUEUES = {kind: f"kat.{kind.value}" for kind in Kind}
+WORK = "kat.work"
+"""The task: be at work on a run for some seconds. Its one argument is the run's id."""
+
+ATTEND_SECONDS = 15
+_HARD_LIMIT = 4 * ATTEND_SECONDS
+_REDIS_OPTIONS = {
+    "visibility_timeout": 3 * _HARD_LIMIT,
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_connect_timeout": 5,
+}
+
+
+def broker_url(settings: Settings) -> str:
+    """Return the broker's URL, starting the embedded one where none is set."""
+    return settings.broker_url or embedded_broker.start(settings.home)
+
+
+def make_app(url: str) -> "Celery":
+    """Return the Celery application; raises `BrokerError` where Celery is not installed."""
+    try:
+        from celery import Celery
+        from kombu import Queue
+    except ImportError:
+        raise BrokerError("Celery is not installed: run `pip install 'kat-data[worker]'`") from None
+    app = Celery("kat_data", broker=url)
+    queues = [Queue(name, routing_key=name) for name in QUEUES.values()]
+    app.conf.update(
+        task_queues=queues,
+        task_default_queue=QUEUES[Kind.LLM],
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        task_time_limit=_HARD_LIMIT,
+        task_serializer="json",
+        accept_content=["json"],
+        worker_prefetch_multiplier=1,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=_REDIS_OPTIONS if url.startswith("redis") else {},
+        task_publish_retry_policy={"max_retries": 1, "interval_start": 0.2},
+    )
+    return app
+
+
+def wake(app: "Celery", run: int, kind: Kind, *, expires: float | None = None) -> None:
+    """Ask one worker that serves `kind` to work on the run; raises `BrokerError` where the broker is not there."""
+    from kombu.exceptions import OperationalError
+
+    try:
+        # By the nameless exchange: it needs no bindings, which a broker that loses its data would lose with them.
+        app.send_task(WORK, args=[run], exchange="", routing_key=QUEUES[kind], expires=expires)
+    except OperationalError as error:
+        place = mask_password(str(app.conf.broker_url))
+        raise BrokerError(f"The broker at {place} does not answer: {error}; start it, or set KAT_BROKER_URL") from error

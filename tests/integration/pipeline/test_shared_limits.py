@@ -1,0 +1,162 @@
+"""Several processes work on one run: what the endpoint sees never exceeds its limits."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kat_data.domain.call import Reply
+from kat_data.registry.session import Registry
+from kat_data.testing import a_query
+from kat_data.testing.obedient import obedient
+from kat_data.testing.scripted_server import Fault, ScriptedServer
+
+pytestmark = pytest.mark.integration
+
+Plain = dict[str, Any]
+
+
+class Crew:
+    """Processes of `kat run` on one database, and what the endpoint saw of them: when each request was answered."""
+
+    def __init__(self, registry: Registry, folder: Path) -> None:
+        self.seen: list[float] = []
+        self.fault_at: dict[int, Fault] = {}
+        self.processes: list[asyncio.subprocess.Process] = []
+        self._registry = registry
+        self._folder = folder
+
+    def answer(self, body: Plain) -> Reply | Fault:
+        self.seen.append(time.monotonic())
+        return self.fault_at.pop(len(self.seen), None) or obedient(body)
+
+    async def start(self, recipe: Plain) -> None:
+        path = self._folder / "lean.yaml"
+        path.write_text(yaml.safe_dump(recipe))
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("KAT_")}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "kat_data.cli.main", "run", str(path), "--json"),
+            env=environment | {"KAT_DATABASE_URL": self._registry.url, "KAT_HOME": str(self._folder)},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        self.processes.append(process)
+
+    async def finish(self) -> None:
+        """Interrupt the processes, and wait for them."""
+        for process in self.processes:
+            if process.returncode is None:
+                process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(process.wait() for process in self.processes))
+
+    async def until(self, sql: str) -> None:
+        """Wait until the database holds what `sql` asks for."""
+        async with asyncio.timeout(60):
+            while self.rows(sql) != [(True,)]:  # noqa: ASYNC110 (other processes make it so)
+                await asyncio.sleep(0.02)
+
+    async def more(self, requests: int) -> None:
+        """Wait for so many requests more."""
+        goal = len(self.seen) + requests
+        async with asyncio.timeout(60):
+            while len(self.seen) < goal:  # noqa: ASYNC110 (other processes make it so)
+                await asyncio.sleep(0.02)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._registry.connection(autocommit=True) as connection:
+            return connection.execute(sql).fetchall()  # type: ignore[call-overload]
+
+    def kill(self) -> None:
+        for process in self.processes:
+            if process.returncode is None:
+                process.kill()
+
+
+@pytest.fixture
+async def crew(registry: Registry, tmp_path: Path) -> AsyncIterator[Crew]:
+    crew = Crew(registry, tmp_path)
+    yield crew
+    crew.kill()
+    await crew.finish()
+
+
+@pytest.fixture
+def sums(add_queries: Callable[..., None]) -> None:
+    """Queries for longer than any of these tests takes."""
+    add_queries(*(a_query(f"What is {n} + 1?", reference=str(n + 1)) for n in range(1000)))
+
+
+AT_WORK = "SELECT count(*) = {} FROM endpoint_slices WHERE seats > 0 AND wants > 0"
+
+
+@pytest.mark.usefixtures("sums")
+async def test_three_processes_share_the_seats_of_one_endpoint(crew: Crew, lean: Any) -> None:
+    async with ScriptedServer(crew.answer, latency=0.05) as server:
+        recipe = lean(url=server.url, endpoint={"concurrency": 6})
+        for _ in range(3):
+            await crew.start(recipe)
+        await crew.until(AT_WORK.format(3))
+        before = dict(crew.rows("SELECT worker_id, count(*) FROM calls GROUP BY worker_id"))
+        await crew.more(120)
+        after = dict(crew.rows("SELECT worker_id, count(*) FROM calls GROUP BY worker_id"))
+        assert crew.rows("SELECT sum(seats) <= 6 FROM endpoint_slices") == [(True,)]
+        await crew.finish()
+        assert 4 <= server.statistics.peak <= 6
+        assert server.statistics.duplicates == 0
+    made = sorted(after[worker] - before.get(worker, 0) for worker in after)
+    assert len(made) == 3
+    assert made[0] > 0.15 * sum(made)
+    assert crew.rows("SELECT count(*) FROM endpoint_slices") == [(0,)]
+
+
+@pytest.mark.usefixtures("sums")
+async def test_a_killed_processs_seats_go_to_the_other(crew: Crew, lean: Any) -> None:
+    async with ScriptedServer(crew.answer, latency=0.05) as server:
+        recipe = lean(url=server.url, endpoint={"concurrency": 4})
+        for _ in range(2):
+            await crew.start(recipe)
+        await crew.until(AT_WORK.format(2))
+        crew.processes[0].kill()
+        await crew.until("SELECT count(*) = 1 AND max(seats) = 4 FROM endpoint_slices")
+        await crew.more(20)
+        await crew.finish()
+        # Requests of the dead process may still be answered while the other has its seats.
+        assert server.statistics.peak <= 8
+
+
+@pytest.mark.usefixtures("sums")
+async def test_a_retry_after_holds_for_all_processes(crew: Crew, lean: Any) -> None:
+    async with ScriptedServer(crew.answer, latency=0.05) as server:
+        recipe = lean(url=server.url, endpoint={"concurrency": 6, "retries": 3})
+        for _ in range(3):
+            await crew.start(recipe)
+        await crew.until(AT_WORK.format(3))
+        number = len(crew.seen) + 10
+        crew.fault_at[number] = Fault(status=429, headers={"Retry-After": "3"})
+        await crew.more(80)
+        await crew.finish()
+    throttled, later = crew.seen[number - 1], crew.seen[number:]
+    during = [at - throttled for at in later if at < throttled + 2.9]
+    assert all(after < 1.0 for after in during)  # those that were in flight, and sent before the others heard
+    assert max(later) > throttled + 3
+
+
+@pytest.mark.usefixtures("sums")
+async def test_no_more_requests_in_a_minute_than_the_recipe_says(crew: Crew, lean: Any) -> None:
+    async with ScriptedServer(crew.answer, latency=0.01) as server:
+        recipe = lean(url=server.url, endpoint={"concurrency": 32, "rpm": 40})
+        for _ in range(3):
+            await crew.start(recipe)
+        await crew.more(25)
+        await asyncio.sleep(4)  # in which they could send hundreds
+        await crew.finish()
+    assert crew.seen[-1] - crew.seen[0] < 60
+    assert 25 <= len(crew.seen) <= 40

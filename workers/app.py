@@ -1,0 +1,39 @@
+"""The Celery application: what a node serves, its reaper, and how its processes end."""
+
+from typing import Any
+
+from celery.signals import celeryd_after_setup, worker_process_shutdown, worker_ready, worker_shutting_down
+
+from kat_data.executors.broker import QUEUES, broker_url, make_app
+from kat_data.settings import Settings
+from workers import node
+from workers.reaper import Reaper
+
+settings = Settings.load()
+app = make_app(broker_url(settings))
+app.conf.imports = ("workers.tasks",)
+_reapers: list[Reaper] = []
+
+
+@celeryd_after_setup.connect
+def _know_the_node(instance: Any, **_: Any) -> None:
+    """Note what this node serves, before its processes are forked."""
+    served = set(app.amqp.queues.consume_from)
+    node.serve([kind for kind, queue in QUEUES.items() if queue in served], by=instance.concurrency or 1)
+
+
+@worker_ready.connect
+def _start_reaper(**_: Any) -> None:
+    _reapers.append(Reaper(app, settings))
+    _reapers[-1].start()
+
+
+@worker_shutting_down.connect
+def _stop_reaper(**_: Any) -> None:
+    for reaper in _reapers:
+        reaper.stop()
+
+
+@worker_process_shutdown.connect
+def _leave(**_: Any) -> None:
+    node.leave()

@@ -1,0 +1,39 @@
+"""What this process knows of the node that it belongs to, and its one attendance."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+
+from kat_data.registry.session import connect
+from kat_data.sandbox.open import opener
+from kat_data.settings import Settings
+from kat_data.stages.stage import Kind
+from workers.attendance import Attendance
+
+kinds: tuple[Kind, ...] = tuple(Kind)
+"""The kinds of stages that the node serves: those whose queues it consumes."""
+
+processes = 1
+"""How many processes the node has."""
+
+
+def serve(served: Iterable[Kind], *, by: int) -> None:
+    """Note what the node serves and by how many processes; they are forked after, and share its cores."""
+    global kinds, processes
+    kinds, processes = tuple(served), by
+
+
+@cache
+def attendance() -> Attendance:
+    """Return this process's attendance, made with the first task: threads and connections do not survive a fork."""
+    settings = Settings.load()
+    if settings.origins["sandbox_slots"] == "default":
+        settings = replace(settings, sandbox_slots=max(1, (os.cpu_count() or 1) // processes))
+    return Attendance(lambda: connect(settings), kinds=kinds, open_sandbox=opener(settings), home=settings.home)
+
+
+def leave() -> None:
+    """End the attendance, if there is one: what it has under way is stored, and the rest given back."""
+    if attendance.cache_info().currsize:
+        attendance().close()
