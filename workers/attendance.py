@@ -13,6 +13,7 @@ import psycopg
 from kat_data.domain.states import RunState
 from kat_data.errors import KatError, RecipeError, RegistryError, RunInterrupted, WorkerLost
 from kat_data.executors.drain import Job, drain
+from kat_data.observer import UNOBSERVED, Observer
 from kat_data.pipeline.recipe import parse_recipe
 from kat_data.pipeline.run import conclude, note_stop
 from kat_data.pipeline.wiring import check_keys
@@ -46,11 +47,13 @@ class Attendance:
         kinds: Collection[Kind],
         open_sandbox: Callable[[], Sandbox | None],
         home: Path,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._open_registry = open_registry
         self._kinds = tuple(kinds)
         self._verifiers = Verifiers(open_sandbox=open_sandbox)
         self._home = home
+        self._observer = observer
         self._sessions: dict[int, Session] = {}
         self._refused: dict[int, float] = {}
         self._loop = asyncio.new_event_loop()
@@ -86,7 +89,7 @@ class Attendance:
         await asyncio.gather(*(session.leave() for session in self._sessions.values()))
 
     def _shop(self, registry: Registry) -> Workshop:
-        return Workshop(registry=registry, verifiers=self._verifiers, home=self._home)
+        return Workshop(registry=registry, verifiers=self._verifiers, home=self._home, observer=self._observer)
 
 
 class Session:

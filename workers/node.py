@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
+from kat_data.metrics.process import open_observer
 from kat_data.registry.session import connect
 from kat_data.sandbox.open import opener
 from kat_data.settings import Settings
@@ -30,7 +31,13 @@ def attendance() -> Attendance:
     settings = Settings.load()
     if settings.origins["sandbox_slots"] == "default":
         settings = replace(settings, sandbox_slots=max(1, (os.cpu_count() or 1) // processes))
-    return Attendance(lambda: connect(settings), kinds=kinds, open_sandbox=opener(settings), home=settings.home)
+    return Attendance(
+        lambda: connect(settings),
+        kinds=kinds,
+        open_sandbox=opener(settings),
+        home=settings.home,
+        observer=open_observer(settings.metrics_dir),
+    )
 
 
 def leave() -> None:

@@ -18,6 +18,7 @@ from kat_data.llm.client import Transient
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.estimate import charge, upper_bound
 from kat_data.llm.ledger import Ledger
+from kat_data.observer import UNOBSERVED, Observer
 
 _FREE = Price()
 
@@ -60,11 +61,13 @@ class Gateway:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         book: BatchBook | None = None,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._ledger = ledger
         self._budget = budget or Budget()
         self._clock = clock or SystemClock()
+        self._observer = observer
         self._rng = rng or random.Random()  # noqa: S311 (jitter, no secret)
         self._flights: dict[bytes, asyncio.Future[Reply | KatError | None]] = {}
         self._finishing: set[asyncio.Future[None]] = set()
@@ -94,7 +97,7 @@ class Gateway:
         while (flight := self._flights.get(key)) is not None:
             await asyncio.wait((flight,))
             if (outcome := flight.result()) is not None:
-                return self._share(outcome)
+                return self._share(outcome, endpoint, request)
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         outcome = None
         try:
@@ -142,14 +145,14 @@ class Gateway:
             estimate = upper_bound(request, price)
             stored = await self._ledger.reserve(request, estimate)
             if stored is not None:
-                return self._reused(stored)
+                return self._reused(stored, endpoint.name, request)
             return await self._buy(_Purchase(endpoint=endpoint, request=request, price=price, estimate=estimate))
 
     async def _ask_in_batch(self, endpoint: Endpoint, request: CallRequest, price: Price) -> Outcome | InBatch:
         # What a call can cost is noted with its batch: a kill before that has cost nothing.
         stored = await self._ledger.reserve(request, Charge())
         if stored is not None:
-            return self._reused(stored)
+            return self._reused(stored, endpoint.name, request)
         estimate = upper_bound(request, price)
         try:
             self._batches.check(endpoint.name, request)
@@ -164,8 +167,9 @@ class Gateway:
             endpoint.circuit.answered()
         return outcome
 
-    def _reused(self, stored: Reply | InBatch) -> Reply | InBatch:
-        self.counters.reused += isinstance(stored, Reply)
+    def _reused(self, stored: Reply | InBatch, endpoint: str, request: CallRequest) -> Reply | InBatch:
+        if isinstance(stored, Reply):
+            self._reuse(endpoint, request)
         return stored
 
     async def _buy(self, purchase: _Purchase) -> Reply:
@@ -288,11 +292,15 @@ class Gateway:
         task.add_done_callback(self._finishing.discard)
         await asyncio.shield(task)
 
-    def _share(self, outcome: Reply | KatError) -> Reply:
+    def _share(self, outcome: Reply | KatError, endpoint: str, request: CallRequest) -> Reply:
         if isinstance(outcome, KatError):
             raise copy.copy(outcome)
-        self.counters.reused += 1
+        self._reuse(endpoint, request)
         return outcome
+
+    def _reuse(self, endpoint: str, request: CallRequest) -> None:
+        self.counters.reused += 1
+        self._observer.reused(endpoint, request.model)
 
     def stop(self, error: RunStopped) -> None:
         """Send nothing more: every later and every waiting call raises `error`; what is under way is stored."""

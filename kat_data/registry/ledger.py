@@ -4,8 +4,10 @@ Reserve a key before its call is sent, store the reply before anyone uses it (ar
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import orjson
@@ -16,10 +18,15 @@ from kat_data.domain.batch import InBatch
 from kat_data.domain.call import CallRequest, Charge, Reply
 from kat_data.domain.codec import from_python
 from kat_data.errors import LeaseLost, WorkerLost
+from kat_data.logs import note
+from kat_data.observer import UNOBSERVED, Observer
+from kat_data.redaction import redact
 from kat_data.registry import tallies
 from kat_data.registry.budgets import END_SLICE, FREE_DEAD_CALLS, HOLDS_SLICE, OPEN_SLICE, TAKEN_FOR_DEAD
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
+
+_log = logging.getLogger(__name__)
 
 # A failed key goes to the next caller. The order keeps two workers that ask for the same keys from locking each other
 # out. Without a slice of the run's budget nothing is reserved: others take this worker for dead.
@@ -103,6 +110,7 @@ class PostgresLedger:
         worker: int,
         clock: Clock,
         recorded: bool = False,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._reserving = reserving
         self._settling = settling
@@ -112,12 +120,23 @@ class PostgresLedger:
         self._clock = clock
         self._recorded = recorded
         self._lock = asyncio.Lock()
-        self._reservations: GroupCommit[dict[str, Any], Reply | InBatch | bool] = GroupCommit(self._reserve)
-        self._settlements: GroupCommit[dict[str, Any], bool] = GroupCommit(self._settle)
+        self._reservations: GroupCommit[dict[str, Any], Reply | InBatch | bool] = GroupCommit(
+            self._reserve, told=partial(observer.committed, "reservations")
+        )
+        self._settlements: GroupCommit[dict[str, Any], bool] = GroupCommit(
+            self._settle, told=partial(observer.committed, "settlements")
+        )
 
     @classmethod
     async def open(
-        cls, registry: Registry, *, run: int, worker: int, clock: Clock, recorded: bool = False
+        cls,
+        registry: Registry,
+        *,
+        run: int,
+        worker: int,
+        clock: Clock,
+        recorded: bool = False,
+        observer: Observer = UNOBSERVED,
     ) -> "PostgresLedger":
         """Open the ledger on connections of its own, and the worker's slice of the run's budget; `close` closes them.
 
@@ -129,8 +148,8 @@ class PostgresLedger:
         settling = await registry.async_connection(autocommit=True)
         who = {"run": run, "worker": worker}
         await settling.execute(OPEN_SLICE, who)
-        await settling.execute(FREE_DEAD_CALLS, who)
-        return cls(reserving, settling, run=run, worker=worker, clock=clock, recorded=recorded)
+        _note_freed((await settling.execute(FREE_DEAD_CALLS, who)).rowcount)
+        return cls(reserving, settling, run=run, worker=worker, clock=clock, recorded=recorded, observer=observer)
 
     async def spent(self) -> Charge:
         """Return what this run has been charged so far."""
@@ -198,7 +217,8 @@ class PostgresLedger:
 
     async def release(self, request: CallRequest, error: str) -> None:
         """Free a key that got no reply."""
-        await self._settlements.submit({**self._settled(request, "failed"), "usd": 0.0, "tokens": 0, "error": error})
+        nothing = {"usd": 0.0, "tokens": 0}
+        await self._settlements.submit({**self._settled(request, "failed"), **nothing, "error": redact(error)})
 
     async def close(self) -> None:
         """Wait until every settlement is committed, give back the slice, and close the connections."""
@@ -210,7 +230,7 @@ class PostgresLedger:
         await self._settling.close()
 
     async def _free_dead(self) -> None:
-        await self._settling.execute(FREE_DEAD_CALLS, self._who)
+        _note_freed((await self._settling.execute(FREE_DEAD_CALLS, self._who)).rowcount)
         cursor = await self._settling.execute(HOLDS_SLICE, self._who)
         if await cursor.fetchone() != (True,):
             raise WorkerLost(TAKEN_FOR_DEAD.format(worker=self._worker))
@@ -242,6 +262,11 @@ class PostgresLedger:
         cursor = await self._settling.execute(SETTLE, {"rows": _json(rows), **self._who})
         settled = {_hex(key) async for (key,) in cursor}
         return [row["key"] in settled for row in rows]
+
+
+def _note_freed(calls: int) -> None:
+    if calls:
+        note(_log, logging.WARNING, "calls.freed", calls=calls, reason="their workers ended before the replies came")
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:
