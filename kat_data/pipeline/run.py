@@ -96,13 +96,14 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
 
 
 def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
-    """Return the run of this recipe over the registry's queries, and whether it is new; several may ask at once."""
+    """Return the run of this recipe over the registry's queries, and whether it is new."""
     while True:
         try:
             return _open_run(registry, recipe)
         except OperationalError as error:
             if not isinstance(error.orig, SerializationFailure):
-                raise  # else another process has just opened it: this time we see it
+                raise
+            # Another process has just opened the same run: look again.
 
 
 def _open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
