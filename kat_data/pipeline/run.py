@@ -100,8 +100,8 @@ def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
     while True:
         try:
             return _open_run(registry, recipe)
-        except OperationalError as error:
-            if not isinstance(error.orig, SerializationFailure):
+        except (SerializationFailure, OperationalError) as error:
+            if not isinstance(getattr(error, "orig", error), SerializationFailure):
                 raise
             # Another process has just opened the same run: look again.
 

@@ -224,9 +224,7 @@ async def test_processes_that_take_up_the_same_run_share_it(run, lean, add_queri
     assert look.ends(one.id) == {"accepted": 12}
 
 
-def test_a_run_that_another_process_opens_at_the_same_moment_is_opened(
-    registry, lean, add_queries, easy_queries
-) -> None:
+async def test_two_processes_open_one_run_at_the_same_moment(registry, lean, add_queries, easy_queries) -> None:
     add_queries(*easy_queries)
     recipe = parse_recipe(lean(), "recipe.yaml")
     first, _ = open_run(registry, recipe)
