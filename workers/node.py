@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
+from kat_data.metrics.process import open_observer
 from kat_data.registry.session import connect
 from kat_data.sandbox.open import opener
 from kat_data.settings import Settings
@@ -50,6 +51,7 @@ def attendance() -> Attendance:
         open_sandbox=opener(settings),
         home=settings.home,
         is_ending=is_ending,
+        observer=open_observer(settings.metrics_dir),
     )
 
 
