@@ -44,7 +44,8 @@ def _start_reaper(**_: Any) -> None:
 
 
 @worker_shutting_down.connect
-def _stop_reaper(**_: Any) -> None:
+def _begin_to_leave(**_: Any) -> None:
+    node.end()
     for reaper in _reapers:
         reaper.stop()
 

@@ -39,7 +39,10 @@ _log = logging.getLogger(__name__)
 
 
 class Attendance:
-    """Works on runs when asked to; `attend` blocks, and everything else happens in the thread of its event loop."""
+    """Works on runs when asked to; `attend` blocks, and everything else happens in the thread of its event loop.
+
+    Once `is_ending` says so, it takes no new items.
+    """
 
     def __init__(
         self,
@@ -48,14 +51,17 @@ class Attendance:
         kinds: Collection[Kind],
         open_sandbox: Callable[[], Sandbox | None],
         home: Path,
+        is_ending: Callable[[], bool] = lambda: False,
         observer: Observer = UNOBSERVED,
     ) -> None:
         self._open_registry = open_registry
         self._kinds = tuple(kinds)
         self._verifiers = Verifiers(open_sandbox=open_sandbox)
         self._home = home
+        self._is_ending = is_ending
         self._observer = observer
         self._sessions: dict[int, Session] = {}
+        self._storing: set[Session] = set()
         self._refused: dict[int, float] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="attendance", daemon=True)
@@ -76,18 +82,24 @@ class Attendance:
         self._verifiers.close()
 
     async def _attend(self, run: int, seconds: float) -> bool:
-        if time.monotonic() < self._refused.get(run, 0.0):
+        if self._is_ending() or time.monotonic() < self._refused.get(run, 0.0):
             return False
-        session = self._sessions.get(run)
-        if session is None or session.leaving:
-            session = self._sessions[run] = Session(run, self._open_registry, self._shop, self._kinds)
-        more = await session.attend(seconds)
+        session = self._session(run)
+        more = await session.attend(seconds, self._is_ending)
         if session.refused:
             self._refused[run] = time.monotonic() + _REFUSED_SECONDS
         return more
 
+    def _session(self, run: int) -> "Session":
+        before = self._sessions.get(run)
+        if before is not None and not before.leaving:
+            return before
+        self._storing = {session for session in self._storing | {before} if session and not session.over}
+        session = self._sessions[run] = Session(run, self._open_registry, self._shop, self._kinds)
+        return session
+
     async def _leave(self) -> None:
-        await asyncio.gather(*(session.leave() for session in self._sessions.values()))
+        await asyncio.gather(*(session.leave() for session in {*self._sessions.values(), *self._storing}))
 
     def _shop(self, registry: Registry) -> Workshop:
         return Workshop(registry=registry, verifiers=self._verifiers, home=self._home, observer=self._observer)
@@ -121,11 +133,18 @@ class Session:
         """Whether it takes no new items any more."""
         return self._stop.is_set() or self._work.done()
 
-    async def attend(self, seconds: float) -> bool:
-        """Be at work for `seconds`, less where nothing is left to do; return whether more is left."""
+    @property
+    def over(self) -> bool:
+        """Whether everything that was under way is stored."""
+        return self._work.done()
+
+    async def attend(self, seconds: float, is_ending: Callable[[], bool]) -> bool:
+        """Be at work for `seconds`, less where nothing is left to do or the node ends; return whether more is left."""
         start = time.monotonic()
         self._until = start + seconds + GRACE_SECONDS
         while (left := start + seconds - time.monotonic()) > 0 and not self.leaving:
+            if is_ending():
+                self._stop.set()
             if self._watched is not None and self._watched.idle_seconds > IDLE_SECONDS:
                 return False
             await asyncio.wait({self._work}, timeout=min(left, 0.5))

@@ -1,5 +1,6 @@
 """What this process knows of the node that it belongs to, and its one attendance."""
 
+import mmap
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,11 +19,24 @@ kinds: tuple[Kind, ...] = tuple(Kind)
 processes = 1
 """How many processes the node has."""
 
+_ending = mmap.mmap(-1, 1)
+"""A byte that the node's processes share, as they are forked after it was made: whether the node is to end."""
+
 
 def serve(served: Iterable[Kind], *, by: int) -> None:
     """Note what the node serves and by how many processes; they are forked after, and share its cores."""
     global kinds, processes
     kinds, processes = tuple(served), by
+
+
+def end() -> None:
+    """Tell every process of the node to take no more items, before Celery asks them to end."""
+    _ending[0] = 1
+
+
+def is_ending() -> bool:
+    """Whether the node was asked to end."""
+    return _ending[0] == 1
 
 
 @cache
@@ -36,6 +50,7 @@ def attendance() -> Attendance:
         kinds=kinds,
         open_sandbox=opener(settings),
         home=settings.home,
+        is_ending=is_ending,
         observer=open_observer(settings.metrics_dir),
     )
 
