@@ -131,6 +131,20 @@ async def test_a_stale_lease_writes_nothing(registry, start, open_run) -> None:
     assert rows(registry, "SELECT reason FROM votes") == [("in time",)]
 
 
+async def test_a_worker_that_was_silent_for_a_lease_writes_nothing(registry, start, open_run) -> None:
+    """Neither its lock nor that nobody has its item yet helps it: the others take it for dead."""
+    silent, other, run = await start(), await start(), open_run(sums=1)
+    [stale] = await silent.claim(run.id, 1, STAGES)
+    with registry.connection(autocommit=True) as connection:
+        connection.execute("UPDATE workers SET seen_at = now() - interval '61 seconds' WHERE id = %s", [silent.id])
+    assert await other.waiting(run.id, STAGES) == (True, 0.0)
+    with pytest.raises(LeaseLost):
+        await silent.commit(step(stale, vote="too late"))
+    [fresh] = await other.claim(run.id, 1, STAGES)
+    await other.commit(step(fresh, vote="in time"))
+    assert rows(registry, "SELECT reason FROM votes") == [("in time",)]
+
+
 async def test_a_worker_never_gets_twice_what_it_still_holds(registry, start, open_run) -> None:
     worker, run = await start(), open_run(sums=1)
     [claim] = await worker.claim(run.id, 1, STAGES)
@@ -192,7 +206,7 @@ async def test_a_killed_workers_items_are_free_at_once(start, registry, open_run
     while not claimed:  # until the server has seen the connection close
         await newcomer.waiting(run.id, STAGES)
         claimed = await newcomer.claim(run.id, 10, STAGES)
-    assert {claim.lease_token for claim in claimed} == {2}
+    assert {claim.lease_token for claim in claimed} == {3}  # one to be claimed, one to be freed, one to be claimed
     assert len(claimed) == 3
     assert await survivor.claim(run.id, 10, STAGES) == []
 
