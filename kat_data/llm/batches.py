@@ -26,6 +26,7 @@ _LONGEST_GATHERING = 12
 _FIRST_POLL = 1.0
 _POLL_GROWTH = 1.5
 _CHUNK = 256  # rows stored at once: as many as the ledger commits together
+_LOST_ANSWER = 5.0  # seconds for a provider to list what it may have taken
 _WATCH_SECONDS = 10.0
 _ORPHAN_LOOKS = 3
 
@@ -223,20 +224,23 @@ class Batches:
                 unsure = unsure or not (error.unreachable or error.throttled)
             except (RequestRejected, RunStopped) as error:
                 whole = EndpointRefused(f"{error}: the whole batch is refused, correct the recipe")
-                await self._give_up(way, "refused", error if isinstance(error, RunStopped) else whole)
+                await self._not_handed_in(way, unsure, error if isinstance(error, RunStopped) else whole)
                 return False
             if self._clock.monotonic() - began > endpoint.terms.patience:
                 break
-            if await self._pause(max(fault.retry_after or 0.0, endpoint.backoff.delay(retry, self._rng))):
+            wait = max(fault.retry_after or 0.0, endpoint.backoff.delay(retry, self._rng))
+            if await self._pause(max(wait, _LOST_ANSWER) if unsure else wait):
                 break
-        # Where an answer was lost, the next process finds out whether the batch was handed in.
         down = EndpointDown(f"{fault}: no batch can be handed in; resume the run later")
-        if unsure:
-            self._end(down)
-        else:
-            why = self._broken if isinstance(self._broken, RunStopped) else down
-            await self._give_up(way, "not handed in", why)
+        await self._not_handed_in(way, unsure, self._broken if isinstance(self._broken, RunStopped) else down)
         return False
+
+    async def _not_handed_in(self, way: _Underway, unsure: bool, why: RunStopped) -> None:
+        """Stop the run; where an answer was lost, the next process finds out whether the batch was handed in."""
+        if unsure:
+            self._end(why)
+        else:
+            await self._give_up(way, "not handed in", why)
 
     async def _submitted(self, way: _Underway, status: BatchStatus) -> None:
         way.batch = replace(way.batch, ident=status.ident)
