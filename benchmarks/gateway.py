@@ -27,21 +27,23 @@ from cpu import cpu_seconds, postgres_of, share_out_cores
 from sqlalchemy import text
 
 from kat_data.clock import SystemClock
-from kat_data.domain.call import Charge, Price, Sampling
+from kat_data.domain.call import Price, Sampling
 from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.slice import EndpointLimits
 from kat_data.executors.drain import drain
 from kat_data.llm.bound_model import BoundModel
-from kat_data.llm.budget import Budget
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
+from kat_data.llm.leased_budget import LeasedBudget
 from kat_data.llm.openai_http import OpenAIClient
 from kat_data.llm.shared_limit import Sharing
 from kat_data.pipeline.job import RunJob
 from kat_data.pipeline.mixture import next_round
 from kat_data.pipeline.plan import Plan
 from kat_data.registry import embedded, runs
+from kat_data.registry.budgets import PostgresPurse
+from kat_data.registry.choice import Choice
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.session import Registry, connect
 from kat_data.registry.slices import PostgresSlices
@@ -95,16 +97,13 @@ async def whole(
     AskOnce.latencies.clear()
     with registry.engine.begin() as connection:
         _store_queries(connection, calls, salt)
-        run, _ = runs.open_run(
-            connection,
+        wanted = runs.WantedRun(
             name="benchmark",
-            recipe={},
+            recipe={"budget": {"usd": 1000.0, "tokens": None}},
             identity={"salt": salt},
             first_stage="ask_once",
-            sources=[f"bench{salt}"],
-            categories=[],
-            limit=None,
         )
+        run, _ = runs.open_run(connection, wanted, Choice(sources=[f"bench{salt}"]))
     clock = SystemClock()
     async with await Worker.start(registry, clock) as worker, AsyncExitStack() as parts:
         limit = None
@@ -113,7 +112,9 @@ async def whole(
             limit = (await parts.enter_async_context(Sharing(slices, clock))).limit(url, shared)
         ledger = await PostgresLedger.open(registry, run=run.id, worker=worker.id, clock=clock)
         endpoint = Endpoint("server", OpenAIClient("server", url), concurrency=in_flight, limit=limit)
-        gateway = Gateway([endpoint], ledger, budget=Budget(usd=1000.0, spent=Charge()))
+        purse = await parts.enter_async_context(PostgresPurse.open(registry, run=run.id, worker=worker.id))
+        budget = await parts.enter_async_context(LeasedBudget(purse, clock))
+        gateway = Gateway([endpoint], ledger, budget=budget)
         model = BoundModel(
             gateway=gateway,
             endpoint="server",

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -40,10 +40,14 @@ def _field_names(kind: type) -> tuple[tuple[str, ...], tuple[tuple[str, Any], ..
     if not is_dataclass(kind):
         raise TypeError(f"{kind.__name__} has no canonical JSON")
     always = tuple(field.name for field in fields(kind) if not field.metadata.get("added_later"))
-    later = tuple((field.name, field.default) for field in fields(kind) if field.metadata.get("added_later"))
+    later = tuple((field.name, _default(field)) for field in fields(kind) if field.metadata.get("added_later"))
     if any(default is MISSING for _, default in later):
-        raise TypeError(f"a field of {kind.__name__} that was added later has no plain default")
+        raise TypeError(f"a field of {kind.__name__} that was added later has no default")
     return always, later
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def sha256(data: bytes) -> bytes:

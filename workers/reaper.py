@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import psycopg
 from celery.worker import state
-from sqlalchemy.exc import DBAPIError
 
 from kat_data.errors import KatError
-from kat_data.executors.broker import wake
+from kat_data.executors.broker import broker_url, wake
 from kat_data.pipeline.fleet import work_left
 from kat_data.registry.session import Registry, connect
 from kat_data.settings import Settings
@@ -26,7 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 class Reaper:
-    """Looks at the registry every `INTERVAL` seconds and wakes as many workers as this node has free processes."""
+    """Looks at the registry every `INTERVAL` seconds and wakes as many workers as this node has free processes.
+
+    It keeps what is embedded running, too.
+    """
 
     def __init__(self, app: "Celery", settings: Settings) -> None:
         self._app = app
@@ -49,8 +51,8 @@ class Reaper:
             try:
                 self._look()
                 trouble = ""
-            except (KatError, psycopg.OperationalError, DBAPIError) as error:
-                self._registry = None  # connecting anew starts an embedded server that was lost
+            except (KatError, psycopg.OperationalError) as error:
+                self._disconnect()  # connecting anew starts an embedded server that was lost
                 if str(error) != trouble:  # one line for one trouble, however long it lasts
                     _log.warning("no wake-ups: %s", error)
                 trouble = str(error)
@@ -58,11 +60,16 @@ class Reaper:
                 _log.exception("a defect kept the reaper from its work")
 
     def _look(self) -> None:
-        free = node.processes - len(state.active_requests)
-        if free <= 0:
-            return
         self._registry = self._registry or connect(self._settings)
         found = work_left(self._registry, node.kinds)
+        broker_url(self._settings)  # an embedded broker that was lost is started again
+        # Without a broker no message comes in, not even those of our own processes that they are done: they seem busy.
+        free = node.processes - len(state.active_requests)
         for number in range(free if found else 0):
             work = found[number % len(found)]
             wake(self._app, work.run, work.kind, expires=2 * INTERVAL)
+
+    def _disconnect(self) -> None:
+        if self._registry is not None:
+            self._registry.close()
+        self._registry = None

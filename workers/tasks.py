@@ -1,9 +1,11 @@
 """The task shims: each calls one function of KAT Data."""
 
+from contextlib import suppress
 from typing import Any
 
 from celery import shared_task
 
+from kat_data.errors import BrokerError
 from kat_data.executors.broker import ATTEND_SECONDS, QUEUES, WORK, wake
 from workers import node
 
@@ -16,4 +18,5 @@ def work(self: Any, run: int) -> None:
     """
     if node.attendance().attend(run, ATTEND_SECONDS):
         queue = self.request.delivery_info.get("routing_key")
-        wake(self.app, run, next((kind for kind in QUEUES if QUEUES[kind] == queue), node.kinds[0]))
+        with suppress(BrokerError):  # the reaper says so, and wakes us once the broker is back
+            wake(self.app, run, next((kind for kind in QUEUES if QUEUES[kind] == queue), node.kinds[0]))

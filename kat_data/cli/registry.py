@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import psycopg
 from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from kat_data.cli.output import say
 from kat_data.errors import RegistryError
+from kat_data.logs import configure
 from kat_data.registry import embedded
 from kat_data.registry.session import Registry, connect
 from kat_data.settings import Settings
@@ -24,13 +25,13 @@ def open_registry() -> Iterator[Registry]:
 
     A connection lost on the way becomes a `RegistryError` of one line.
     """
-    with connect(Settings.load()) as registry:
+    settings = Settings.load()
+    configure(settings.log, settings.log_level)
+    with connect(settings) as registry:
         try:
             yield registry
         except psycopg.OperationalError as error:
             raise registry.unreachable(error) from error
-        except OperationalError as error:
-            raise registry.unreachable(psycopg.OperationalError(str(error.orig))) from error
 
 
 @contextmanager

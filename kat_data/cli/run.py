@@ -18,10 +18,11 @@ from kat_data.domain.stratum import EXAMPLE, parse_stratum
 from kat_data.errors import ConfigError, RunStopped, UserError
 from kat_data.executors.fleet import submit
 from kat_data.pipeline.recipe import Recipe, load_recipe, parse_recipe, with_counts
-from kat_data.pipeline.run import open_run
+from kat_data.pipeline.run import choice_of, open_run
 from kat_data.pipeline.unverified import take_up_unverified
 from kat_data.pipeline.wiring import MakeClient, check_keys, make_client
 from kat_data.registry import runs
+from kat_data.registry.choice import count_chosen
 from kat_data.registry.session import Registry
 from kat_data.sandbox.open import opener
 from kat_data.settings import Settings
@@ -175,11 +176,5 @@ def _licences(given: str) -> tuple[str, ...]:
 
 def _extrapolate(registry: Registry, recipe: Recipe, found: dict[str, Any]) -> dict[str, Any]:
     with registry.engine.begin() as connection:
-        total = runs.count_chosen(
-            connection,
-            sources=recipe.queries.sources,
-            categories=[category.value for category in recipe.queries.categories],
-            limit=recipe.queries.limit,
-            licences=recipe.queries.licences,
-        )
+        total = count_chosen(connection, choice_of(recipe))
     return extrapolate(found, total)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import OperationalError
+import psycopg
 
 from kat_data.cli.output import printable, rounded, say, usd
 from kat_data.domain.states import ItemState, RunState
@@ -184,7 +184,7 @@ def _look(registry: Registry, run: int, leave: Event) -> RunOverview:
         try:
             with registry.engine.connect() as connection:
                 return run_overview(connection, run)
-        except (OperationalError, RegistryError) as error:
+        except (psycopg.OperationalError, RegistryError) as error:
             patience = LINE_SECONDS if leave.is_set() else PATIENCE_SECONDS
             if time.monotonic() - start > patience:
                 raise RegistryError(f"run {run} cannot be watched, for the database is away: start it") from error

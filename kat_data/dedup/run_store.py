@@ -65,12 +65,6 @@ class RunStore:
         while crowded := self._crowded():
             self._merge(crowded)
 
-    def compact(self) -> None:
-        """Merge all runs into one, which look-ups are fastest in; memory stays bounded whatever their size."""
-        with self.exclusive():
-            if len(self._manifest["runs"]) > 1:
-                self._merge(self._manifest["runs"])
-
     def rebuild(self, batches: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> None:
         """Replace the content by `batches` of (ids, keys), in one run; the old content stands until the very end.
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from kat_data.doctor.finding import Finding, fail, ok
+from kat_data.executors import embedded_broker
 from kat_data.settings import Settings, mask_password
 
 _SECONDS = 5
@@ -12,7 +13,8 @@ _INSTALL = "pip install 'kat-data[worker]'"
 def look_at_broker(settings: Settings) -> Iterator[Finding]:
     """Whether the broker of KAT_BROKER_URL lets us in."""
     if settings.broker_url is None:
-        yield ok("broker", "none is set, and `kat run` needs none: KAT_BROKER_URL names that of Celery workers")
+        state = "runs" if embedded_broker.running(settings.home) else "starts when workers need it"
+        yield ok("broker", f"the embedded one in {settings.home / 'broker'} {state}; `kat run` alone needs none")
         return
     place = mask_password(settings.broker_url)
     try:

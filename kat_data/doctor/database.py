@@ -23,7 +23,7 @@ Connection = psycopg.Connection[Any]
 OLDEST = 15
 """The oldest major version of Postgres that is not warned of."""
 
-WORKER_CONNECTIONS = 6
+WORKER_CONNECTIONS = 8
 """How many connections a worker process takes at most."""
 
 _SECONDS = 5

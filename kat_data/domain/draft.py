@@ -1,7 +1,7 @@
 """Drafts: what a run knows of one query so far; stages take one and return a fuller one."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from kat_data.domain.candidate import Candidate
@@ -19,6 +19,9 @@ from kat_data.domain.stratum import Labels
 from kat_data.domain.tag import Tag, TagSummary
 from kat_data.domain.tool_call import ToolCall
 from kat_data.hashing import content_hash
+
+_OF_TURN = {"of_turn": True}
+"""Metadata of what a draft holds of the turn under work: blank again once the turn is finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,16 +55,16 @@ class Draft:
     intent: Intent | None = None
     turns: tuple[Turn, ...] = ()
     lineages: tuple[str, ...] = ()
-    votes: tuple[Vote, ...] = ()
-    choice: ModeChoice | None = None
-    measurement: ModeMeasurement | None = None
-    candidates: tuple[Candidate, ...] = ()
-    accepted: int | None = None
-    scores: tuple[Score, ...] = ()
-    judge_analysis: str | None = None
-    further: tuple[Further, ...] = ()
+    votes: tuple[Vote, ...] = field(default=(), metadata=_OF_TURN)
+    choice: ModeChoice | None = field(default=None, metadata=_OF_TURN)
+    measurement: ModeMeasurement | None = field(default=None, metadata=_OF_TURN)
+    candidates: tuple[Candidate, ...] = field(default=(), metadata=_OF_TURN)
+    accepted: int | None = field(default=None, metadata=_OF_TURN)
+    scores: tuple[Score, ...] = field(default=(), metadata=_OF_TURN)
+    judge_analysis: str | None = field(default=None, metadata=_OF_TURN)
+    further: tuple[Further, ...] = field(default=(), metadata=_OF_TURN)
     paired: bool = False
-    results: tuple[str, ...] | None = None
+    results: tuple[str, ...] | None = field(default=None, metadata=_OF_TURN)
     equipment: tuple[dict[str, Any], ...] = ()
     observed: bool = False
 
@@ -221,19 +224,7 @@ class Draft:
             tool_calls=candidate.tool_calls,
             results=self.results or (),
         )
-        return Draft(
-            query=self.query,
-            responses=self.responses,
-            equipment=self.equipment,
-            observed=self.observed,
-            tags=self.tags,
-            summary=self.summary,
-            soft_label=self.soft_label,
-            pass_rate=self.pass_rate,
-            intent=self.intent,
-            turns=(*self.turns, turn),
-            lineages=(*self.lineages, self._turn_lineage()),
-        )
+        return replace(self, **_BLANK_TURN, turns=(*self.turns, turn), lineages=(*self.lineages, self._turn_lineage()))
 
     def finished(self) -> tuple["Draft", ...]:
         """Return the drafts with every turn finished: one for each accepted candidate of the last turn."""
@@ -272,6 +263,9 @@ class Draft:
         if self.answers_results or self._user != len(self.query.user_turns):
             raise ValueError("turns are missing")
         return Sample(system=self.system, tools=self.tools, turns=self.turns)
+
+
+_BLANK_TURN: dict[str, Any] = {part.name: part.default for part in fields(Draft) if part.metadata.get("of_turn")}
 
 
 def _seen(turn: Turn) -> Iterator[Message]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from kat_data.hashing import ADDED_LATER
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tag:
@@ -15,7 +17,7 @@ class Tag:
     domain: str
     verifiable: bool
     call: str
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

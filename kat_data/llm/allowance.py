@@ -23,7 +23,9 @@ class Allowance:
         self._requests = 0
         self._tokens = 0
         self._spent = Counter[str]()
-        self._recent = Counter[str]()
+        self._lately = Counter[str]()  # in this second
+        self._recent = Counter[str]()  # in one second, of the last few
+        self._second = 0
         self._period = 0
         self._dates: dict[int, int] = {}
         self._refunds = Counter[int]()
@@ -67,19 +69,17 @@ class Allowance:
         What is held comes back while the first in line cannot use it: else workers could keep it from each other.
         """
         self._waiting = deque(each for each in self._waiting if not each[1].done())
-        wants_tokens = sum(tokens for tokens, _ in self._waiting)
-        self._recent = Counter(
-            {name: max(self._spent[name], self._recent[name] // 2) for name in ("requests", "tokens")}
-        )
-        self._requests = 0 if self._waiting else max(0, min(self._requests, self._recent["requests"]))
-        self._tokens = 0 if self._waiting else max(0, min(self._tokens, self._recent["tokens"]))
+        self._lately += self._spent
+        ahead = self._lately | self._recent  # a second's worth is held ready, so that calls do not wait for renewals
+        self._requests = 0 if self._waiting else max(0, min(self._requests, ahead["requests"]))
+        self._tokens = 0 if self._waiting else max(0, min(self._tokens, ahead["tokens"]))
         drawn = Drawn(
             spent_requests=self._spent["requests"],
             spent_tokens=self._spent["tokens"],
             held_requests=self._requests,
             held_tokens=self._tokens,
-            asks_requests=len(self._waiting) + self._recent["requests"] - self._requests,
-            asks_tokens=wants_tokens + self._recent["tokens"] - self._tokens,
+            asks_requests=len(self._waiting) + ahead["requests"] - self._requests if self._limits.rpm else 0,
+            asks_tokens=sum(tokens for tokens, _ in self._waiting) + ahead["tokens"] - self._tokens,
             needs_tokens=self._waiting[0][0] if self._waiting else 0,
             refunds=self._dated_refunds(),
         )
@@ -93,6 +93,9 @@ class Allowance:
         for period in [old for old, second in self._dates.items() if second < given.second - _REMEMBERED]:
             del self._dates[period]
             self._refunds.pop(period, None)
+        if given.second > self._second:
+            halved = Counter({name: number // 2 for name, number in self._recent.items()})
+            self._recent, self._lately, self._second = self._lately | halved, Counter(), given.second
         self._requests += given.requests
         self._tokens += given.tokens
         self._admit()
@@ -134,9 +137,9 @@ class Allowance:
     def _bound(self, tokens: int) -> int:
         return 0 if self._limits.tpm is None else min(tokens, self._limits.tpm)
 
-    def _dated_refunds(self) -> dict[int, int]:
+    def _dated_refunds(self) -> tuple[tuple[int, int], ...]:
         known = [period for period in self._refunds if period in self._dates]
         dated = Counter[int]()
         for period in known:
             dated[self._dates[period]] += self._refunds.pop(period)
-        return dict(dated)
+        return tuple(sorted(dated.items()))

@@ -7,6 +7,7 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -349,7 +350,10 @@ class Batches:
         else:
             lost = isinstance(outcome, Unanswered) and outcome.maybe_paid
             cost = row.estimate if lost else Charge()
-            await self._ledger.release(row.request, _says(outcome), cost)
+            if lost:
+                with suppress(LeaseLost):  # then it was charged to whoever lost it
+                    await self._ledger.lose(row.request, cost)
+            await self._ledger.release(row.request, _says(outcome))
         self._settle(way, row, cost)
         self._resolve(key, outcome)
 

@@ -18,9 +18,9 @@ from kat_data.llm.client import Transient
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.estimate import charge, upper_bound
 from kat_data.llm.ledger import Ledger
+from kat_data.observer import UNOBSERVED, Observer
 
 _FREE = Price()
-_NOTHING = Charge()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,15 +35,14 @@ class Counters:
     batches: BatchCounters = field(default_factory=BatchCounters)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Purchase:
-    """One call on its way; `lost` is what tries that brought no reply may have cost."""
+    """One call on its way."""
 
     endpoint: Endpoint
     request: CallRequest
     price: Price
     estimate: Charge
-    lost: Charge = _NOTHING
 
 
 class Gateway:
@@ -62,11 +61,13 @@ class Gateway:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         book: BatchBook | None = None,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._ledger = ledger
         self._budget = budget or Budget()
         self._clock = clock or SystemClock()
+        self._observer = observer
         self._rng = rng or random.Random()  # noqa: S311 (jitter, no secret)
         self._flights: dict[bytes, asyncio.Future[Reply | KatError | None]] = {}
         self._finishing: set[asyncio.Future[None]] = set()
@@ -96,7 +97,7 @@ class Gateway:
         while (flight := self._flights.get(key)) is not None:
             await asyncio.wait((flight,))
             if (outcome := flight.result()) is not None:
-                return self._share(outcome)
+                return self._share(outcome, endpoint, request)
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         outcome = None
         try:
@@ -144,14 +145,14 @@ class Gateway:
             estimate = upper_bound(request, price)
             stored = await self._ledger.reserve(request, estimate)
             if stored is not None:
-                return self._reused(stored)
+                return self._reused(stored, endpoint.name, request)
             return await self._buy(_Purchase(endpoint=endpoint, request=request, price=price, estimate=estimate))
 
     async def _ask_in_batch(self, endpoint: Endpoint, request: CallRequest, price: Price) -> Outcome | InBatch:
         # What a call can cost is noted with its batch: a kill before that has cost nothing.
-        stored = await self._ledger.reserve(request, _NOTHING)
+        stored = await self._ledger.reserve(request, Charge())
         if stored is not None:
-            return self._reused(stored)
+            return self._reused(stored, endpoint.name, request)
         estimate = upper_bound(request, price)
         try:
             self._batches.check(endpoint.name, request)
@@ -166,8 +167,9 @@ class Gateway:
             endpoint.circuit.answered()
         return outcome
 
-    def _reused(self, stored: Reply | InBatch) -> Reply | InBatch:
-        self.counters.reused += isinstance(stored, Reply)
+    def _reused(self, stored: Reply | InBatch, endpoint: str, request: CallRequest) -> Reply | InBatch:
+        if isinstance(stored, Reply):
+            self._reuse(endpoint, request)
         return stored
 
     async def _buy(self, purchase: _Purchase) -> Reply:
@@ -178,11 +180,11 @@ class Gateway:
             if isinstance(error, RunStopped):
                 self.stop(error)
             reason = str(error) or type(error).__name__
-            await self._finish(self._ledger.release(purchase.request, reason, purchase.lost))
+            await self._finish(self._ledger.release(purchase.request, reason))
             raise
         seconds = self._clock.monotonic() - started
         cost = charge(reply.usage, purchase.price)
-        await self._finish(self._ledger.settle(purchase.request, reply, cost, seconds, purchase.lost))
+        await self._finish(self._ledger.settle(purchase.request, reply, cost, seconds))
         return reply
 
     async def _send_until_answered(self, purchase: _Purchase) -> Reply:
@@ -246,8 +248,8 @@ class Gateway:
                 self._budget.refund(estimate)
                 limit.settle(period, estimate.tokens, None if isinstance(error, RunStopped) else 0)
             else:
-                purchase.lost += estimate
                 self._spend(estimate, estimate)
+                await self._finish(self._ledger.lose(purchase.request, estimate))
             raise
         self._spend(estimate, charge(reply.usage, purchase.price))
         limit.settle(period, estimate.tokens, reply.usage.total)
@@ -290,11 +292,15 @@ class Gateway:
         task.add_done_callback(self._finishing.discard)
         await asyncio.shield(task)
 
-    def _share(self, outcome: Reply | KatError) -> Reply:
+    def _share(self, outcome: Reply | KatError, endpoint: str, request: CallRequest) -> Reply:
         if isinstance(outcome, KatError):
             raise copy.copy(outcome)
-        self.counters.reused += 1
+        self._reuse(endpoint, request)
         return outcome
+
+    def _reuse(self, endpoint: str, request: CallRequest) -> None:
+        self.counters.reused += 1
+        self._observer.reused(endpoint, request.model)
 
     def stop(self, error: RunStopped) -> None:
         """Send nothing more: every later and every waiting call raises `error`; what is under way is stored."""

@@ -4,9 +4,10 @@ import math
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import aiohttp
@@ -14,8 +15,10 @@ import orjson
 from yarl import URL
 
 from kat_data.clock import Clock, SystemClock
+from kat_data.domain.call import Reply
 from kat_data.errors import EndpointRefused, RecipeError, RequestRejected
 from kat_data.llm.client import Transient
+from kat_data.redaction import MASK, hide, pattern_of, redact
 
 Arguments = ParamSpec("Arguments")
 Read = TypeVar("Read")
@@ -25,6 +28,7 @@ _CONNECT_SECONDS = 10.0
 # uvicorn drops idle connections after five seconds; a request that meets a dropped one might be paid twice.
 _KEEPALIVE_SECONDS = 4.0
 _ERROR_CHARS = 200
+_REAL_KEY = 16
 _LINE_BYTES = 2**20
 _PASSING = frozenset({408, 409, 425, 429})
 _THROTTLED = frozenset({429, 503, 529})
@@ -57,6 +61,9 @@ class HttpEndpoint:
         self._url = base_url(name, url)
         check_key(name, api_key, key_variable)
         self._api_key = api_key
+        hide(api_key)
+        # A short word is a placeholder rather than a key, and may well stand in an answer.
+        self._key_pattern = pattern_of([api_key]) if api_key and len(api_key) >= _REAL_KEY else None
         self._key_variable = key_variable
         self._headers = {**(headers or {}), **({key_header: key_format.format(api_key)} if api_key else {})}
         self._idle_seconds = idle_seconds
@@ -88,6 +95,13 @@ class HttpEndpoint:
         """Send one request and return what `read` makes of the JSON that answers it."""
         async with self.exchange(method, url, data, missing=missing) as response:
             return read(orjson.loads(await response.read()))
+
+    def without_key(self, reply: Reply) -> Reply:
+        """Return the reply with the endpoint's own key masked: it is stored, and may become training data."""
+        if self._key_pattern is None or not self._key_pattern.search(f"{reply.text}\n{reply.reasoning}"):
+            return reply
+        clean = partial(self._key_pattern.sub, MASK)
+        return replace(reply, text=clean(reply.text), reasoning=clean(reply.reasoning))
 
     async def close(self) -> None:
         if self._session is not None:
@@ -162,12 +176,13 @@ class HttpEndpoint:
             return math.nan
 
     def _short(self, body: bytes) -> str:
-        text = self._clean(_message(body))
+        # The key goes first of all: cutting or tidying the text could leave a part of it that nobody finds.
+        text = self._clean(_message(body.replace(self._api_key.encode(), b"***") if self._api_key else body))
         return f": {text}" if text else ""
 
     def _clean(self, text: str) -> str:
         text = text.replace(self._api_key, "***") if self._api_key else text
-        return " ".join(text.split())[:_ERROR_CHARS]
+        return " ".join(redact(text).split())[:_ERROR_CHARS]
 
     @property
     def _where(self) -> str:

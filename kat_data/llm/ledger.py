@@ -6,8 +6,6 @@ from typing import Protocol
 from kat_data.domain.batch import InBatch
 from kat_data.domain.call import CallRequest, Charge, Reply
 
-_NOTHING = Charge()
-
 
 class Ledger(Protocol):
     """Pays every key once, over all runs and workers.
@@ -15,16 +13,17 @@ class Ledger(Protocol):
     `reserve` returns the stored reply of a key that was answered before, or none: then the caller owns the key and
     must `settle` or `release` it. While another live worker owns the key, `reserve` waits; of a key that is on its way
     in a batch it says so at once. A reservation whose worker died goes to the next caller, its estimate stays charged.
-    `lost` is what tries without a reply may have cost; it stays charged beside the reply's own `charge`.
+    `lose` charges a try that may have been paid without a reply; it is to be called before the next try, so that a
+    kill cannot hide any.
     """
 
     async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | InBatch | None: ...
 
-    async def settle(
-        self, request: CallRequest, reply: Reply, charge: Charge, seconds: float, lost: Charge = _NOTHING
-    ) -> None: ...
+    async def lose(self, request: CallRequest, estimate: Charge) -> None: ...
 
-    async def release(self, request: CallRequest, error: str, lost: Charge = _NOTHING) -> None: ...
+    async def settle(self, request: CallRequest, reply: Reply, charge: Charge, seconds: float) -> None: ...
+
+    async def release(self, request: CallRequest, error: str) -> None: ...
 
 
 class MemoryLedger:
@@ -44,15 +43,13 @@ class MemoryLedger:
         self._owned[key] = asyncio.Event()
         return None
 
-    async def settle(
-        self, request: CallRequest, reply: Reply, charge: Charge, seconds: float, lost: Charge = _NOTHING
-    ) -> None:
+    async def lose(self, request: CallRequest, estimate: Charge) -> None:
+        self.charged += estimate
+
+    async def settle(self, request: CallRequest, reply: Reply, charge: Charge, seconds: float) -> None:
         self.replies[request.key] = reply
-        self._free(request.key, charge + lost)
-
-    async def release(self, request: CallRequest, error: str, lost: Charge = _NOTHING) -> None:
-        self._free(request.key, lost)
-
-    def _free(self, key: bytes, charge: Charge) -> None:
-        self._owned.pop(key).set()
         self.charged += charge
+        self._owned.pop(request.key).set()
+
+    async def release(self, request: CallRequest, error: str) -> None:
+        self._owned.pop(request.key).set()

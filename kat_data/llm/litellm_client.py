@@ -14,6 +14,7 @@ from kat_data.errors import EndpointRefused, RecipeError, RequestRejected
 from kat_data.llm.client import Transient
 from kat_data.llm.http import check_key
 from kat_data.llm.openai_wire import chat_fields, read_reply
+from kat_data.redaction import hide
 
 _ERROR_CHARS = 200
 _REFUSED = frozenset({"AuthenticationError", "PermissionDeniedError", "NotFoundError", "LiteLLMUnknownProvider"})
@@ -39,6 +40,7 @@ class LitellmClient:
         self._name = name
         self._url = url
         self._api_key = api_key
+        hide(api_key)
         self._key_variable = key_variable
         self._seconds = seconds
         self._loading: asyncio.Task[Any] | None = None

@@ -48,6 +48,7 @@ class SharedLimit(Limit):
         self._allowance = Allowance(limits, renew_soon.set)
         self._seats = 0
         self._wants = 0
+        self._quiet_until = 0.0
         self._good = 0
         self._throttled: int | None = None
         self._asked_pause = 0.0
@@ -111,6 +112,8 @@ class SharedLimit(Limit):
         self.limit = min(given.seats, given.share)
         self._generation = given.generation
         self._valid_until = self._asked_at + VALID_SECONDS
+        if self._wants > self.limit:
+            self._quiet_until = self._asked_at + _RENEW_SECONDS  # there is no more now; of what comes free we hear
         if given.pause:
             super().pause(given.pause)
         self._allowance.adopt(given)
@@ -136,7 +139,8 @@ class SharedLimit(Limit):
             self._renew_soon.set()  # a seat is free that others want
 
     def _queued(self) -> None:
-        if self._wants <= self._seats:  # nobody knows yet that we want more
+        known = self._wants > self._seats
+        if not known and self._clock.monotonic() >= self._quiet_until:
             self._wants = self._seats + 1
             self._renew_soon.set()
 

@@ -16,6 +16,7 @@ METHOD = "ngram13/1"
 """Changes whenever other hits are found in the same texts: every query is then checked anew."""
 
 _AT_ONCE = 2000
+_CHARACTERS = 16_000_000
 
 
 def check_queries(registry: Registry, on_progress: Callable[[int, int], None] = lambda done, total: None) -> int:
@@ -52,7 +53,7 @@ class _Check:
         """Check a batch in one transaction, and return how many queries it held."""
         with self._registry.engine.begin() as connection:
             benchmarks.lock(connection)
-            queries = benchmarks.next_unchecked(connection, self._through, _AT_ONCE)
+            queries = benchmarks.next_unchecked(connection, self._through, _AT_ONCE, _CHARACTERS)
             if queries:
                 self._read_items(connection)
                 benchmarks.note(connection, self._found(queries), queries[-1].id)

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from psycopg.errors import SerializationFailure
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from kat_data.dedup.task import RULE
 from kat_data.domain.states import RunState
@@ -13,6 +15,7 @@ from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe
 from kat_data.pipeline.recipe_checks import nearest
 from kat_data.registry import benchmarks, runs
+from kat_data.registry.choice import Choice
 from kat_data.registry.session import Registry
 from kat_data.stages.decontaminate import Decontaminate
 from kat_data.stages.deduplicate import Deduplicate
@@ -94,24 +97,41 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
 
 def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
     """Return the run of this recipe over the registry's queries, and whether it is new."""
+    while True:
+        try:
+            return _open_run(registry, recipe)
+        except (SerializationFailure, OperationalError) as error:
+            if not isinstance(getattr(error, "orig", error), SerializationFailure):
+                raise
+            # Another process has just opened the same run: look again.
+
+
+def _open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
     plan = Plan(recipe.stages)
     # One snapshot of the queries for the key, the count and the items, whatever is imported meanwhile.
     engine = registry.engine.execution_options(isolation_level="REPEATABLE READ")
     with engine.begin() as connection:
-        return runs.open_run(
-            connection,
+        wanted = runs.WantedRun(
             name=recipe.name,
             recipe=recipe.resolved(),
             identity=recipe.identity(),
             first_stage=plan.first,
-            sources=recipe.queries.sources,
-            categories=[category.value for category in recipe.queries.categories],
-            limit=recipe.queries.limit,
             context=context(connection, recipe),
             held=plan.select is not None,
             seed=recipe.seed,
-            licences=recipe.queries.licences,
         )
+        return runs.open_run(connection, wanted, choice_of(recipe))
+
+
+def choice_of(recipe: Recipe) -> Choice:
+    """Return which of the registry's queries a run of the recipe takes."""
+    wanted = recipe.queries
+    return Choice(
+        sources=wanted.sources,
+        categories=[category.value for category in wanted.categories],
+        licences=wanted.licences,
+        limit=wanted.limit,
+    )
 
 
 def conclude(registry: Registry, run: int) -> runs.RunRow:

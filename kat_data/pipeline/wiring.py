@@ -27,13 +27,16 @@ from kat_data.llm.leased_budget import LeasedBudget
 from kat_data.llm.ledger import Ledger
 from kat_data.llm.limits import Limit
 from kat_data.llm.litellm_client import LitellmClient
+from kat_data.llm.observed_client import ObservedClient
 from kat_data.llm.openai_batch import OpenAIBatches
 from kat_data.llm.openai_http import OpenAIClient
 from kat_data.llm.replay import Recording, ReplayClient
 from kat_data.llm.shared_limit import Sharing
+from kat_data.observer import UNOBSERVED, Observer
 from kat_data.pipeline.recipe import Recipe
 from kat_data.pipeline.recipe_parts import BudgetSpec, EndpointSpec, MemberSpec, ModelSpec
 from kat_data.recipes import DEMO_LEDGER
+from kat_data.redaction import hide
 from kat_data.registry.budgets import PostgresPurse
 from kat_data.registry.session import Registry
 
@@ -71,6 +74,7 @@ def endpoint_key(name: str, spec: EndpointSpec) -> str | None:
     if spec.key_env and not key:
         raise RecipeError(f"endpoint `{name}` takes its key from {spec.key_env}, which is not set: export it")
     check_key(name, key, spec.key_env)
+    hide(key)
     return key
 
 
@@ -112,6 +116,7 @@ def build_gateway(
     client: MakeClient,
     sharing: Sharing | None = None,
     book: BatchBook | None = None,
+    observer: Observer = UNOBSERVED,
 ) -> Gateway:
     """Return the gateway of a run's endpoints.
 
@@ -121,7 +126,7 @@ def build_gateway(
     endpoints = [
         Endpoint(
             name,
-            client(name, spec),
+            ObservedClient(client(name, spec), name, observer, clock),
             concurrency=spec.concurrency,
             backoff=Backoff(tries=spec.retries + 1),
             clock=clock,
@@ -131,7 +136,7 @@ def build_gateway(
         )
         for name, spec in recipe.endpoints.items()
     ]
-    return Gateway(endpoints, ledger, budget=budget, clock=clock, book=book)
+    return Gateway(endpoints, ledger, budget=budget, clock=clock, book=book, observer=observer)
 
 
 def batch_endpoints(recipe: Recipe) -> set[str]:

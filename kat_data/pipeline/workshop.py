@@ -12,10 +12,12 @@ from kat_data.clock import Clock, SystemClock
 from kat_data.errors import RunInterrupted
 from kat_data.llm.gateway import Counters, Gateway
 from kat_data.llm.shared_limit import Sharing
+from kat_data.observer import UNOBSERVED, Observer
 from kat_data.pipeline.clustering import cluster_run
 from kat_data.pipeline.job import RunJob
 from kat_data.pipeline.look import look
 from kat_data.pipeline.mixture import next_round
+from kat_data.pipeline.observing import timed
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe
 from kat_data.pipeline.run import check_context
@@ -54,7 +56,7 @@ class Workshop:
     """What a process keeps for all the runs that it works on.
 
     `client` makes the client of an endpoint. Under `home` bulks of queries are looked up in files; without one in
-    Postgres alone.
+    Postgres alone. `observer` is told of what only this process knows.
     """
 
     registry: Registry
@@ -62,6 +64,7 @@ class Workshop:
     client: MakeClient = make_client
     clock: Clock = field(default_factory=SystemClock)
     home: Path | None = None
+    observer: Observer = UNOBSERVED
 
     @asynccontextmanager
     async def open_job(
@@ -82,9 +85,16 @@ class Workshop:
         with self.registry.engine.begin() as connection:
             check_context(connection, row, recipe)
         async with AsyncExitStack() as parts:
-            worker = await parts.enter_async_context(await Worker.start(self.registry, self.clock, run=run))
+            worker = await parts.enter_async_context(
+                await Worker.start(self.registry, self.clock, self.observer, run=run)
+            )
             ledger = await PostgresLedger.open(
-                self.registry, run=run, worker=worker.id, clock=self.clock, recorded=is_recorded(recipe)
+                self.registry,
+                run=run,
+                worker=worker.id,
+                clock=self.clock,
+                recorded=is_recorded(recipe),
+                observer=self.observer,
             )
             parts.push_async_callback(ledger.close)
             budget = await parts.enter_async_context(
@@ -96,7 +106,7 @@ class Workshop:
                 sharing = await parts.enter_async_context(Sharing(slices, self.clock))
             book = PostgresBook(self.registry, run=run, worker=worker.id)
             parts.push_async_callback(book.close)
-            gateway = build_gateway(recipe, ledger, budget, self.clock, self.client, sharing, book)
+            gateway = build_gateway(recipe, ledger, budget, self.clock, self.client, sharing, book, self.observer)
             parts.push_async_callback(gateway.close)
             await gateway.adopt_batches()
             parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
@@ -114,6 +124,7 @@ class Workshop:
                 attempts=recipe.attempts,
                 clock=self.clock,
                 stop=stop,
+                observer=self.observer,
             )
             observe(Progress(items=job.counts, calls=gateway.counters))
             yield job
@@ -121,7 +132,7 @@ class Workshop:
     def _tools(self, recipe: Recipe, gateway: Gateway, index: Index) -> Tools:
         return Tools(
             models=build_models(recipe, gateway),
-            verify=self.verifiers,
+            verify=timed(self.verifiers, self.observer, self.clock),
             admit=self.verifiers.admit,
             compare=ModelJudge().compare,
             group=self.verifiers.group,

@@ -12,9 +12,11 @@ from kat_data.domain.contamination import Contamination, ItemKind, MatchKind
 from kat_data.errors import InputError, NotFoundError
 from kat_data.hashing import content_hash
 from kat_data.registry.asked import Asked, user_texts
+from kat_data.registry.hash_prefix import BETWEEN, hash_range
 from kat_data.registry.session import STREAMED, Registry
 
 _AT_ONCE = 5000
+_LEAST_DIGITS = 6
 _LOCK = 0x6B61745F646563  # "kat_dec": one check at a time, so that no query and no item is missed between two
 
 
@@ -174,11 +176,18 @@ _UNCHECKED = """
 """
 
 
-def next_unchecked(connection: Connection, through: int, limit: int) -> list[Asked]:
-    """Return the next queries with an id up to `through` that have to be checked, by id."""
-    rows = connection.execute(
-        text(f"SELECT id, messages {_UNCHECKED} ORDER BY id LIMIT :limit"), {"through": through, "limit": limit}
-    )
+def next_unchecked(connection: Connection, through: int, limit: int, characters: int) -> list[Asked]:
+    """Return the next queries with an id up to `through` that have to be checked, by id.
+
+    At most `limit`, and no more than `characters` of JSON but for the last.
+    """
+    sql = f"""
+        SELECT id, messages FROM (
+            SELECT id, messages, sum(length(messages::text)) OVER (ORDER BY id) - length(messages::text) AS before
+            FROM (SELECT id, messages {_UNCHECKED} ORDER BY id LIMIT :limit) AS next
+        ) AS measured WHERE before < :characters ORDER BY id
+    """
+    rows = connection.execute(text(sql), {"through": through, "limit": limit, "characters": characters})
     return [Asked(id=row.id, texts=user_texts(row.messages)) for row in rows]
 
 
@@ -293,7 +302,8 @@ def report(connection: Connection) -> list[dict[str, Any]]:
 def allow(connection: Connection, query: str, *, benchmark: str | None, reason: str, by: str) -> int:
     """Overrule the hits of a query, named by its hash or the start of it; return how many hits that clears.
 
-    Raises `NotFoundError`, or `InputError` where several queries begin so.
+    The newest word on the same query and benchmark stays. Raises `NotFoundError`, or `InputError` where several queries
+    begin so.
     """
     ident = _query(connection, query)
     before = len(hits_of_query(connection, ident))
@@ -303,19 +313,22 @@ def allow(connection: Connection, query: str, *, benchmark: str | None, reason: 
         "reason": reason,
         "by": by,
     }
-    sql = (
-        "INSERT INTO allowances (query_id, benchmark_id, reason, decided_by) VALUES (:query, :benchmark, :reason, :by)"
-    )
-    connection.execute(text(sql), values)
+    connection.execute(text(_ALLOW), values)
     return before - len(hits_of_query(connection, ident))
 
 
+_ALLOW = """
+    INSERT INTO allowances (query_id, benchmark_id, reason, decided_by) VALUES (:query, :benchmark, :reason, :by)
+    ON CONFLICT (query_id, benchmark_id) DO UPDATE
+    SET reason = excluded.reason, decided_by = excluded.decided_by, decided_at = now()
+"""
+
+
 def _query(connection: Connection, start: str) -> int:
-    sql = "SELECT id FROM queries WHERE encode(hash, 'hex') LIKE :start || '%' LIMIT 2"
-    known = start.lower()
-    if len(known) < 6 or set(known) - set("0123456789abcdef"):
+    within = hash_range(start) if len(start) >= _LEAST_DIGITS else None
+    if within is None:
         raise InputError(f"{start} is no query: give at least six digits of its hash, as the report prints it")
-    found = list(connection.execute(text(sql), {"start": known}).scalars())
+    found = connection.execute(text(f"SELECT id FROM queries WHERE hash {BETWEEN} LIMIT 2"), within).scalars().all()
     if not found:
         raise NotFoundError(f"no query has a hash that begins with {start}")
     if len(found) > 1:

@@ -145,8 +145,9 @@ GIVE_BACK = """
 
 AT_WORK = f"SELECT EXISTS (SELECT FROM workers WHERE run_id = %(run)s AND id IN ({ALIVE_WORKERS}))"
 
+# With its old token, one that was taken for dead and wakes cannot write, whether others have its items by then or not.
 FREE_DEAD = f"""
-    UPDATE work_items SET worker_id = NULL, available_at = now()
+    UPDATE work_items SET worker_id = NULL, lease_token = lease_token + 1, available_at = now()
     WHERE (run_id, query_id) IN (
         SELECT run_id, query_id FROM work_items
         WHERE worker_id IS NOT NULL AND state = 'ready' AND worker_id NOT IN ({ALIVE_WORKERS})

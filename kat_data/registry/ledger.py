@@ -4,8 +4,10 @@ Reserve a key before its call is sent, store the reply before anyone uses it (ar
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import orjson
@@ -16,10 +18,15 @@ from kat_data.domain.batch import InBatch
 from kat_data.domain.call import CallRequest, Charge, Reply
 from kat_data.domain.codec import from_python
 from kat_data.errors import LeaseLost, WorkerLost
+from kat_data.logs import note
+from kat_data.observer import UNOBSERVED, Observer
+from kat_data.redaction import redact
 from kat_data.registry import tallies
 from kat_data.registry.budgets import END_SLICE, FREE_DEAD_CALLS, HOLDS_SLICE, OPEN_SLICE, TAKEN_FOR_DEAD
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
+
+_log = logging.getLogger(__name__)
 
 # A failed key goes to the next caller. The order keeps two workers that ask for the same keys from locking each other
 # out. Without a slice of the run's budget nothing is reserved: others take this worker for dead.
@@ -53,15 +60,17 @@ SETTLE = f"""
         FROM new WHERE calls.key = new.key AND calls.state = 'reserved' AND calls.worker_id = new.worker_id
             AND EXISTS (SELECT FROM held)
         RETURNING calls.key, calls.run_id, calls.worker_id, calls.recorded, calls.model, calls.finish_reason,
-            calls.seconds, new.usd, new.tokens, new.lost_usd, new.lost_tokens
+            calls.seconds, new.state, new.usd, new.tokens, new.lost_usd, new.lost_tokens
     ), tallied AS (
         INSERT INTO tallies (run_id, worker_id, kind, name, outcome, count, tokens, usd, seconds)
         SELECT run_id, worker_id, CASE WHEN recorded THEN 'recorded_call' ELSE 'call' END, model,
             coalesce(finish_reason, 'failed'), count(*), sum(tokens), sum(usd), sum(coalesce(seconds, 0))
-        FROM settled GROUP BY run_id, worker_id, recorded, model, coalesce(finish_reason, 'failed')
+        FROM settled WHERE state <> 'reserved'
+        GROUP BY run_id, worker_id, recorded, model, coalesce(finish_reason, 'failed')
         {tallies.ADD}
     ), paid AS (
-        SELECT sum(usd + lost_usd) AS usd, sum(tokens + lost_tokens)::bigint AS tokens,
+        SELECT coalesce(sum(usd) FILTER (WHERE state = 'done'), 0) + sum(lost_usd) AS usd,
+            coalesce(sum(tokens) FILTER (WHERE state = 'done'), 0)::bigint + sum(lost_tokens)::bigint AS tokens,
             sum(lost_usd) AS lost_usd, sum(lost_tokens)::bigint AS lost_tokens FROM settled
     ), spent AS (
         UPDATE budget_slices SET spent_usd = spent_usd + paid.usd, spent_tokens = spent_tokens + paid.tokens
@@ -101,6 +110,7 @@ class PostgresLedger:
         worker: int,
         clock: Clock,
         recorded: bool = False,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._reserving = reserving
         self._settling = settling
@@ -110,12 +120,23 @@ class PostgresLedger:
         self._clock = clock
         self._recorded = recorded
         self._lock = asyncio.Lock()
-        self._reservations: GroupCommit[dict[str, Any], Reply | InBatch | bool] = GroupCommit(self._reserve)
-        self._settlements: GroupCommit[dict[str, Any], bool] = GroupCommit(self._settle)
+        self._reservations: GroupCommit[dict[str, Any], Reply | InBatch | bool] = GroupCommit(
+            self._reserve, told=partial(observer.committed, "reservations")
+        )
+        self._settlements: GroupCommit[dict[str, Any], bool] = GroupCommit(
+            self._settle, told=partial(observer.committed, "settlements")
+        )
 
     @classmethod
     async def open(
-        cls, registry: Registry, *, run: int, worker: int, clock: Clock, recorded: bool = False
+        cls,
+        registry: Registry,
+        *,
+        run: int,
+        worker: int,
+        clock: Clock,
+        recorded: bool = False,
+        observer: Observer = UNOBSERVED,
     ) -> "PostgresLedger":
         """Open the ledger on connections of its own, and the worker's slice of the run's budget; `close` closes them.
 
@@ -127,8 +148,8 @@ class PostgresLedger:
         settling = await registry.async_connection(autocommit=True)
         who = {"run": run, "worker": worker}
         await settling.execute(OPEN_SLICE, who)
-        await settling.execute(FREE_DEAD_CALLS, who)
-        return cls(reserving, settling, run=run, worker=worker, clock=clock, recorded=recorded)
+        _note_freed((await settling.execute(FREE_DEAD_CALLS, who)).rowcount)
+        return cls(reserving, settling, run=run, worker=worker, clock=clock, recorded=recorded, observer=observer)
 
     async def spent(self) -> Charge:
         """Return what this run has been charged so far."""
@@ -166,15 +187,21 @@ class PostgresLedger:
             await self._free_dead()
             wait = min(2 * wait, 2.0)
 
-    async def settle(
-        self, request: CallRequest, reply: Reply, charge: Charge, seconds: float, lost: Charge = _NOTHING
-    ) -> None:
-        """Store the reply, what it cost, and what tries before it may have cost.
+    async def lose(self, request: CallRequest, estimate: Charge) -> None:
+        """Charge a try that brought no reply and may have cost `estimate`; the key stays the caller's.
+
+        Raises `LeaseLost` where it went to another worker meanwhile: it was charged then.
+        """
+        reserved = {"usd": estimate.usd, "tokens": estimate.tokens}
+        await self._write(request, {**self._settled(request, "reserved", estimate), **reserved})
+
+    async def settle(self, request: CallRequest, reply: Reply, charge: Charge, seconds: float) -> None:
+        """Store the reply and what it cost.
 
         Raises `LeaseLost` where the key went to another worker meanwhile: that worker's reply stands.
         """
         row = {
-            **self._settled(request, "done", lost),
+            **self._settled(request, "done"),
             "reply": reply,
             "finish_reason": reply.finish_reason,
             "usd": charge.usd,
@@ -182,17 +209,16 @@ class PostgresLedger:
             "seconds": seconds,
         }
         try:
-            settled = await self._settlements.submit(row)
+            await self._write(request, row)
         except psycopg.DataError:  # paid for, and still no reply that could be stored
-            await self.release(request, "Postgres refuses the reply", charge + lost)
+            await self.lose(request, charge)
+            await self.release(request, "Postgres refuses the reply")
             raise
-        if not settled:
-            raise LeaseLost(f"call {request.key.hex()[:12]} went to another worker, whose reply stands")
 
-    async def release(self, request: CallRequest, error: str, lost: Charge = _NOTHING) -> None:
-        """Free a key that got no reply; what was lost over it stays charged."""
+    async def release(self, request: CallRequest, error: str) -> None:
+        """Free a key that got no reply."""
         nothing = {"usd": 0.0, "tokens": 0}
-        await self._settlements.submit({**self._settled(request, "failed", lost), **nothing, "error": error})
+        await self._settlements.submit({**self._settled(request, "failed"), **nothing, "error": redact(error)})
 
     async def close(self) -> None:
         """Wait until every settlement is committed, give back the slice, and close the connections."""
@@ -204,12 +230,16 @@ class PostgresLedger:
         await self._settling.close()
 
     async def _free_dead(self) -> None:
-        await self._settling.execute(FREE_DEAD_CALLS, self._who)
+        _note_freed((await self._settling.execute(FREE_DEAD_CALLS, self._who)).rowcount)
         cursor = await self._settling.execute(HOLDS_SLICE, self._who)
         if await cursor.fetchone() != (True,):
             raise WorkerLost(TAKEN_FOR_DEAD.format(worker=self._worker))
 
-    def _settled(self, request: CallRequest, state: str, lost: Charge) -> dict[str, Any]:
+    async def _write(self, request: CallRequest, row: dict[str, Any]) -> None:
+        if not await self._settlements.submit(row):
+            raise LeaseLost(f"call {request.key.hex()[:12]} went to another worker, whose reply stands")
+
+    def _settled(self, request: CallRequest, state: str, lost: Charge = _NOTHING) -> dict[str, Any]:
         key = {"key": _hex(request.key), "worker_id": self._worker}
         return {**key, "state": state, "lost_usd": lost.usd, "lost_tokens": lost.tokens}
 
@@ -232,6 +262,11 @@ class PostgresLedger:
         cursor = await self._settling.execute(SETTLE, {"rows": _json(rows), **self._who})
         settled = {_hex(key) async for (key,) in cursor}
         return [row["key"] in settled for row in rows]
+
+
+def _note_freed(calls: int) -> None:
+    if calls:
+        note(_log, logging.WARNING, "calls.freed", calls=calls, reason="their workers ended before the replies came")
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from kat_data.errors import NotFoundError, UserError
+from kat_data.registry.hash_prefix import BETWEEN, hash_range
 from kat_data.registry.session import STREAMED
 
 Row = dict[str, Any]
@@ -236,8 +237,8 @@ QUERY_OF = """
 """
 
 # The same sample may stand in several runs: the first of them is shown.
-BY_HASH = """
-    SELECT DISTINCT ON (hash) run_id, query_id, number FROM samples WHERE starts_with(encode(hash, 'hex'), :ident)
+BY_HASH = f"""
+    SELECT DISTINCT ON (hash) run_id, query_id, number FROM samples WHERE hash {BETWEEN}
     ORDER BY hash, id LIMIT 2
 """
 
@@ -266,7 +267,7 @@ SNAPSHOTS_OF = """
 
 
 def _find_item(connection: Connection, ident: str) -> tuple[int, int, int]:
-    where: Row = {"ident": ident}
+    where: Row
     if "/" in ident:
         run, _, query = ident.partition("/")
         if not (run.isdecimal() and query.isdecimal()):
@@ -275,8 +276,10 @@ def _find_item(connection: Connection, ident: str) -> tuple[int, int, int]:
         where = {"run": int(run), "query": int(query)}
     elif ident.isdecimal() and len(ident) < 16:
         sql, where = "SELECT run_id, query_id, number FROM samples WHERE id = :ident", {"ident": int(ident)}
+    elif within := hash_range(ident):
+        sql, where = BY_HASH, within
     else:
-        sql = BY_HASH
+        raise NotFoundError(f"no sample {ident}: `kat samples list` shows them")
     rows = connection.execute(text(sql), where).all()
     if not rows and "/" in ident:
         raise NotFoundError(f"no item {ident}: `kat runs items RUN` lists the queries of a run")

@@ -1,39 +1,20 @@
 """Runs in the registry: open one over a set of queries, change its state, count its funnel."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
 
-from kat_data.domain.drop import DropReason
-from kat_data.domain.licence import allowed
 from kat_data.domain.states import RUN_MOVES, RunState
 from kat_data.errors import NotFoundError, UserError
 from kat_data.hashing import content_hash
+from kat_data.redaction import redact
 from kat_data.registry import tallies
+from kat_data.registry.choice import Choice, Chosen, choose
 from kat_data.registry.claims import AT_WORK, REVIVE
-
-CHOSEN = """
-    SELECT queries.id, queries.hash, queries.category FROM queries JOIN sources ON sources.id = queries.source_id
-    WHERE (cardinality((:sources)::text[]) = 0 OR sources.name = ANY(:sources))
-      AND (cardinality((:categories)::text[]) = 0 OR queries.category = ANY(:categories))
-      AND ((:licences)::text[] IS NULL OR sources.licence = ANY(:licences))
-    ORDER BY queries.hash
-    LIMIT (:limit)::bigint
-"""
-
-LEFT_OUT = """
-    SELECT sources.name AS source, sources.licence, count(*) AS queries
-    FROM queries JOIN sources ON sources.id = queries.source_id
-    WHERE (cardinality((:sources)::text[]) = 0 OR sources.name = ANY(:sources))
-      AND (cardinality((:categories)::text[]) = 0 OR queries.category = ANY(:categories))
-      AND sources.licence <> ALL(:licences)
-    GROUP BY sources.name, sources.licence ORDER BY sources.name
-"""
 
 RUN_COLUMNS = "id, name, recipe, context, state, executor, reason, queries, left_out, created_at, finished_at"
 
@@ -61,6 +42,23 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WantedRun:
+    """What a run is made of beside its queries.
+
+    `identity` is what of the recipe decides the samples, `context` what else does. `held` items wait until a mixture
+    needs them, in the seed's order.
+    """
+
+    name: str
+    recipe: dict[str, Any]
+    identity: dict[str, Any]
+    first_stage: str
+    context: Mapping[str, Any] = field(default_factory=dict)
+    held: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FunnelRow:
     """How many items of a run ended (or stand) at `stage` in `state`, and why."""
 
@@ -70,94 +68,68 @@ class FunnelRow:
     items: int
 
 
-def open_run(
-    connection: Connection,
-    *,
-    name: str,
-    recipe: dict[str, Any],
-    identity: dict[str, Any],
-    first_stage: str,
-    sources: Sequence[str],
-    categories: Sequence[str],
-    limit: int | None,
-    licences: Sequence[str] = (),
-    context: Mapping[str, Any] = MappingProxyType({}),
-    held: bool = False,
-    seed: int = 0,
-) -> tuple[RunRow, bool]:
+def open_run(connection: Connection, wanted: WantedRun, choice: Choice) -> tuple[RunRow, bool]:
     """Return the run of this recipe over the chosen queries, and whether it is new.
 
-    An existing one takes the recipe's new budget. Where `licences` names any, queries of others are left out, counted.
-    `context` is what decides the samples beside recipe and queries; `held` items wait until a mixture needs them, in
-    the seed's order.
+    An existing one takes the recipe's new budget.
     """
-    chosen = _choice(connection, sources, categories, licences, limit)
-    left_out = _left_out(connection, chosen)
-    # Chosen once, so that the run's key and its items are of the same queries while an import goes on.
-    connection.execute(text("CREATE TEMPORARY TABLE chosen (id bigint, hash bytea, category text) ON COMMIT DROP"))
-    connection.execute(text(f"INSERT INTO chosen {CHOSEN}"), chosen)
-    digest, count = connection.execute(
-        text("SELECT sha256(string_agg(hash, ''::bytea ORDER BY hash)), count(*) FROM chosen")
-    ).one()
-    if not count:
-        raise UserError(_nothing_chosen(sources, categories, licences, left_out))
-    key = content_hash({"recipe": identity, "queries": digest.hex(), **context})
-    made = connection.execute(
-        text("""
-            INSERT INTO runs (key, name, recipe, context, state, queries, left_out)
-            SELECT :key, :name, :recipe, :context, 'open', :queries, :left_out
-            WHERE NOT EXISTS (SELECT FROM runs WHERE key = :key)
-            ON CONFLICT (key) DO NOTHING RETURNING id
-        """),
-        {
-            "key": key,
-            "name": name,
-            "recipe": orjson.dumps(recipe).decode(),
-            "context": orjson.dumps(dict(context)).decode(),
-            "queries": count,
-            "left_out": orjson.dumps(left_out).decode(),
-        },
-    ).scalar()
-    if made is not None:
-        # In the order of the indexes: by hash, which is none of theirs, this takes twice the time.
-        connection.execute(
-            text("""
-                INSERT INTO work_items (run_id, query_id, stage, state, pool, rank)
-                SELECT :run, id, :stage, CASE WHEN :held THEN 'held' ELSE 'ready' END,
-                    CASE WHEN :held THEN 'category=' || category END,
-                    CASE WHEN :held THEN ('x' || left(encode(sha256(:seed || hash), 'hex'), 15))::bit(60)::bigint
-                        ELSE 0 END
-                FROM chosen ORDER BY id
-            """),
-            {"run": made, "stage": first_stage, "held": held, "seed": str(seed).encode()},
-        )
-        connection.execute(
-            text("""
-                INSERT INTO tallies (run_id, worker_id, kind, name, outcome, count)
-                VALUES (:run, :nobody, 'item', :stage, CASE WHEN :held THEN 'held' ELSE 'ready' END, :queries)
-            """),
-            {"run": made, "nobody": tallies.NOBODY, "stage": first_stage, "held": held, "queries": count},
-        )
-        return get_run(connection, made), True
-    connection.execute(
-        text("UPDATE runs SET recipe = :recipe, left_out = :left_out WHERE key = :key"),
-        {"key": key, "recipe": orjson.dumps(recipe).decode(), "left_out": orjson.dumps(left_out).decode()},
-    )
-    return _run(connection.execute(text(f"SELECT {RUN_COLUMNS} FROM runs WHERE key = :key"), {"key": key}).one()), False
+    chosen = choose(connection, choice)
+    key = content_hash({"recipe": wanted.identity, "queries": chosen.digest.hex(), **wanted.context})
+    run = _insert_run(connection, key, wanted, chosen)
+    if run is None:
+        return _renew_run(connection, key, wanted, chosen), False
+    _insert_items(connection, run, wanted)
+    _tally_items(connection, run, wanted, chosen.count)
+    return get_run(connection, run), True
 
 
-def count_chosen(
-    connection: Connection,
-    *,
-    sources: Sequence[str],
-    categories: Sequence[str],
-    limit: int | None,
-    licences: Sequence[str] = (),
-) -> int:
-    """Return how many queries a run over this choice would take."""
-    chosen = _choice(connection, sources, categories, licences, limit)
-    count: int = connection.execute(text(f"SELECT count(*) FROM ({CHOSEN}) AS chosen"), chosen).scalar_one()
-    return count
+def _insert_run(connection: Connection, key: bytes, wanted: WantedRun, chosen: Chosen) -> int | None:
+    """Return the new run's id, or none where the key has a run."""
+    sql = """
+        INSERT INTO runs (key, name, recipe, context, state, queries, left_out)
+        SELECT :key, :name, :recipe, :context, 'open', :queries, :left_out
+        WHERE NOT EXISTS (SELECT FROM runs WHERE key = :key)
+        ON CONFLICT (key) DO NOTHING RETURNING id
+    """
+    values = {
+        "key": key,
+        "name": wanted.name,
+        "recipe": _json(wanted.recipe),
+        "context": _json(dict(wanted.context)),
+        "queries": chosen.count,
+        "left_out": _json(chosen.left_out),
+    }
+    run: int | None = connection.execute(text(sql), values).scalar()
+    return run
+
+
+def _insert_items(connection: Connection, run: int, wanted: WantedRun) -> None:
+    """Make an item of every chosen query."""
+    # In the order of the indexes: by hash, which is none of theirs, this takes twice the time.
+    sql = """
+        INSERT INTO work_items (run_id, query_id, stage, state, pool, rank)
+        SELECT :run, id, :stage, CASE WHEN :held THEN 'held' ELSE 'ready' END,
+            CASE WHEN :held THEN 'category=' || category END,
+            CASE WHEN :held THEN ('x' || left(encode(sha256(:seed || hash), 'hex'), 15))::bit(60)::bigint ELSE 0 END
+        FROM chosen ORDER BY id
+    """
+    values = {"run": run, "stage": wanted.first_stage, "held": wanted.held, "seed": str(wanted.seed).encode()}
+    connection.execute(text(sql), values)
+
+
+def _tally_items(connection: Connection, run: int, wanted: WantedRun, queries: int) -> None:
+    sql = """
+        INSERT INTO tallies (run_id, worker_id, kind, name, outcome, count)
+        VALUES (:run, :nobody, 'item', :stage, CASE WHEN :held THEN 'held' ELSE 'ready' END, :queries)
+    """
+    values = {"nobody": tallies.NOBODY, "stage": wanted.first_stage, "held": wanted.held, "queries": queries}
+    connection.execute(text(sql), {"run": run, **values})
+
+
+def _renew_run(connection: Connection, key: bytes, wanted: WantedRun, chosen: Chosen) -> RunRow:
+    sql = f"UPDATE runs SET recipe = :recipe, left_out = :left_out WHERE key = :key RETURNING {RUN_COLUMNS}"
+    values = {"key": key, "recipe": _json(wanted.recipe), "left_out": _json(chosen.left_out)}
+    return _run(connection.execute(text(sql), values).one())
 
 
 def get_run(connection: Connection, run: int) -> RunRow:
@@ -182,7 +154,7 @@ def set_state(connection: Connection, run: int, state: RunState, reason: str | N
                 finished_at = CASE WHEN :state = 'finished' THEN coalesce(finished_at, now()) END
             WHERE id = :run AND state = ANY(:allowed)
         """),
-        {"run": run, "state": state.value, "reason": reason, "allowed": allowed},
+        {"run": run, "state": state.value, "reason": reason and redact(reason), "allowed": allowed},
     )
     if not moved.rowcount:
         raise UserError(f"run {run} is {get_run(connection, run).state.value}: it cannot become {state.value}")
@@ -299,36 +271,5 @@ def _run(row: Any) -> RunRow:
     )
 
 
-def _choice(
-    connection: Connection,
-    sources: Sequence[str],
-    categories: Sequence[str],
-    licences: Sequence[str],
-    limit: int | None,
-) -> dict[str, Any]:
-    """Return the values of `CHOSEN`; licences become those spellings of the registry's that they cover."""
-    covered = None
-    if licences:
-        known = connection.execute(text("SELECT DISTINCT licence FROM sources")).scalars()
-        covered = [licence for licence in known if allowed(licence, licences)]
-    return {"sources": list(sources), "categories": list(categories), "licences": covered, "limit": limit}
-
-
-def _left_out(connection: Connection, chosen: dict[str, Any]) -> list[dict[str, Any]]:
-    if chosen["licences"] is None:
-        return []
-    rows = connection.execute(text(LEFT_OUT), {name: chosen[name] for name in ("sources", "categories", "licences")})
-    return [{"reason": DropReason.LICENCE_NOT_ALLOWED.value, **row._mapping} for row in rows]
-
-
-def _nothing_chosen(
-    sources: Sequence[str], categories: Sequence[str], licences: Sequence[str], left_out: Sequence[dict[str, Any]]
-) -> str:
-    chosen = [f"sources {', '.join(sources)}"] if sources else []
-    chosen += [f"categories {', '.join(categories)}"] if categories else []
-    chosen += [f"licences {', '.join(licences)}"] if licences else []
-    scope = f" with {' and '.join(chosen)}" if chosen else ""
-    if left_out:
-        others = ", ".join(sorted({row["licence"] for row in left_out}))
-        return f"the registry holds no query{scope}: those that it has are under {others}"
-    return f"the registry holds no query{scope}: import some with `kat queries import FILE --preset …`"
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()

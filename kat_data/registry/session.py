@@ -14,6 +14,7 @@ from kat_data.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+    from sqlalchemy.engine import ExceptionContext
 
 STREAMED = {"stream_results": True, "yield_per": 2000}
 """The `execution_options` of a statement whose rows come as they are taken; otherwise all are held at once."""
@@ -45,12 +46,17 @@ class Registry:
 
     @cached_property
     def engine(self) -> "Engine":
-        """The SQLAlchemy engine, with a small pool that drops connections which a restarted server closed."""
-        from sqlalchemy import create_engine
+        """The SQLAlchemy engine, with a small pool that drops connections which a restarted server closed.
 
-        return create_engine(
+        A lost server is psycopg's `OperationalError` here as on every other way in.
+        """
+        from sqlalchemy import create_engine, event
+
+        engine = create_engine(
             "postgresql+psycopg://", creator=self.connection, pool_size=4, max_overflow=12, pool_pre_ping=True
         )
+        event.listen(engine, "handle_error", _as_psycopg)
+        return engine
 
     def connection(self, *, autocommit: bool = False) -> "psycopg.Connection[Any]":
         """Return a new synchronous connection, which the caller closes."""
@@ -85,3 +91,8 @@ class Registry:
         place = f"{parts.get('host', 'localhost')}:{parts.get('port', 5432)}, database {parts.get('dbname', '')!r}"
         reason = str(error).strip().splitlines()[-1].strip() if str(error).strip() else "no reason given"
         return RegistryError(f"No connection to Postgres at {place}: {reason}")
+
+
+def _as_psycopg(failure: "ExceptionContext") -> BaseException | None:
+    lost = isinstance(failure.original_exception, psycopg.OperationalError) and not failure.is_pre_ping
+    return failure.original_exception if lost else None

@@ -6,6 +6,7 @@ hangs while it holds the lock, and each statement sees what those before it, and
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import datetime
 from typing import Any
 
@@ -268,9 +269,10 @@ class PostgresSlices:
 
     async def news(self, seconds: float) -> None:
         """Return when another worker has freed what one of ours lacks, or was asked to pause, or after `seconds`."""
-        async for notice in self._connection.notifies(timeout=seconds):
-            if notice.payload in self._subjects:
-                return
+        async with aclosing(self._connection.notifies(timeout=seconds)) as notices:
+            async for notice in notices:
+                if notice.payload in self._subjects:
+                    return
 
     async def close(self) -> None:
         """Close the connection; leases that were not given back end with their worker."""
@@ -291,8 +293,8 @@ class PostgresSlices:
             "asks": drawn.asks_requests,
             "asks_tokens": drawn.asks_tokens,
             "needs_tokens": drawn.needs_tokens,
-            "refunded_seconds": list(drawn.refunds),
-            "refunded_tokens": list(drawn.refunds.values()),
+            "refunded_seconds": [second for second, _ in drawn.refunds],
+            "refunded_tokens": [tokens for _, tokens in drawn.refunds],
             "at": self._now(),
         }
         try:

@@ -9,7 +9,7 @@ from kat_data.registry.drafts import FACT_TABLES
 _RESTARTED = """
     UPDATE work_items AS item SET state = CASE WHEN :held THEN 'held' ELSE 'ready' END, stage = :stage, turn = 0,
         attempts = 0, responses = 1, reason = NULL, detail = NULL, worker_id = NULL, available_at = now(),
-        stratum = CASE WHEN :held THEN 'category=' || queries.category END
+        pool = CASE WHEN :held THEN 'category=' || queries.category END
     FROM work_items AS before JOIN queries ON queries.id = before.query_id
     WHERE item.run_id = :run AND item.state = 'dropped' AND item.reason = :reason
       AND before.run_id = item.run_id AND before.query_id = item.query_id

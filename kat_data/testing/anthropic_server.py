@@ -10,8 +10,8 @@ from aiohttp import web
 from kat_data.domain.call import FinishReason, Reply
 from kat_data.testing.batch_desk import BatchDesk, ServedBatch
 from kat_data.testing.batch_server import BatchServer, show
+from kat_data.testing.faults import Fault, ServerScript
 from kat_data.testing.obedient import obedient
-from kat_data.testing.scripted_server import Fault, ServerScript
 
 _STOP = {
     FinishReason.STOP: "end_turn",

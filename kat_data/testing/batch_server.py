@@ -8,8 +8,9 @@ import orjson
 from aiohttp import web
 
 from kat_data.testing.batch_desk import BatchDesk, ServedBatch
+from kat_data.testing.faults import Fault, ServerScript
 from kat_data.testing.obedient import obedient
-from kat_data.testing.scripted_server import Fault, ScriptedServer, ServerScript, completion
+from kat_data.testing.scripted_server import ScriptedServer, completion
 
 Place = Literal["upload", "create", "look", "list", "download", "message"]
 Handler = Callable[[web.Request], Awaitable[web.Response]]

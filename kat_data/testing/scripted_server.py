@@ -7,8 +7,9 @@ import signal
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, Self
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import orjson
 from aiohttp import web
@@ -16,28 +17,12 @@ from aiohttp import web
 from kat_data.domain.call import FinishReason, Reply
 from kat_data.hashing import fraction
 from kat_data.testing.embeddings import bag_of_words
+from kat_data.testing.faults import Fault, ServerScript, Unreliable
 from kat_data.testing.obedient import obedient
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One answer gone wrong: an HTTP status, a body that is no JSON, a connection dropped, or silence without end.
-
-    `late` is for requests that change something: they do it first, and only their answer is lost.
-    """
-
-    kind: Literal["status", "malformed", "drop", "hang"] = "status"
-    status: int = 500
-    text: str = "scripted fault"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    late: bool = False
-
+from kat_data.testing.request_log import RequestLog, Served
 
 EmbeddingScript = Callable[[str], list[float] | Fault]
 """Embeds one text; a fault for any text of a request is the answer to all of it."""
-
-ServerScript = Callable[[dict[str, Any]], Reply | str | Fault]
-"""Answers a request's decoded body with a reply, with the text of a finished one, or with a fault."""
 
 RewardScript = Callable[[dict[str, Any]], list[float]]
 """Scores what a request's decoded body holds, one number a head."""
@@ -66,7 +51,8 @@ class ScriptedServer:
     Reward models are served as vLLM does, at POST /classify, /score and /pooling, with the numbers of `rewards`.
     `latency` is in seconds. With `api_key`, requests without it get 401. Faults queued by `fail` meet the next requests
     before the script is asked. `counts` has a number for every distinct body, by its SHA-256. Embeddings are bags of
-    words unless `embed` makes others.
+    words unless `embed` makes others. A client that leaves ends its request, as it does with vLLM. `log` is a file that
+    gets a line for every request (`request_log.Served`).
     """
 
     def __init__(
@@ -79,6 +65,7 @@ class ScriptedServer:
         api_key: str | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        log: Path | None = None,
     ) -> None:
         self.statistics = Statistics()
         self.counts: Counter[bytes] = Counter()
@@ -91,6 +78,7 @@ class ScriptedServer:
         self._api_key = api_key
         self._host = host
         self._port = port
+        self._log = RequestLog(log)
         self._faults: deque[Fault] = deque()
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -113,7 +101,7 @@ class ScriptedServer:
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/stats", self._stats)
         self.add_routes(app.router)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, backlog=4096)
         await site.start()
@@ -124,6 +112,7 @@ class ScriptedServer:
         self._closing.set()
         if self._runner is not None:
             await self._runner.cleanup()
+        self._log.close()
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Serve more paths: for servers that are made of this one."""
@@ -153,24 +142,33 @@ class ScriptedServer:
         raw = await request.read()
         self._count(raw)
         try:
-            if self._api_key and request.headers.get("Authorization") != f"Bearer {self._api_key}":
-                return _error(401, "Incorrect API key provided", {})
-            body: dict[str, Any] = orjson.loads(raw)
-            if self.keep_bodies:
-                self.bodies.append(body)
-            if self._latency:
-                await asyncio.sleep(self._latency)
-            answer = self._faults.popleft() if self._faults else script(body)
-            if isinstance(answer, Fault):
-                return await self._misbehave(request, answer)
-            self.statistics.answered += 1
-            if isinstance(answer, dict):
-                return _json(answer)
-            if isinstance(answer, list):
-                return _json(_scored(request.path, answer))
-            return await _respond(request, body, answer)
+            with self._log.entry(raw, self.statistics.in_flight) as served:
+                return await self._answer(request, raw, script, served)
         finally:
             self.statistics.in_flight -= 1
+
+    async def _answer(
+        self, request: web.Request, raw: bytes, script: Callable[[dict[str, Any]], Any], served: Served
+    ) -> web.StreamResponse:
+        if self._api_key and request.headers.get("Authorization") != f"Bearer {self._api_key}":
+            served.outcome = "401"
+            return _error(401, "Incorrect API key provided", {})
+        body: dict[str, Any] = orjson.loads(raw)
+        if self.keep_bodies:
+            self.bodies.append(body)
+        if self._latency:
+            await asyncio.sleep(self._latency)
+        answer = self._faults.popleft() if self._faults else script(body)
+        if isinstance(answer, Fault):
+            served.outcome = answer.outcome
+            return await self._misbehave(request, answer)
+        self.statistics.answered += 1
+        served.outcome = "answered"
+        if isinstance(answer, dict):
+            return _json(answer)
+        if isinstance(answer, list):
+            return _json(_scored(request.path, answer))
+        return await _respond(request, body, answer)
 
     def _count(self, raw: bytes) -> None:
         seen = self.statistics
@@ -265,7 +263,10 @@ def _json(document: Any, *, status: int = 200, headers: Mapping[str, str] | None
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    server = ScriptedServer(latency=arguments.latency, api_key=arguments.api_key, port=arguments.port)
+    script = Unreliable(obedient, arguments.faults, seed=arguments.seed) if arguments.faults else obedient
+    server = ScriptedServer(
+        script, latency=arguments.latency, api_key=arguments.api_key, port=arguments.port, log=arguments.log
+    )
     server.keep_bodies = False
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -282,6 +283,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before every answer")
     parser.add_argument("--api-key", help="refuse requests without it")
+    parser.add_argument("--faults", type=float, default=0.0, metavar="SHARE", help="429, 500, garbage, silence …")
+    parser.add_argument("--seed", type=int, default=0, help="decides which requests meet faults")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="write a line of JSON for every request")
     asyncio.run(_serve(parser.parse_args()))
 
 

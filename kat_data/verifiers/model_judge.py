@@ -105,11 +105,6 @@ class ModelJudge:
         return _verdict(status, votes=said)
 
 
-def needs_opinion(verdict: Verdict) -> bool:
-    """Whether models may be asked at all: only where a verifier could not read the answer."""
-    return verdict.status is Status.UNPARSABLE
-
-
 def speaks_to_judges(answer: str) -> str | None:
     """Return the words with which an answer addresses whoever judges it, none where it does not."""
     found = _ADDRESSED.search("\n".join(fold(line) for line in answer.splitlines()))

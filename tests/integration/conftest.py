@@ -7,8 +7,9 @@ import pytest
 from kat_data.domain.query import Query
 from kat_data.hashing import content_hash
 from kat_data.registry import runs
+from kat_data.registry.choice import Choice
 from kat_data.registry.imports import import_queries
-from kat_data.registry.runs import RunRow
+from kat_data.registry.runs import RunRow, WantedRun
 from kat_data.registry.session import Registry
 from kat_data.testing import a_query
 
@@ -41,16 +42,8 @@ def open_run(registry: Registry, add_queries: AddQueries) -> OpenRun:
     def open_(*queries: Query, sums: int = 3, identity: str = "recipe") -> RunRow:
         add_queries(*(queries or (a_query(f"What is {n} + 1?", reference=str(n + 1)) for n in range(sums))))
         with registry.engine.begin() as connection:
-            row, _ = runs.open_run(
-                connection,
-                name="test",
-                recipe={"name": "test"},
-                identity={"recipe": identity},
-                first_stage="first",
-                sources=(),
-                categories=(),
-                limit=None,
-            )
+            wanted = WantedRun(name="test", recipe={"name": "test"}, identity={"recipe": identity}, first_stage="first")
+            row, _ = runs.open_run(connection, wanted, Choice())
         return row
 
     return open_

@@ -77,7 +77,8 @@ def test_the_broker_is_named_and_its_password_masked(tmp_path: Path, url: str) -
     settings = Settings.load({"KAT_BROKER_URL": url}, tmp_path)
     assert settings.broker_url == url
     assert shown(settings)["broker_url"] == (url.replace("pw", "***"), "KAT_BROKER_URL")
-    assert shown(Settings.load({}, tmp_path))["broker_url"] == ("none: runs work in this process", "default")
+    embedded = f"embedded, in {tmp_path / '.kat' / 'broker'}"
+    assert shown(Settings.load({}, tmp_path))["broker_url"] == (embedded, "default")
 
 
 @pytest.mark.parametrize("url", ["http://broker", "broker:6379", "redis:/broker"])

@@ -50,5 +50,5 @@ allowances = Table(
     need("reason", Text),
     need("decided_by", Text),
     stamp("decided_at"),
-    Index(None, "query_id"),
+    UniqueConstraint("query_id", "benchmark_id", postgresql_nulls_not_distinct=True),
 )

@@ -1,12 +1,10 @@
 """`kat` as a shell calls it, in this process, and a scripted endpoint in another."""
 
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import orjson
 import pytest
@@ -14,8 +12,7 @@ import yaml
 
 from kat_data.cli.main import main
 from kat_data.registry.session import Registry
-
-ROOT = Path(__file__).parents[3]
+from kat_data.testing.endpoint import Endpoint, serving
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,35 +69,16 @@ def kat(
     return Shell(monkeypatch, capsys)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """A scripted server in a process of its own."""
-
-    url: str
-
-    @property
-    def requests(self) -> int:
-        """How many requests it has seen."""
-        with urlopen(self.url.removesuffix("/v1") + "/stats", timeout=20) as response:
-            return int(orjson.loads(response.read())["requests"])
-
-
-def _serve(*options: str) -> Iterator[Endpoint]:
-    command = [sys.executable, "-m", "kat_data.testing.scripted_server", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout is not None
-        yield Endpoint(url=process.stdout.readline().strip())
-        process.terminate()
-
-
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[Endpoint]:
-    yield from _serve()
+    with serving() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture
 def slow_endpoint() -> Iterator[Endpoint]:
-    yield from _serve("--latency", "0.1")
+    with serving("--latency", 0.1) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

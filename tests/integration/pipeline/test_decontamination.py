@@ -1,15 +1,18 @@
 """Benchmarks in the registry: queries that hold an item are found once, and leave a run unless they were allowed."""
 
 import pytest
+from sqlalchemy import text
 
 from kat_data.clock import SystemClock
 from kat_data.domain.contamination import ItemKind, MatchKind
 from kat_data.domain.query import Query
 from kat_data.errors import BudgetExhausted, InputError, NotFoundError, UserError
 from kat_data.executors.local import execute_run
+from kat_data.pipeline import decontamination
 from kat_data.pipeline.decontamination import METHOD, check_queries
 from kat_data.pipeline.publish import publish_run
 from kat_data.registry import benchmarks
+from kat_data.registry.hash_prefix import BETWEEN, hash_range
 from kat_data.registry.session import Registry
 from kat_data.snapshots.verify import verify
 from kat_data.testing import a_query
@@ -187,3 +190,45 @@ async def test_the_snapshot_states_how_well_it_works(farm: Registry, add_queries
     assert stated["queries"] > stated["held"] > 700
     assert min(stated["recall"], stated["precision"]) >= 0.99
     assert verify(written.path).problems == ()
+
+
+def test_the_newest_word_on_a_query_and_a_benchmark_stays(farm: Registry, add_queries) -> None:
+    add_queries(HELD)
+    check_queries(farm)
+    for benchmark in ("farm", None):
+        for reason in ("ours", "ours, and so it says"):
+            with farm.engine.begin() as connection:
+                benchmarks.allow(connection, HELD.hash.hex(), benchmark=benchmark, reason=reason, by="me")
+    with farm.connection() as connection:
+        assert connection.execute("SELECT DISTINCT reason, count(*) FROM allowances GROUP BY reason").fetchall() == [
+            ("ours, and so it says", 2)
+        ]
+
+
+def test_batches_are_bound_by_the_size_of_their_texts(farm: Registry, add_queries, monkeypatch) -> None:
+    add_queries(HELD, CLEAN, a_query("What is 2 + 3?"))
+    with farm.engine.connect() as connection:
+        through = connection.exec_driver_sql("SELECT max(id) FROM queries").scalar_one()
+        sizes = [
+            len(benchmarks.next_unchecked(connection, through, limit, characters))
+            for limit, characters in ((10, 10_000), (10, 1), (2, 10_000))
+        ]
+    assert sizes == [3, 1, 2]
+    monkeypatch.setattr(decontamination, "_CHARACTERS", 1)
+    batches: list[int] = []
+    assert check_queries(farm, lambda done, _: batches.append(done)) == 3
+    assert batches == [1, 2, 3]
+    assert hits(farm, HELD)
+
+
+def test_a_hash_is_looked_up_by_the_index_whatever_is_given_of_it(farm: Registry, add_queries) -> None:
+    add_queries(HELD, CLEAN)
+    whole = HELD.hash.hex()
+    with farm.engine.connect() as connection:
+        found = {benchmarks._query(connection, start) for start in (whole, whole[:6], whole[:9].upper())}
+        assert len(found) == 1
+        connection.exec_driver_sql("SET enable_seqscan = off")
+        sql = f"EXPLAIN SELECT id FROM queries WHERE hash {BETWEEN} LIMIT 2"
+        plan = "\n".join(connection.execute(text(sql), hash_range(whole[:9])).scalars())
+    assert "uq_queries_hash" in plan
+    assert "Index Cond" in plan

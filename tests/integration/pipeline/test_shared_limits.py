@@ -41,22 +41,38 @@ class Crew:
         path = self._folder / "lean.yaml"
         path.write_text(yaml.safe_dump(recipe))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KAT_")}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "kat_data.cli.main", "run", str(path), "--json"),
-            env=environment | {"KAT_DATABASE_URL": self._registry.url, "KAT_HOME": str(self._folder)},
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        with (self._folder / "said.txt").open("ab") as said:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "kat_data.cli.main", "run", str(path), "--json"),
+                env=environment | {"KAT_DATABASE_URL": self._registry.url, "KAT_HOME": str(self._folder)},
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=said,
+            )
         self.processes.append(process)
 
-    async def finish(self) -> list[int]:
-        return [await process.wait() for process in self.processes]
+    async def finish(self) -> None:
+        """Interrupt the processes, and wait for them."""
+        for process in self.processes:
+            if process.returncode is None:
+                process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(process.wait() for process in self.processes))
 
     async def until(self, sql: str) -> None:
         """Wait until the database holds what `sql` asks for."""
-        with self._registry.connection(autocommit=True) as connection:
-            while connection.execute(sql).fetchone() != (True,):  # type: ignore[call-overload]  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+        await self._poll(lambda: self.rows(sql) == [(True,)])
+
+    async def more(self, requests: int) -> None:
+        """Wait for so many requests more."""
+        goal = len(self.seen) + requests
+        await self._poll(lambda: len(self.seen) >= goal)
+
+    async def _poll(self, reached: Callable[[], bool]) -> None:
+        for _ in range(600):
+            if reached():
+                return
+            await asyncio.sleep(0.1)
+        pytest.fail((self._folder / "said.txt").read_text())
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self._registry.connection(autocommit=True) as connection:
@@ -71,40 +87,42 @@ class Crew:
 @pytest.fixture
 async def crew(registry: Registry, tmp_path: Path) -> AsyncIterator[Crew]:
     crew = Crew(registry, tmp_path)
-    async with asyncio.timeout(120):
-        yield crew
-        crew.kill()
-        await crew.finish()
+    yield crew
+    crew.kill()
+    await crew.finish()
 
 
 @pytest.fixture
-def sums(add_queries: Callable[..., None]) -> Callable[[int], None]:
-    return lambda number: add_queries(*(a_query(f"What is {n} + 1?", reference=str(n + 1)) for n in range(number)))
+def sums(add_queries: Callable[..., None]) -> None:
+    """Queries for longer than any of these tests takes."""
+    add_queries(*(a_query(f"What is {n} + 1?", reference=str(n + 1)) for n in range(1000)))
 
 
 AT_WORK = "SELECT count(*) = {} FROM endpoint_slices WHERE seats > 0 AND wants > 0"
 
 
-async def test_three_processes_share_the_seats_of_one_endpoint(crew: Crew, sums: Any, lean: Any) -> None:
-    sums(150)
+@pytest.mark.usefixtures("sums")
+async def test_three_processes_share_the_seats_of_one_endpoint(crew: Crew, lean: Any) -> None:
     async with ScriptedServer(crew.answer, latency=0.05) as server:
         recipe = lean(url=server.url, endpoint={"concurrency": 6})
         for _ in range(3):
             await crew.start(recipe)
         await crew.until(AT_WORK.format(3))
-        [shares] = crew.rows("SELECT array_agg(seats), sum(seats) <= 6 FROM endpoint_slices")
-        assert shares[1], shares
-        assert 0 in await crew.finish()
+        before = dict(crew.rows("SELECT worker_id, count(*) FROM calls GROUP BY worker_id"))
+        await crew.more(120)
+        after = dict(crew.rows("SELECT worker_id, count(*) FROM calls GROUP BY worker_id"))
+        assert crew.rows("SELECT sum(seats) <= 6 FROM endpoint_slices") == [(True,)]
+        await crew.finish()
         assert 4 <= server.statistics.peak <= 6
         assert server.statistics.duplicates == 0
-    calls = [row[0] for row in crew.rows("SELECT count(*) FROM calls GROUP BY worker_id")]
-    assert len(calls) == 3
-    assert min(calls) > 0.1 * sum(calls)
+    made = sorted(after[worker] - before.get(worker, 0) for worker in after)
+    assert len(made) == 3
+    assert made[0] > 0.15 * sum(made)
     assert crew.rows("SELECT count(*) FROM endpoint_slices") == [(0,)]
 
 
-async def test_a_killed_processs_seats_go_to_the_other(crew: Crew, sums: Any, lean: Any) -> None:
-    sums(150)
+@pytest.mark.usefixtures("sums")
+async def test_a_killed_processs_seats_go_to_the_other(crew: Crew, lean: Any) -> None:
     async with ScriptedServer(crew.answer, latency=0.05) as server:
         recipe = lean(url=server.url, endpoint={"concurrency": 4})
         for _ in range(2):
@@ -112,38 +130,37 @@ async def test_a_killed_processs_seats_go_to_the_other(crew: Crew, sums: Any, le
         await crew.until(AT_WORK.format(2))
         crew.processes[0].kill()
         await crew.until("SELECT count(*) = 1 AND max(seats) = 4 FROM endpoint_slices")
-        assert crew.processes[1].returncode is None
-        assert sorted(await crew.finish()) == [-9, 0]
-        # Requests of the dead process may still be answered while the other takes its seats.
+        await crew.more(20)
+        await crew.finish()
+        # Requests of the dead process may still be answered while the other has its seats.
         assert server.statistics.peak <= 8
 
 
-async def test_a_retry_after_holds_for_all_processes(crew: Crew, sums: Any, lean: Any) -> None:
-    sums(60)
-    crew.fault_at[120] = Fault(status=429, headers={"Retry-After": "3"})
+@pytest.mark.usefixtures("sums")
+async def test_a_retry_after_holds_for_all_processes(crew: Crew, lean: Any) -> None:
     async with ScriptedServer(crew.answer, latency=0.05) as server:
         recipe = lean(url=server.url, endpoint={"concurrency": 6, "retries": 3})
         for _ in range(3):
             await crew.start(recipe)
-        assert 0 in await crew.finish()
-    throttled = crew.seen[119]
-    during = [at - throttled for at in crew.seen[120:] if at < throttled + 2.9]
-    assert all(after < 1.0 for after in during)
-    assert len(during) < 60
-    assert max(crew.seen) > throttled + 3
+        await crew.until(AT_WORK.format(3))
+        number = len(crew.seen) + 10
+        crew.fault_at[number] = Fault(status=429, headers={"Retry-After": "3"})
+        await crew.more(80)
+        await crew.finish()
+    throttled, later = crew.seen[number - 1], crew.seen[number:]
+    during = [at - throttled for at in later if at < throttled + 2.9]
+    assert all(after < 1.0 for after in during)  # those that were in flight, and sent before the others heard
+    assert max(later) > throttled + 3
 
 
-async def test_no_more_requests_in_a_minute_than_the_recipe_says(crew: Crew, sums: Any, lean: Any) -> None:
-    sums(60)
+@pytest.mark.usefixtures("sums")
+async def test_no_more_requests_in_a_minute_than_the_recipe_says(crew: Crew, lean: Any) -> None:
     async with ScriptedServer(crew.answer, latency=0.01) as server:
         recipe = lean(url=server.url, endpoint={"concurrency": 32, "rpm": 40})
         for _ in range(3):
             await crew.start(recipe)
-        while len(crew.seen) < 25:  # noqa: ASYNC110 (other processes make it so)
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(5)
-        for process in crew.processes:
-            process.send_signal(signal.SIGINT)
+        await crew.more(25)
+        await asyncio.sleep(4)  # in which they could send hundreds
         await crew.finish()
     assert crew.seen[-1] - crew.seen[0] < 60
     assert 25 <= len(crew.seen) <= 40

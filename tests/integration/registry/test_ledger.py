@@ -136,10 +136,13 @@ async def test_tries_that_may_have_been_charged_stay_charged(registry, open_ledg
     ledger, request = await open_ledger(), a_request()
     for _ in range(2):
         assert await ledger.reserve(request, ESTIMATE) is None
-        await ledger.release(request, "silence", lost=ESTIMATE)
+        await ledger.lose(request, ESTIMATE)
+        await ledger.release(request, "silence")
     assert await ledger.spent() == Charge(usd=0.5, tokens=2000)
     await ledger.reserve(request, ESTIMATE)
-    await ledger.settle(request, a_reply(), PRICE, seconds=0.1, lost=ESTIMATE)
+    await ledger.lose(request, ESTIMATE)
+    assert await ledger.spent() == Charge(usd=1.0, tokens=4000)
+    await ledger.settle(request, a_reply(), PRICE, seconds=0.1)
     assert await ledger.spent() == Charge(usd=0.76, tokens=3015)
     with registry.engine.connect() as connection:
         cost = queries.run_cost(connection, 1)
@@ -209,7 +212,8 @@ async def test_a_loss_stays_with_its_run_when_another_pays_for_the_key(registry,
         process.send_signal(signal.SIGKILL)
     other = await open_ledger(run=2)
     assert await other.reserve(request, ESTIMATE) is None
-    await other.settle(request, a_reply(), PRICE, seconds=0.1, lost=Charge(usd=0.5, tokens=7))
+    await other.lose(request, Charge(usd=0.5, tokens=7))
+    await other.settle(request, a_reply(), PRICE, seconds=0.1)
     assert await other.spent() == Charge(usd=0.51, tokens=22)
     assert await (await open_ledger(run=1)).spent() == ESTIMATE
 
@@ -221,6 +225,8 @@ async def test_a_late_settlement_of_a_lost_key_is_refused(registry, open_ledger)
         connection.execute("UPDATE calls SET worker_id = worker_id + 1000")
     with pytest.raises(LeaseLost):
         await lost.settle(request, a_reply("late"), PRICE, seconds=0.1)
+    with pytest.raises(LeaseLost):
+        await lost.lose(request, ESTIMATE)
     assert call_row(registry, "state, reply") == ("reserved", None)
 
 

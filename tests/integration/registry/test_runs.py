@@ -15,9 +15,10 @@ from kat_data.domain.tag import Tag, TagSummary
 from kat_data.errors import NotFoundError, UserError
 from kat_data.hashing import content_hash
 from kat_data.registry import queries, runs
+from kat_data.registry.choice import Choice, count_chosen
 from kat_data.registry.facts import new_facts
 from kat_data.registry.ledger import PostgresLedger
-from kat_data.registry.runs import FunnelRow
+from kat_data.registry.runs import FunnelRow, WantedRun
 from kat_data.registry.session import Registry
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
 from kat_data.testing import a_candidate, a_draft, a_query, a_reply, a_request, a_verdict
@@ -33,12 +34,10 @@ def open_again(registry: Registry, **changes: Any) -> tuple[runs.RunRow, bool]:
         "recipe": {"name": "test", "budget": {"usd": 1}},
         "identity": {"seed": 1},
         "first_stage": "first",
-        "sources": (),
-        "categories": (),
-        "limit": None,
     }
+    choice = Choice(**{name: changes.pop(name) for name in Choice.__dataclass_fields__ if name in changes})
     with registry.engine.begin() as connection:
-        return runs.open_run(connection, **values | changes)
+        return runs.open_run(connection, WantedRun(**values | changes), choice)
 
 
 def end(claim: Claim, state: ItemState, reason: str | None = None) -> Step:
@@ -134,7 +133,7 @@ def test_queries_are_chosen_by_source_category_and_limit(registry, add_queries) 
 
     def chosen(**choice: Any) -> int:
         with registry.engine.begin() as connection:
-            count = runs.count_chosen(connection, **{"sources": (), "categories": (), "limit": None} | choice)
+            count = count_chosen(connection, Choice(**choice))
         row, _ = open_again(registry, identity=choice, **choice)
         assert row.queries == count
         return count

@@ -67,7 +67,7 @@ def time() -> Time:
 @pytest.fixture
 async def join(registry: Registry, time: Time) -> AsyncIterator[Join]:
     """Let workers join one endpoint; its limits are the test's."""
-    async with asyncio.timeout(120), AsyncExitStack() as parts:
+    async with AsyncExitStack() as parts:
 
         async def join_(place: str = "here", **limits: Any) -> Member:
             worker = await parts.enter_async_context(await Worker.start(registry, SystemClock()))
@@ -82,10 +82,11 @@ async def join(registry: Registry, time: Time) -> AsyncIterator[Join]:
 async def die(member: Member) -> None:
     """End the session that holds the worker's lock, as a kill does, and wait until the server has noticed."""
     await member.worker._session.close()
-    while True:
-        cursor = await member.worker._claims.execute(f"SELECT %s IN ({ALIVE_WORKERS})", [member.worker.id])
-        if await cursor.fetchone() == (False,):
-            return
+    alive: Any = None
+    async with asyncio.timeout(30):
+        while alive != (False,):
+            cursor = await member.worker._claims.execute(f"SELECT %s IN ({ALIVE_WORKERS})", [member.worker.id])
+            alive = await cursor.fetchone()
 
 
 async def test_one_alone_has_every_seat_also_unasked(join: Join) -> None:

@@ -16,7 +16,9 @@ def look(tmp_path: Path, url: str = "") -> Finding:
 
 
 def test_none_is_fine(tmp_path: Path) -> None:
-    assert look(tmp_path).level is Level.OK
+    found = look(tmp_path)
+    assert found.level is Level.OK
+    assert f"the embedded one in {tmp_path / 'broker'} starts when workers need it" in found.found
 
 
 def test_a_missing_client_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,13 @@
 """Drafts: turns are finished one by one, and a model sees answers but never thinking."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from kat_data.domain.candidate import Candidate
 from kat_data.domain.category import Category
 from kat_data.domain.draft import Draft
+from kat_data.domain.intent import Intent, Place
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
 from kat_data.domain.query import Message, Query, Role, VerifierKind, VerifierSpec
 from kat_data.domain.sample import Turn
@@ -62,6 +63,23 @@ def decided(draft: Draft, accepted: int) -> Draft:
 def test_a_new_draft_is_at_the_first_turn(draft: Draft) -> None:
     assert (draft.user_text, draft.is_last_turn, draft.verifiable) == ("First?", False, False)
     assert [m.content for m in draft.conversation] == ["Be kind.", "First?"]
+
+
+def test_a_finished_turn_takes_along_all_that_is_its_own_and_leaves_all_else(draft: Draft) -> None:
+    of_turn = {
+        "votes", "choice", "measurement", "candidates", "accepted", "scores", "judge_analysis", "further", "results",
+    }  # fmt: skip
+    given = {part.name: ("given",) for part in fields(Draft)} | {"query": draft.query, "turns": (), "lineages": ()}
+    given["intent"] = Intent(turn=0, mode=Mode.ON, place=Place.FRONT, text="Think.", wording="Think.")
+    own = {name: getattr(decided(draft, 4), name) for name in ("choice", "candidates", "accepted", "judge_analysis")}
+    full = Draft(**given | own)
+    finished = full.finish_turn()
+    blank = Draft(query=draft.query)
+    assert {part.name for part in fields(Draft) if getattr(finished, part.name) == getattr(blank, part.name)} == {
+        "query", *of_turn,
+    }  # fmt: skip
+    kept = {part.name for part in fields(Draft)} - of_turn - {"turns", "lineages"}
+    assert all(getattr(finished, name) == getattr(full, name) for name in kept)
 
 
 def test_finish_turn_moves_the_accepted_candidate_and_blanks_the_rest(draft: Draft) -> None:

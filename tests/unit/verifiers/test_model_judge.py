@@ -7,8 +7,8 @@ import pytest
 
 from kat_data.domain.call import CallRequest
 from kat_data.domain.verdict import Outcome, Status, Verdict
-from kat_data.testing.builders import a_model, a_verdict
-from kat_data.verifiers.model_judge import ModelJudge, needs_opinion, speaks_to_judges
+from kat_data.testing.builders import a_model
+from kat_data.verifiers.model_judge import ModelJudge, speaks_to_judges
 
 TEXTS = re.compile(r"<first (\w+)>\n(.*)\n</first \1>\n<second \1>\n(.*)\n</second \1>", re.DOTALL)
 Judgement = Callable[[str, str], object]
@@ -125,9 +125,3 @@ def test_marks_cannot_be_forged() -> None:
 
 def test_an_empty_answer_needs_no_judge() -> None:
     assert opinion(judge(honest), answer=" \u200b").status is Status.UNPARSABLE
-
-
-def test_only_what_could_not_be_read_gets_a_second_opinion() -> None:
-    undecided = (Status.UNPARSABLE, Status.TIMEOUT, Status.OVER_LIMIT, Status.NOT_VERIFIED)
-    assert [needs_opinion(a_verdict(Outcome.UNDECIDED, status)) for status in undecided] == [True, False, False, False]
-    assert not needs_opinion(a_verdict(Outcome.INCORRECT))

@@ -1,0 +1,165 @@
+"""A fleet of real processes that a test kills, pauses and robs of its servers, and a witness who looks on."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from kat_data.executors import embedded_broker
+from kat_data.executors.fleet import submit
+from kat_data.pipeline.recipe import parse_recipe
+from kat_data.pipeline.run import open_run
+from kat_data.registry import embedded
+from kat_data.registry.claims import ALIVE_WORKERS, LOCKED_WORKERS
+from kat_data.registry.runs import RunRow
+from kat_data.registry.session import Registry, connect
+from kat_data.settings import Settings
+from kat_data.testing.node import Node
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show what the chaos came to, for notes to quote."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, value in report.user_properties:
+            if name == "chaos":
+                terminalreporter.write_line(f"chaos: {value}")
+
+
+class Fleet:
+    """Nodes of one process each on a home of their own; who dies is replaced, as a supervisor would do it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.settings = Settings.load({"KAT_HOME": str(home)})
+        self.registry = connect(self.settings)
+        self.nodes: list[Node] = []
+        self.started = 0
+
+    def start(self) -> Node:
+        self.started += 1
+        node = Node(self.home, self.home / f"node{self.started}.log")
+        self.nodes.append(node)
+        return node
+
+    def submit(self, recipe: dict[str, Any]) -> RunRow:
+        row, _ = open_run(self.registry, parse_recipe(recipe, "chaos.yaml"))
+        submit(self.registry, row, self.settings)
+        return row
+
+    def kill_broker(self) -> None:
+        """Kill the embedded broker, and with it all that it carries: it keeps nothing on disk."""
+        os.kill(_listening(self.home / "broker"), signal.SIGKILL)
+
+    def postmaster(self) -> int:
+        return int((self.home / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
+
+    def said(self) -> str:
+        return "".join(path.read_text(errors="replace") for path in sorted(self.home.glob("node*.log")))
+
+    def left_over(self) -> list[str]:
+        """Return the command lines of processes that work in this home, its servers excepted."""
+        mine = f"KAT_HOME={self.home}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and mine in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        return [line for line in found if "valkey" not in line and "postgres" not in line]
+
+    def close(self) -> None:
+        for node in self.nodes:
+            with suppress(ProcessLookupError):
+                node.kill()
+        self.registry.close()
+        embedded_broker.stop(self.home)
+        embedded.stop(self.home)
+
+
+def _listening(folder: Path) -> int:
+    """Return the process that works in `folder`."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and (entry / "cwd").readlink() == folder:
+                return int(entry.name)
+    raise AssertionError(f"nobody works in {folder}")
+
+
+class Witness:
+    """Looks at the registry from outside; it never starts a server."""
+
+    def __init__(self, registry: Registry, run: int) -> None:
+        self._registry = registry
+        self._run = run
+
+    def ask(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._registry.url, autocommit=True) as connection:
+            return connection.execute(sql, {"run": self._run} | values).fetchall()
+
+    def one(self, sql: str, **values: Any) -> Any:
+        return self.ask(sql, **values)[0][0]
+
+    @contextmanager
+    def holding_calls(self) -> Iterator[Callable[[list[int]], int]]:
+        """Let nobody reserve or settle; yield what counts the calls that workers have in flight, or all of them."""
+        with psycopg.connect(self._registry.url) as connection:
+            connection.execute("LOCK TABLE calls IN SHARE ROW EXCLUSIVE MODE")
+
+            def in_flight(workers: list[int]) -> int:
+                sql = "SELECT count(*) FROM calls WHERE state = 'reserved' AND (%(all)s OR worker_id = ANY(%(ids)s))"
+                [(found,)] = connection.execute(sql, {"all": not workers, "ids": workers}).fetchall()
+                return int(found)
+
+            with suppress(psycopg.OperationalError):  # the block may kill the server
+                yield in_flight
+            with suppress(psycopg.OperationalError):
+                connection.rollback()
+
+    def workers_of(self, pids: set[int]) -> list[int]:
+        sql = "SELECT id FROM workers WHERE pid = ANY(%(pids)s) AND ended_at IS NULL"
+        return [row[0] for row in self.ask(sql, pids=list(pids))]
+
+    def state(self) -> str:
+        return str(self.one("SELECT state FROM runs WHERE id = %(run)s"))
+
+    def held_by(self, workers: list[int]) -> int:
+        """Return how many items wait for workers that will not work on them."""
+        sql = "SELECT count(*) FROM work_items WHERE worker_id = ANY(%(ids)s) AND state = 'ready'"
+        return int(self.one(sql, ids=workers))
+
+    def at_work_since(self, worker: int) -> bool:
+        """Whether a worker that came after `worker` is at work on the run."""
+        sql = f"SELECT count(*) FROM workers WHERE run_id = %(run)s AND id > %(id)s AND id IN ({ALIVE_WORKERS})"
+        return int(self.one(sql, id=worker)) > 0
+
+    def have_left(self, workers: list[int]) -> bool:
+        """Whether the sessions of workers have ended."""
+        sql = f"SELECT count(*) FROM workers WHERE id = ANY(%(ids)s) AND id IN ({LOCKED_WORKERS})"
+        return int(self.one(sql, ids=workers)) == 0
+
+    def newest_worker(self) -> int:
+        return int(self.one("SELECT coalesce(max(id), 0) FROM workers"))
+
+    def written_by(self, workers: list[int]) -> tuple[int, int]:
+        """Return how many attempts and how many replies workers have written."""
+        attempts = self.one("SELECT count(*) FROM stage_attempts WHERE worker_id = ANY(%(ids)s)", ids=workers)
+        sql = "SELECT count(*) FROM calls WHERE state = 'done' AND worker_id = ANY(%(ids)s)"
+        return int(attempts), int(self.one(sql, ids=workers))
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    fleet = Fleet(tmp_path / "home")
+    try:
+        yield fleet
+    finally:
+        fleet.close()
+
+
+@pytest.fixture
+def witness(fleet: Fleet) -> Callable[[int], Witness]:
+    return lambda run: Witness(fleet.registry, run)
