@@ -165,12 +165,12 @@ class Command:
 
     async def finish(self) -> None:
         process = await self.start()
-        _, said = await asyncio.wait_for(process.communicate(), 60)
+        _, said = await asyncio.wait_for(process.communicate(), 120)
         assert process.returncode == 0, said.decode()
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -211,7 +211,7 @@ async def test_a_kill_while_a_batch_is_handed_in_hands_it_in_once(
     server.before = before
     server.process = await command.start()
     process = server.process
-    await asyncio.wait_for(process.wait(), 30)
+    await asyncio.wait_for(process.wait(), 120)
     assert [row[0] for row in batch_rows(registry)] == ["submitting"]
     assert len(server.desk.batches) == (0 if before else 1)
     await command.finish()
@@ -254,7 +254,7 @@ async def test_a_batch_is_fetched_also_by_a_run_that_asks_at_once_now(
     process = await Command(registry, tmp_path, patient("voters")).start()
     await until(lambda: sum(rows for state, _, rows, _ in batch_rows(registry) if state == "submitted") == 60)
     process.terminate()  # it does not wait for its batches
-    await asyncio.wait_for(process.wait(), 30)
+    await asyncio.wait_for(process.wait(), 120)
     server.desk.held = False
     finished = await run(lean())
     assert finished.state is RunState.FINISHED
@@ -275,7 +275,7 @@ async def test_two_processes_at_one_run_share_it_and_one_fetches_what_the_other_
     first.kill()
     await first.wait()
     server.desk.held = False
-    _, said = await asyncio.wait_for(second.communicate(), 90)
+    _, said = await asyncio.wait_for(second.communicate(), 120)
     assert second.returncode == 0, said.decode()
     assert server.desk.handed_in.total() == len(server.desk.handed_in)
     assert look.ends(look.runs()[0].id).keys() <= {"accepted", "dropped"}
