@@ -3,11 +3,14 @@
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from kat_data.errors import ConfigError
+from kat_data.logs import FORMATS, LEVELS
+from kat_data.redaction import hide
 
 VARIABLES = {
     "KAT_HOME": "folder of the embedded Postgres and of local files",
@@ -17,6 +20,9 @@ VARIABLES = {
     "KAT_SANDBOX_IMAGE": "the Docker image of the sandbox: any with python3, and with g++ for C++",
     "KAT_SANDBOX_RUNTIME": "the Docker runtime of the sandbox, runsc for instance; unset: the engine's own",
     "KAT_SANDBOX_SLOTS": "how many programs run at the same time",
+    "KAT_LOG": "structured logs on stderr: json, text, off, or auto (json in workers, off in `kat`)",
+    "KAT_LOG_LEVEL": "the least level that is logged: debug, info, warning or error",
+    "KAT_METRICS_DIR": "folder where processes leave latencies and the like for `kat metrics serve`; unset: nowhere",
 }
 SANDBOXES = ("auto", "docker", "bwrap", "none")
 _TEST_PREFIX = "KAT_TEST_"
@@ -40,7 +46,8 @@ class Settings:
     """What the environment says; `database_url` is a libpq URL, or none for the embedded Postgres in `home`.
 
     `broker_url` is that of what wakes Celery workers, or none for the embedded one in `home`. `sandbox` is one of
-    `SANDBOXES`; its image is none for the standard one, its runtime none for the engine's own.
+    `SANDBOXES`; its image is none for the standard one, its runtime none for the engine's own. `log` is one of
+    `FORMATS`, `log_level` one of `LEVELS`; without `metrics_dir` processes leave no metrics behind.
     """
 
     home: Path
@@ -50,6 +57,9 @@ class Settings:
     sandbox_image: str | None
     sandbox_runtime: str | None
     sandbox_slots: int
+    log: str
+    log_level: str
+    metrics_dir: Path | None
     origins: Mapping[str, str]
 
     @classmethod
@@ -59,17 +69,21 @@ class Settings:
         _refuse_unknown(environ)
         home, home_origin = _home(environ, Path.cwd() if cwd is None else cwd)
         database_url, database_origin = _database_url(environ)
-        names = ("broker_url", "sandbox", "sandbox_image", "sandbox_runtime", "sandbox_slots")
+        sandbox = ("sandbox", "sandbox_image", "sandbox_runtime", "sandbox_slots")
+        names = ("broker_url", *sandbox, "log", "log_level", "metrics_dir")
         set_ = {name for name in names if environ.get(f"KAT_{name.upper()}")}
         origins = {name: f"KAT_{name.upper()}" if name in set_ else "default" for name in names}
         return cls(
             home=home,
             database_url=database_url,
             broker_url=_broker_url(environ),
-            sandbox=_sandbox(environ),
+            sandbox=_one_of(environ, "KAT_SANDBOX", SANDBOXES, "auto"),
             sandbox_image=environ.get("KAT_SANDBOX_IMAGE") or None,
             sandbox_runtime=environ.get("KAT_SANDBOX_RUNTIME") or None,
             sandbox_slots=_slots(environ),
+            log=_one_of(environ, "KAT_LOG", FORMATS, "auto"),
+            log_level=_one_of(environ, "KAT_LOG_LEVEL", LEVELS, "info"),
+            metrics_dir=_folder(environ, "KAT_METRICS_DIR", Path.cwd() if cwd is None else cwd),
             origins={"home": home_origin, "database_url": database_origin, **origins},
         )
 
@@ -84,6 +98,9 @@ class Settings:
             "sandbox_image": self.sandbox_image or "the standard one",
             "sandbox_runtime": self.sandbox_runtime or "the engine's own",
             "sandbox_slots": str(self.sandbox_slots),
+            "log": self.log,
+            "log_level": self.log_level,
+            "metrics_dir": str(self.metrics_dir or "nowhere"),
         }
         return tuple(Setting(name=name, value=value, origin=self.origins[name]) for name, value in values.items())
 
@@ -119,7 +136,32 @@ def _database_url(environ: Mapping[str, str]) -> tuple[str | None, str]:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in _SCHEMES:
         raise ConfigError("KAT_DATABASE_URL has to read postgresql://user:password@host:port/database.")
+    _check_credentials(rest)
     return f"postgresql://{rest}", "KAT_DATABASE_URL"
+
+
+def _check_credentials(rest: str) -> None:
+    """Refuse a URL whose password would be taken for host or database, and so turn up in messages."""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if rest.count("@") != authority.count("@") or rest.count("@") > 1 or re.search(r"%(?![0-9A-Fa-f]{2})", authority):
+        raise ConfigError(
+            "KAT_DATABASE_URL: of its password, write / ? # @ and % as %2F %3F %23 %40 and %25 "
+            "(an @ anywhere else as %40, too)."
+        )
+    credentials = authority.rpartition("@")[0]
+    hide(unquote(credentials.partition(":")[2]))
+
+
+def _one_of(environ: Mapping[str, str], name: str, allowed: Sequence[str], default: str) -> str:
+    given = environ.get(name) or default
+    if given not in allowed:
+        raise ConfigError(f"{name} has to be one of {', '.join(allowed)}; it is {given}.")
+    return given
+
+
+def _folder(environ: Mapping[str, str], name: str, cwd: Path) -> Path | None:
+    given = environ.get(name)
+    return (cwd / Path(given).expanduser()).resolve() if given else None
 
 
 def _broker_url(environ: Mapping[str, str]) -> str | None:
@@ -127,14 +169,8 @@ def _broker_url(environ: Mapping[str, str]) -> str | None:
     scheme, separator, _ = (url or "").partition("://")
     if url and (not separator or scheme not in _BROKERS):
         raise ConfigError("KAT_BROKER_URL has to read redis://host:port/0 or amqp://user:password@host:port/vhost.")
+    hide(unquote(urlsplit(url).password or "") if url else None)
     return url
-
-
-def _sandbox(environ: Mapping[str, str]) -> str:
-    kind = environ.get("KAT_SANDBOX") or "auto"
-    if kind not in SANDBOXES:
-        raise ConfigError(f"KAT_SANDBOX has to be one of {', '.join(SANDBOXES)}; it is {kind}.")
-    return kind
 
 
 def _slots(environ: Mapping[str, str]) -> int:

@@ -1,10 +1,18 @@
 """The Celery application: what a node serves, its reaper, and how its processes end."""
 
+import logging
 from typing import Any
 
-from celery.signals import celeryd_after_setup, worker_process_shutdown, worker_ready, worker_shutting_down
+from celery.signals import (
+    celeryd_after_setup,
+    setup_logging,
+    worker_process_shutdown,
+    worker_ready,
+    worker_shutting_down,
+)
 
 from kat_data.executors.broker import QUEUES, broker_url, make_app
+from kat_data.logs import configure
 from kat_data.settings import Settings
 from workers import node
 from workers.reaper import Reaper
@@ -13,6 +21,13 @@ settings = Settings.load()
 app = make_app(broker_url(settings))
 app.conf.imports = ("workers.tasks",)
 _reapers: list[Reaper] = []
+
+
+@setup_logging.connect
+def _write_logs(**_: Any) -> None:
+    """Write our events, and Celery's own lines; connected, it keeps Celery from setting up logs of its own."""
+    configure("json" if settings.log == "auto" else settings.log, settings.log_level)
+    logging.getLogger("celery").setLevel(logging.INFO)
 
 
 @celeryd_after_setup.connect
@@ -29,7 +44,8 @@ def _start_reaper(**_: Any) -> None:
 
 
 @worker_shutting_down.connect
-def _stop_reaper(**_: Any) -> None:
+def _begin_to_leave(**_: Any) -> None:
+    node.end()
     for reaper in _reapers:
         reaper.stop()
 

@@ -13,9 +13,11 @@ import psycopg
 from kat_data.domain.states import RunState
 from kat_data.errors import KatError, RecipeError, RegistryError, RunInterrupted, WorkerLost
 from kat_data.executors.drain import Job, drain
-from kat_data.pipeline.recipe import parse_recipe
+from kat_data.logs import bound, note
+from kat_data.observer import UNOBSERVED, Observer
+from kat_data.pipeline.recipe import Recipe, parse_recipe
 from kat_data.pipeline.run import conclude, note_stop
-from kat_data.pipeline.wiring import check_keys
+from kat_data.pipeline.wiring import batch_endpoints, check_keys
 from kat_data.pipeline.workshop import Workshop, items_in_flight
 from kat_data.registry import runs
 from kat_data.registry.session import Registry
@@ -30,14 +32,17 @@ IDLE_SECONDS = 2.0
 """How long a session that finds nothing to do holds on to its task."""
 
 MOST_ITEMS = 256
-"""How many items one process has in hand, so that a small run is shared and a kill frees little."""
+"""How many items one process has in hand at most, so that a small run is shared and a kill frees little."""
 
 _REFUSED_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
 class Attendance:
-    """Works on runs when asked to; `attend` blocks, and everything else happens in the thread of its event loop."""
+    """Works on runs when asked to; `attend` blocks, and everything else happens in the thread of its event loop.
+
+    Once `is_ending` says so, it takes no new items.
+    """
 
     def __init__(
         self,
@@ -46,12 +51,17 @@ class Attendance:
         kinds: Collection[Kind],
         open_sandbox: Callable[[], Sandbox | None],
         home: Path,
+        is_ending: Callable[[], bool] = lambda: False,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._open_registry = open_registry
         self._kinds = tuple(kinds)
         self._verifiers = Verifiers(open_sandbox=open_sandbox)
         self._home = home
+        self._is_ending = is_ending
+        self._observer = observer
         self._sessions: dict[int, Session] = {}
+        self._storing: set[Session] = set()
         self._refused: dict[int, float] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="attendance", daemon=True)
@@ -72,21 +82,27 @@ class Attendance:
         self._verifiers.close()
 
     async def _attend(self, run: int, seconds: float) -> bool:
-        if time.monotonic() < self._refused.get(run, 0.0):
+        if self._is_ending() or time.monotonic() < self._refused.get(run, 0.0):
             return False
-        session = self._sessions.get(run)
-        if session is None or session.leaving:
-            session = self._sessions[run] = Session(run, self._open_registry, self._shop, self._kinds)
-        more = await session.attend(seconds)
+        session = self._session(run)
+        more = await session.attend(seconds, self._is_ending)
         if session.refused:
             self._refused[run] = time.monotonic() + _REFUSED_SECONDS
         return more
 
+    def _session(self, run: int) -> "Session":
+        before = self._sessions.get(run)
+        if before is not None and not before.leaving:
+            return before
+        self._storing = {session for session in self._storing | {before} if session and not session.over}
+        session = self._sessions[run] = Session(run, self._open_registry, self._shop, self._kinds)
+        return session
+
     async def _leave(self) -> None:
-        await asyncio.gather(*(session.leave() for session in self._sessions.values()))
+        await asyncio.gather(*(session.leave() for session in {*self._sessions.values(), *self._storing}))
 
     def _shop(self, registry: Registry) -> Workshop:
-        return Workshop(registry=registry, verifiers=self._verifiers, home=self._home)
+        return Workshop(registry=registry, verifiers=self._verifiers, home=self._home, observer=self._observer)
 
 
 class Session:
@@ -117,11 +133,18 @@ class Session:
         """Whether it takes no new items any more."""
         return self._stop.is_set() or self._work.done()
 
-    async def attend(self, seconds: float) -> bool:
-        """Be at work for `seconds`, less where nothing is left to do; return whether more is left."""
+    @property
+    def over(self) -> bool:
+        """Whether everything that was under way is stored."""
+        return self._work.done()
+
+    async def attend(self, seconds: float, is_ending: Callable[[], bool]) -> bool:
+        """Be at work for `seconds`, less where nothing is left to do or the node ends; return whether more is left."""
         start = time.monotonic()
         self._until = start + seconds + GRACE_SECONDS
         while (left := start + seconds - time.monotonic()) > 0 and not self.leaving:
+            if is_ending():
+                self._stop.set()
             if self._watched is not None and self._watched.idle_seconds > IDLE_SECONDS:
                 return False
             await asyncio.wait({self._work}, timeout=min(left, 0.5))
@@ -137,22 +160,23 @@ class Session:
         try:
             registry = await asyncio.to_thread(self._open_registry)
         except KatError as error:
-            _log.error("no registry: %s", error)
+            note(_log, logging.ERROR, "registry.unreachable", reason=str(error))
             return
         watch = asyncio.create_task(self._end_in_time())
         try:
-            await self._work_on(registry)
+            with bound(run=self._run):
+                await self._work_on(registry)
         except RunInterrupted:
             pass  # asked for: the time is over, the node shuts down, or the run was cancelled
         except WorkerLost as error:  # the run goes on with the others, and here with the next session
-            _log.error("run %s: %s", self._run, error)
+            note(_log, logging.ERROR, "worker.lost", run=self._run, reason=str(error))
         except (RegistryError, psycopg.OperationalError) as error:
             self._log_lost(error)
         except KatError as error:
-            _log.error("run %s stopped: %s", self._run, error)
+            note(_log, logging.ERROR, "run.stopped", run=self._run, error=error, reason=str(error))
             await self._note_stop(registry, str(error))
         except Exception:
-            _log.exception("run %s: a defect ended this session", self._run)
+            _log.exception("a defect ended the session of run %s", self._run)
         finally:
             watch.cancel()
             self._stop.set()
@@ -165,7 +189,7 @@ class Session:
             self._log_lost(error)
 
     def _log_lost(self, error: Exception) -> None:
-        _log.error("run %s: lost the database: %s", self._run, str(error).partition("\n")[0])
+        note(_log, logging.ERROR, "registry.lost", run=self._run, reason=str(error).partition("\n")[0])
 
     async def _work_on(self, registry: Registry) -> None:
         with registry.engine.connect() as connection:
@@ -177,19 +201,27 @@ class Session:
             check_keys(recipe)
         except RecipeError as error:
             self.refused = True
-            _log.error("run %s is left to other nodes: %s", self._run, error)
+            note(_log, logging.ERROR, "run.refused", reason=str(error))
             return
         shop = self._shop(registry)
         async with shop.open_job(row, recipe, stop=self._stop, kinds=self._kinds) as job:
+            note(_log, logging.INFO, "run.taken_up", recipe=row.name)
             self._watched = Watched(job)
-            in_flight = min(MOST_ITEMS, items_in_flight(recipe))
-            await drain(self._watched, in_flight=in_flight, clock=shop.clock, stop=self._stop)
-        await asyncio.to_thread(conclude, registry, self._run)
+            await drain(self._watched, in_flight=_in_hand(recipe), clock=shop.clock, stop=self._stop)
+        concluded = await asyncio.to_thread(conclude, registry, self._run)
+        event = "run.left" if concluded.state is RunState.OPEN else f"run.{concluded.state.value}"
+        note(_log, logging.INFO, event, reason=concluded.reason)
 
     async def _end_in_time(self) -> None:
         while (left := self._until - time.monotonic()) > 0:  # noqa: ASYNC110 (the end moves with each `attend`)
             await asyncio.sleep(left)
         self._stop.set()
+
+
+def _in_hand(recipe: Recipe) -> int:
+    """Return how many items one process takes: few, so that others get some, but enough to fill batches."""
+    wanted = items_in_flight(recipe)
+    return wanted if batch_endpoints(recipe) else min(MOST_ITEMS, wanted)
 
 
 class Watched:

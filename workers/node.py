@@ -1,10 +1,12 @@
 """What this process knows of the node that it belongs to, and its one attendance."""
 
+import mmap
 import os
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
+from kat_data.metrics.process import open_observer
 from kat_data.registry.session import connect
 from kat_data.sandbox.open import opener
 from kat_data.settings import Settings
@@ -17,11 +19,24 @@ kinds: tuple[Kind, ...] = tuple(Kind)
 processes = 1
 """How many processes the node has."""
 
+_ending = mmap.mmap(-1, 1)
+"""A byte that the node's processes share, as they are forked after it was made: whether the node is to end."""
+
 
 def serve(served: Iterable[Kind], *, by: int) -> None:
     """Note what the node serves and by how many processes; they are forked after, and share its cores."""
     global kinds, processes
     kinds, processes = tuple(served), by
+
+
+def end() -> None:
+    """Tell every process of the node to take no more items, before Celery asks them to end."""
+    _ending[0] = 1
+
+
+def is_ending() -> bool:
+    """Whether the node was asked to end."""
+    return _ending[0] == 1
 
 
 @cache
@@ -30,7 +45,14 @@ def attendance() -> Attendance:
     settings = Settings.load()
     if settings.origins["sandbox_slots"] == "default":
         settings = replace(settings, sandbox_slots=max(1, (os.cpu_count() or 1) // processes))
-    return Attendance(lambda: connect(settings), kinds=kinds, open_sandbox=opener(settings), home=settings.home)
+    return Attendance(
+        lambda: connect(settings),
+        kinds=kinds,
+        open_sandbox=opener(settings),
+        home=settings.home,
+        is_ending=is_ending,
+        observer=open_observer(settings.metrics_dir),
+    )
 
 
 def leave() -> None:

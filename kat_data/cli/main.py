@@ -4,6 +4,8 @@ import importlib
 import io
 import os
 import sys
+import traceback
+from types import TracebackType
 from typing import Any
 
 import click
@@ -11,6 +13,7 @@ import click
 from kat_data import __version__
 from kat_data.cli.output import printable
 from kat_data.errors import KatError
+from kat_data.redaction import redact
 
 COMMANDS = {
     "benchmarks": ("kat_data.cli.benchmarks:benchmarks", "Import benchmarks that training data must not hold."),
@@ -21,6 +24,7 @@ COMMANDS = {
     "deduplicate": ("kat_data.cli.deduplicate:deduplicate", "Find queries that are alike but for a few words."),
     "demo": ("kat_data.cli.demo:demo", "Run the whole job on the bundled queries, offline."),
     "doctor": ("kat_data.cli.doctor:doctor", "Look at what a run needs on this machine."),
+    "metrics": ("kat_data.cli.metrics:metrics", "Serve or print Prometheus metrics."),
     "models": ("kat_data.cli.models:models", "Check the endpoints of a recipe."),
     "queries": ("kat_data.cli.queries:queries", "Import and list queries."),
     "recipes": ("kat_data.cli.recipes:recipes", "List, validate and describe recipes."),
@@ -73,6 +77,7 @@ def main() -> None:
     broker, 6 snapshot, 7 no sandbox."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # stderr escapes by itself what it cannot encode
         sys.stdout.reconfigure(errors="replace")
+    sys.excepthook = _tell_defect
     try:
         kat.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -81,10 +86,15 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except KatError as error:
-        click.echo(f"kat: {printable(str(error))}", err=True)
+        click.echo(f"kat: {printable(redact(str(error)))}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _tell_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of an error that nobody expected, without the secrets that it may quote."""
+    click.echo(redact("".join(traceback.format_exception(kind, error, trace))), err=True, nl=False)
 
 
 if __name__ == "__main__":

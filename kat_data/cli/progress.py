@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable
 
 from kat_data.cli.output import say, usd
 from kat_data.executors.local import execute_run
+from kat_data.llm.batches import BatchCounters
+from kat_data.metrics.process import open_observer
 from kat_data.pipeline.wiring import MakeClient, make_client
 from kat_data.pipeline.workshop import Progress
 from kat_data.registry.runs import RunRow
@@ -37,8 +39,8 @@ async def _work_on(registry: Registry, run: RunRow, ended: int, client: MakeClie
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, _ask_to_stop, stop, run.id)
     seen: list[Progress] = []
-    async with _bar(run, ended, seen):
-        settings = Settings.load()
+    settings = Settings.load()
+    async with _bar(run, ended, seen, quiet=settings.log in {"text", "json"}):
         return await execute_run(
             registry,
             run,
@@ -47,6 +49,7 @@ async def _work_on(registry: Registry, run: RunRow, ended: int, client: MakeClie
             open_sandbox=opener(settings),
             home=settings.home,
             observe=seen.append,
+            observer=open_observer(settings.metrics_dir),
         )
 
 
@@ -60,13 +63,13 @@ def _ask_to_stop(stop: asyncio.Event, run: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _bar(run: RunRow, ended: int, seen: list[Progress]) -> AsyncIterator[None]:
+async def _bar(run: RunRow, ended: int, seen: list[Progress], *, quiet: bool) -> AsyncIterator[None]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as ProgressBar
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with ProgressBar(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bar:
+    with ProgressBar(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True), disable=quiet) as bar:
         task = bar.add_task(f"run {run.id} ({run.name})", total=run.queries, completed=ended, note="")
 
         def show() -> None:
@@ -91,4 +94,12 @@ async def _watch(show: Callable[[], None]) -> None:
 def _note(progress: Progress) -> str:
     calls = progress.calls
     note = f"{calls.calls} calls, {calls.reused} from the ledger, {usd(calls.usd)}"
-    return note + (f", {calls.retries} retries" if calls.retries else "")
+    note += f", {calls.retries} retries" if calls.retries else ""
+    return note + _batches(calls.batches)
+
+
+def _batches(batches: BatchCounters) -> str:
+    if not batches.open:
+        return ""
+    word = "batch" if batches.open == 1 else "batches"
+    return f", {batches.done:,} of {batches.rows:,} calls in {batches.open} {word} done"

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from kat_data.cli.output import say
 from kat_data.errors import RegistryError
+from kat_data.logs import configure
 from kat_data.registry import embedded
 from kat_data.registry.session import Registry, connect
 from kat_data.settings import Settings
@@ -24,7 +25,9 @@ def open_registry() -> Iterator[Registry]:
 
     A connection lost on the way becomes a `RegistryError` of one line.
     """
-    with connect(Settings.load()) as registry:
+    settings = Settings.load()
+    configure(settings.log, settings.log_level)
+    with connect(settings) as registry:
         try:
             yield registry
         except psycopg.OperationalError as error:

@@ -14,6 +14,7 @@ from kat_data.pipeline.mixture import Filling, fillings
 from kat_data.registry import queries, runs
 from kat_data.registry.mode_evidence import mode_evidence
 
+_BATCHES = 20
 _SENTENCES = {reason.value: reason.sentence for reason in DropReason}
 
 
@@ -21,6 +22,7 @@ def report(connection: Connection, run: int) -> dict[str, Any]:
     """Return a run's state, funnel, composition, mode evidence where there is any, models and cost as plain values."""
     row = runs.get_run(connection, run)
     modes = mode_evidence(connection, run)
+    batches = queries.batches_of(connection, run)
     funnel = sorted(runs.funnel(connection, run), key=lambda f: (f.state, -f.items, f.stage))
     return {
         "run": row.id,
@@ -34,6 +36,7 @@ def report(connection: Connection, run: int) -> dict[str, Any]:
         "mixture": [asdict(filling) for filling in _fillings(connection, row)],
         "composition": queries.composition(connection, run),
         **({"modes": modes} if modes else {}),
+        **({"batches": batches} if batches else {}),
         "models": [rounded(model) for model in queries.models_of(connection, run)],
         "cost": rounded(asdict(queries.run_cost(connection, run))),
     }
@@ -59,6 +62,8 @@ def print_report(found: dict[str, Any]) -> None:
     )
     if "modes" in found:
         print_modes(found["modes"])
+    if "batches" in found:
+        _print_batches(found["batches"])
     _print_cost(found)
     dead = sum(entry["items"] for entry in found["funnel"] if entry["state"] == "dead")
     if dead:
@@ -82,6 +87,13 @@ def _print_funnel(found: dict[str, Any]) -> None:
 
 def _why_left_out(left: dict[str, Any]) -> str:
     return f"{_SENTENCES[left['reason']]} {left['source']}: {left['licence']}"
+
+
+def _print_batches(batches: list[dict[str, Any]]) -> None:
+    columns = ("id", "endpoint", "model", "state", "rows", "done", "provider_id")
+    print_table(columns, [[batch[name] for name in columns] for batch in batches[:_BATCHES]], title="batches")
+    if len(batches) > _BATCHES:
+        say(f"{len(batches) - _BATCHES} older batches are in --json")
 
 
 def _print_cost(found: dict[str, Any]) -> None:

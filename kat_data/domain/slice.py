@@ -17,7 +17,7 @@ class Drawn:
     """What a worker has done with the requests and tokens that it was given.
 
     `spent` since its last report and `held` still; it asks for `asks` more, and can use no fewer tokens than `needs`.
-    `refunds` are tokens that calls dated `second` turned out not to take.
+    `refunds` are tokens that calls turned out not to take, by the second in which they were dated.
     """
 
     spent_requests: int = 0
@@ -27,7 +27,7 @@ class Drawn:
     asks_requests: int = 0
     asks_tokens: int = 0
     needs_tokens: int = 0
-    refunds: dict[int, int] = field(default_factory=dict)
+    refunds: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

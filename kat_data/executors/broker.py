@@ -62,8 +62,8 @@ def wake(app: "Celery", run: int, kind: Kind, *, expires: float | None = None) -
     from kombu.exceptions import OperationalError
 
     try:
-        # By the nameless exchange: it needs no bindings, which a broker that loses its data would lose with them.
-        app.send_task(WORK, args=[run], exchange="", routing_key=QUEUES[kind], expires=expires)
+        # A queue and no exchange: the nameless one needs no bindings, which a broker could lose with its data.
+        app.send_task(WORK, args=[run], queue=QUEUES[kind], expires=expires)
     except OperationalError as error:
         place = mask_password(str(app.conf.broker_url))
         raise BrokerError(f"The broker at {place} does not answer: {error}; start it, or set KAT_BROKER_URL") from error

@@ -35,7 +35,8 @@ async def _drain(job: Job, in_flight: int, clock: Clock, stop: asyncio.Event) ->
     errors: list[BaseException] = []
     try:
         while not (stop.is_set() or errors):
-            claimed = await job.claim(in_flight - len(active))
+            wanted = in_flight - len(active)
+            claimed = await job.claim(wanted)
             active |= {asyncio.create_task(job.work(claim)) for claim in claimed}
             if not active:
                 unfinished, delay = await job.waiting()
@@ -43,7 +44,8 @@ async def _drain(job: Job, in_flight: int, clock: Clock, stop: asyncio.Event) ->
                     return
                 await _pause(stop, 1.0 if delay is None else min(max(delay, 0.05), 1.0), clock)
                 continue
-            active = await _some_end(active, errors, target=in_flight - max(1, in_flight // 8), idle=not claimed)
+            idle = len(claimed) < wanted  # items may wait for a day, and others be free meanwhile
+            active = await _some_end(active, errors, target=in_flight - max(1, in_flight // 8), idle=idle)
     finally:
         while active:
             active = await _some_end(active, errors, target=0, idle=False)
@@ -66,7 +68,7 @@ async def _some_end(
 ) -> set["asyncio.Task[None]"]:
     """Wait until at most `target` tasks are left or one has failed; return the tasks left.
 
-    An idle drain, which could claim nothing, waits only until one has ended or a second has passed.
+    An idle drain, which could claim no more, waits only until one has ended or a second has passed.
     """
     while active:
         done, active = await asyncio.wait(active, timeout=1.0 if idle else None, return_when=asyncio.FIRST_COMPLETED)

@@ -137,9 +137,9 @@ class Allowance:
     def _bound(self, tokens: int) -> int:
         return 0 if self._limits.tpm is None else min(tokens, self._limits.tpm)
 
-    def _dated_refunds(self) -> dict[int, int]:
+    def _dated_refunds(self) -> tuple[tuple[int, int], ...]:
         known = [period for period in self._refunds if period in self._dates]
         dated = Counter[int]()
         for period in known:
             dated[self._dates[period]] += self._refunds.pop(period)
-        return dict(dated)
+        return tuple(sorted(dated.items()))

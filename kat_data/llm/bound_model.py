@@ -29,7 +29,7 @@ class BoundModel:
 
     `attempts` bounds the calls for one answer: a cut or empty reply is asked for again under the next attempt, and a
     structured reply that cannot be read gets one repair beside them. A model of another `api` than chat scores answers;
-    `heads` name its numbers.
+    `heads` name its numbers. `in_batch` sends its calls through the endpoint's Batch API.
     """
 
     gateway: Gateway
@@ -43,6 +43,7 @@ class BoundModel:
     attempts: int = 2
     api: Api = Api.CHAT
     heads: tuple[str, ...] = ()
+    in_batch: bool = False
 
     @property
     def gives_rewards(self) -> bool:
@@ -131,7 +132,7 @@ class _Inquiry:
             api=model.api,
         )
         try:
-            reply = await model.gateway.call(model.endpoint, request, price=model.price)
+            reply = await model.gateway.call(model.endpoint, request, price=model.price, in_batch=model.in_batch)
         except BadReply as error:
             error.calls, error.tokens = self.calls, self.tokens
             raise

@@ -62,6 +62,11 @@ class Budget:
         self._stopped = self._stopped or error
         self._changed.set()
 
+    def count(self, actual: Charge) -> None:
+        """Count what a call cost for which somebody else had made the reservation."""
+        self._own += actual
+        self._changed.set()
+
     def _fits(self, estimate: Charge) -> bool:
         return self._share.granted.holds(self._own + self._reserved + estimate)
 

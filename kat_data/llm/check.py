@@ -4,7 +4,7 @@ Does it answer, know the model, follow a schema, give logprobs, and how long may
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -12,7 +12,10 @@ import orjson
 
 from kat_data.domain.call import Api, CallRequest, Sampling
 from kat_data.domain.query import Message, Role
+from kat_data.errors import KatError
+from kat_data.llm.client import Client, Transient
 from kat_data.llm.reward_wire import read_rewards, reward_body
+from kat_data.redaction import hide, redact
 
 _SCHEMA = {
     "type": "object",
@@ -20,6 +23,7 @@ _SCHEMA = {
     "required": ["sum"],
     "additionalProperties": False,
 }
+_NO_SCHEMA = "does not follow a JSON Schema: structured stages will rely on repair"
 # Where a good answer holds what was asked for, and what it is called.
 _FIRST_OF = {
     "chat/completions": ("choices", "message", "a chat completion"),
@@ -54,6 +58,7 @@ async def check_model(
 
     A model of another `api` than chat is asked to score one answer.
     """
+    hide(api_key)
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     limit = aiohttp.ClientTimeout(total=patience)
     async with aiohttp.ClientSession(headers=headers, timeout=limit) as session:
@@ -85,12 +90,45 @@ async def check_model(
         json_schema=follows,
         logprobs=_has_logprobs(answer["choices"][0]),
         context_length=_context_length(card or {}),
-        problem="" if follows else "does not follow a JSON Schema: structured stages will rely on repair",
+        problem="" if follows else _NO_SCHEMA,
     )
+
+
+async def check_client(endpoint: str, client: Client, model: str) -> Check:
+    """Ask for a few tokens of `model` through a provider's client; never raises for what the endpoint does."""
+    message = Message(role=Role.USER, content="Answer with the sum of 2 and 3 as JSON.")
+    question = CallRequest(model=model, messages=(message,), sampling=Sampling(max_tokens=32))
+    start = time.monotonic()
+    try:
+        await client.complete(question)
+        seconds = round(time.monotonic() - start, 3)
+        follows = _is_form((await client.complete(replace(question, schema=_SCHEMA))).text)
+    except (Transient, KatError) as error:
+        reachable = not (isinstance(error, Transient) and error.unreachable)
+        return Check(endpoint=endpoint, model=model, reachable=reachable, usable=False, problem=str(error))
+    finally:
+        await client.close()
+    return Check(
+        endpoint=endpoint,
+        model=model,
+        reachable=True,
+        usable=True,
+        seconds=seconds,
+        json_schema=follows,
+        problem="" if follows else _NO_SCHEMA,
+    )
+
+
+def _is_form(text: str) -> bool:
+    try:
+        return "sum" in orjson.loads(text)
+    except (TypeError, ValueError):
+        return False
 
 
 async def check_embedder(endpoint: str, url: str, model: str, *, api_key: str | None, patience: float = 60.0) -> Check:
     """Ask the endpoint for one embedding of `model`; never raises for what the endpoint does."""
+    hide(api_key)
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=patience)) as session:
         base = url.rstrip("/")
@@ -140,13 +178,14 @@ async def _score(session: aiohttp.ClientSession, target: str, request: CallReque
         async with session.post(target, data=reward_body(request), headers=headers) as response:
             body = await response.read()
             if response.status != 200:
-                return response.status, _problem(target, response.status, body[:200].decode("utf-8", "replace"))
+                says = redact(body[:4096].decode(errors="replace"))[:200]
+                return response.status, _problem(target, response.status, says)
             read_rewards(orjson.loads(body), request)
             return 200, ""
     except (TimeoutError, aiohttp.ClientError) as error:
         return 0, _problem(target, 0, getattr(error, "strerror", None) or str(error) or type(error).__name__)
     except ValueError as error:
-        return 200, f"{target}: {error}"
+        return 200, redact(f"{target}: {error}")
 
 
 async def _follows_schema(session: aiohttp.ClientSession, base: str, model: str) -> bool:
@@ -189,7 +228,7 @@ async def _post(
         async with session.post(f"{base}/{path}", json=body) as response:
             data = await response.read()
             if response.status != 200:
-                return response.status, data[:200].decode("utf-8", "replace")
+                return response.status, redact(data[:4096].decode(errors="replace"))[:200]
             answer = orjson.loads(data)
             answer[first[0]][0][first[1]]
             return 200, answer
@@ -205,5 +244,5 @@ def _problem(url: str, status: int, answer: Any) -> str:
     if status in (401, 403):
         return f"{url} refuses the key ({status}): set the variable that `key_env` names"
     if status == 404:
-        return f"{url} knows no such model or path (404): {' '.join(str(answer).split())}"
-    return f"{url} answers {status}: {' '.join(str(answer).split())}"
+        return redact(f"{url} knows no such model or path (404): {' '.join(str(answer).split())}")
+    return redact(f"{url} answers {status}: {' '.join(str(answer).split())}")

@@ -4,6 +4,7 @@ import asyncio
 
 from kat_data.clock import Clock, SystemClock
 from kat_data.llm.backoff import Backoff
+from kat_data.llm.batch import BatchClient, BatchTerms
 from kat_data.llm.circuit import Circuit
 from kat_data.llm.client import Client
 from kat_data.llm.limits import AdaptiveLimit, Limit
@@ -12,7 +13,8 @@ from kat_data.llm.limits import AdaptiveLimit, Limit
 class Endpoint:
     """One place that serves models; at most `concurrency` requests are under way there at once.
 
-    `limit` is one that is shared with other processes; without it this one keeps its own.
+    `batch` speaks to its Batch API, on these `terms`. `limit` is one that is shared with other processes; without it
+    this one keeps its own.
     """
 
     def __init__(
@@ -23,6 +25,8 @@ class Endpoint:
         concurrency: int = 64,
         backoff: Backoff | None = None,
         clock: Clock | None = None,
+        batch: BatchClient | None = None,
+        terms: BatchTerms | None = None,
         limit: Limit | None = None,
     ) -> None:
         self.name = name
@@ -30,6 +34,8 @@ class Endpoint:
         self.backoff = backoff or Backoff()
         self.limit = limit or AdaptiveLimit(concurrency, clock or SystemClock())
         self.circuit = Circuit()
+        self.batch = batch
+        self.terms = terms or BatchTerms()
         # Seats bound the calls that hold a ledger key, so that a kill leaves few of them behind; they are half as many
         # again as the requests, so that waiting for the ledger does not leave the endpoint idle.
         self.seats = asyncio.Semaphore(concurrency + (concurrency + 1) // 2)

@@ -4,17 +4,21 @@ import asyncio
 import copy
 import random
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kat_data.clock import Clock, SystemClock
+from kat_data.domain.batch import InBatch
 from kat_data.domain.call import CallRequest, Charge, Price, Reply
 from kat_data.errors import BadReply, EndpointDown, EndpointFault, KatError, RequestRejected, RunStopped
 from kat_data.llm.backoff import Backoff
+from kat_data.llm.batch import BatchBook, MemoryBook, Outcome, Unanswered
+from kat_data.llm.batches import BatchCounters, Batches
 from kat_data.llm.budget import Budget
 from kat_data.llm.client import Transient
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.estimate import charge, upper_bound
 from kat_data.llm.ledger import Ledger
+from kat_data.observer import UNOBSERVED, Observer
 
 _FREE = Price()
 
@@ -28,6 +32,7 @@ class Counters:
     retries: int = 0
     usd: float = 0.0
     tokens: int = 0
+    batches: BatchCounters = field(default_factory=BatchCounters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +60,35 @@ class Gateway:
         budget: Budget | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
+        book: BatchBook | None = None,
+        observer: Observer = UNOBSERVED,
     ) -> None:
-        self.counters = Counters()
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._ledger = ledger
         self._budget = budget or Budget()
         self._clock = clock or SystemClock()
+        self._observer = observer
         self._rng = rng or random.Random()  # noqa: S311 (jitter, no secret)
         self._flights: dict[bytes, asyncio.Future[Reply | KatError | None]] = {}
         self._finishing: set[asyncio.Future[None]] = set()
         self._sleeping: set[asyncio.Future[None]] = set()
         self._stopped: RunStopped | None = None
+        self._batches = Batches(
+            self._endpoints.values(),
+            ledger=ledger,
+            book=book or MemoryBook(),
+            budget=self._budget,
+            clock=self._clock,
+            rng=self._rng,
+            paid=self._count,
+            stop=self.stop,
+        )
+        self.counters = Counters(batches=self._batches.counters)
 
-    async def call(self, endpoint: str, request: CallRequest, *, price: Price = _FREE) -> Reply:
+    async def call(self, endpoint: str, request: CallRequest, *, price: Price = _FREE, in_batch: bool = False) -> Reply:
         """Return the reply to `request`, paid for once; a cut or empty reply is a reply.
+
+        `in_batch` sends it through the endpoint's Batch API, which takes up to a day; `price` is that of the way.
 
         Raises `RunStopped` where the run cannot go on, `EndpointFault` where retries did not help, `RequestRejected`
         where the endpoint refuses this request alone.
@@ -77,11 +97,11 @@ class Gateway:
         while (flight := self._flights.get(key)) is not None:
             await asyncio.wait((flight,))
             if (outcome := flight.result()) is not None:
-                return self._share(outcome)
+                return self._share(outcome, endpoint, request)
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         outcome = None
         try:
-            outcome = await self._answer(self._endpoints[endpoint], request, price)
+            outcome = await self._answer(self._endpoints[endpoint], request, price, in_batch)
             return outcome
         except KatError as error:
             outcome = error
@@ -91,22 +111,66 @@ class Gateway:
             del self._flights[key]
             flight.set_result(outcome)
 
+    async def adopt_batches(self) -> None:
+        """Go on with the batches that dead workers left at these endpoints."""
+        await self._batches.adopt()
+
     async def close(self) -> None:
         """Wait for what is still being stored, then close the clients."""
+        await self._batches.close()
         await asyncio.gather(*self._finishing, return_exceptions=True)
         for endpoint in self._endpoints.values():
             await endpoint.client.close()
 
-    async def _answer(self, endpoint: Endpoint, request: CallRequest, price: Price) -> Reply:
-        self._go_on()
+    async def _answer(self, endpoint: Endpoint, request: CallRequest, price: Price, in_batch: bool) -> Reply:
+        tries = 0
+        while True:
+            self._go_on()
+            asked = self._ask_in_batch(endpoint, request, price) if in_batch else self._ask(endpoint, request, price)
+            outcome: Outcome | InBatch | None = await asked
+            if isinstance(outcome, InBatch):
+                outcome = await self._batches.settled(request)
+            if isinstance(outcome, Reply):
+                return outcome
+            if isinstance(outcome, RequestRejected):
+                raise endpoint.circuit.rejected(outcome) or outcome
+            if isinstance(outcome, Unanswered) and outcome.counts:
+                tries += 1
+                if tries >= endpoint.backoff.tries:
+                    raise EndpointFault(f"{outcome.reason}, in the last of {tries} batches")
+
+    async def _ask(self, endpoint: Endpoint, request: CallRequest, price: Price) -> Reply | InBatch:
         async with endpoint.seats:
             self._go_on()
             estimate = upper_bound(request, price)
             stored = await self._ledger.reserve(request, estimate)
             if stored is not None:
-                self.counters.reused += 1
-                return stored
+                return self._reused(stored, endpoint.name, request)
             return await self._buy(_Purchase(endpoint=endpoint, request=request, price=price, estimate=estimate))
+
+    async def _ask_in_batch(self, endpoint: Endpoint, request: CallRequest, price: Price) -> Outcome | InBatch:
+        # What a call can cost is noted with its batch: a kill before that has cost nothing.
+        stored = await self._ledger.reserve(request, Charge())
+        if stored is not None:
+            return self._reused(stored, endpoint.name, request)
+        estimate = upper_bound(request, price)
+        try:
+            self._batches.check(endpoint.name, request)
+            await self._budget.reserve(estimate)
+        except BaseException as error:
+            if isinstance(error, RunStopped):
+                self.stop(error)
+            await self._finish(self._ledger.release(request, str(error) or type(error).__name__))
+            raise
+        outcome = await self._batches.buy(endpoint.name, request, price, estimate)
+        if isinstance(outcome, Reply):
+            endpoint.circuit.answered()
+        return outcome
+
+    def _reused(self, stored: Reply | InBatch, endpoint: str, request: CallRequest) -> Reply | InBatch:
+        if isinstance(stored, Reply):
+            self._reuse(endpoint, request)
+        return stored
 
     async def _buy(self, purchase: _Purchase) -> Reply:
         started = self._clock.monotonic()
@@ -197,6 +261,12 @@ class Gateway:
         self.counters.usd += actual.usd
         self.counters.tokens += actual.tokens
 
+    def _count(self, actual: Charge) -> None:
+        """Count a call that came back in a batch."""
+        self.counters.calls += 1
+        self.counters.usd += actual.usd
+        self.counters.tokens += actual.tokens
+
     async def _wait_before(self, retry: int, fault: Transient, backoff: Backoff) -> None:
         asked = fault.retry_after or 0.0
         if asked > backoff.patience:
@@ -222,11 +292,15 @@ class Gateway:
         task.add_done_callback(self._finishing.discard)
         await asyncio.shield(task)
 
-    def _share(self, outcome: Reply | KatError) -> Reply:
+    def _share(self, outcome: Reply | KatError, endpoint: str, request: CallRequest) -> Reply:
         if isinstance(outcome, KatError):
             raise copy.copy(outcome)
-        self.counters.reused += 1
+        self._reuse(endpoint, request)
         return outcome
+
+    def _reuse(self, endpoint: str, request: CallRequest) -> None:
+        self.counters.reused += 1
+        self._observer.reused(endpoint, request.model)
 
     def stop(self, error: RunStopped) -> None:
         """Send nothing more: every later and every waiting call raises `error`; what is under way is stored."""
@@ -238,6 +312,7 @@ class Gateway:
             endpoint.limit.close()
         for sleep in self._sleeping:
             sleep.cancel()
+        self._batches.stop(error)
 
     def _go_on(self) -> None:
         if self._stopped is not None:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Protocol
 
+from kat_data.domain.batch import InBatch
 from kat_data.domain.call import CallRequest, Charge, Reply
 
 
@@ -10,12 +11,13 @@ class Ledger(Protocol):
     """Pays every key once, over all runs and workers.
 
     `reserve` returns the stored reply of a key that was answered before, or none: then the caller owns the key and
-    must `settle` or `release` it. While another live worker owns the key, `reserve` waits. A reservation whose worker
-    died goes to the next caller, its estimate stays charged. `lose` charges a try that may have been paid without a
-    reply; it is to be called before the next try, so that a kill cannot hide any.
+    must `settle` or `release` it. While another live worker owns the key, `reserve` waits; of a key that is on its way
+    in a batch it says so at once. A reservation whose worker died goes to the next caller, its estimate stays charged.
+    `lose` charges a try that may have been paid without a reply; it is to be called before the next try, so that a
+    kill cannot hide any.
     """
 
-    async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | None: ...
+    async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | InBatch | None: ...
 
     async def lose(self, request: CallRequest, estimate: Charge) -> None: ...
 

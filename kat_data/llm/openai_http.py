@@ -1,44 +1,25 @@
 """A client for OpenAI-compatible endpoints (vLLM, SGLang, llama.cpp, DeepSeek, OpenAI …) over aiohttp."""
 
-import math
-import re
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 import orjson
 from yarl import URL
 
-from kat_data.clock import Clock, SystemClock
+from kat_data.clock import Clock
 from kat_data.domain.call import Api, CallRequest, EmbeddingRequest, Reply
-from kat_data.errors import EndpointRefused, RecipeError, RequestRejected
-from kat_data.llm.client import Transient
+from kat_data.llm.http import HttpEndpoint, base_url
 from kat_data.llm.openai_stream import gather
 from kat_data.llm.openai_wire import read_reply, request_body
 from kat_data.llm.reward_wire import read_rewards, reward_body
-
-_CONNECT_SECONDS = 10.0
-# uvicorn drops idle connections after five seconds; a request that meets a dropped one might be paid twice.
-_KEEPALIVE_SECONDS = 4.0
-_ERROR_CHARS = 200
-_LINE_BYTES = 2**20
-_PASSING = frozenset({408, 409, 425, 429})
-_THROTTLED = frozenset({429, 503})
-# A gateway that gave up waiting says nothing of whether the model behind it finished, and charged.
-_MAYBE_PAID = frozenset({504, 524})
-_REJECTED = frozenset({400, 413, 422})
 
 
 class OpenAIClient:
     """Sends each request once to POST {url}/chat/completions, or to the path of the API that it names.
 
-    The key never leaves the request's header: no error text holds it. `key_variable` names where it came from, for the
-    line that a refused user reads; `RecipeError` refuses a key that no header can hold. Replies longer than
-    `stream_above` tokens at most are streamed, so that `idle_seconds` bounds the silence between two pieces and not the
-    whole answer.
+    Replies longer than `stream_above` tokens at most are streamed, so that `idle_seconds` bounds the silence between
+    two pieces and not the whole answer. Keys and failures are as `HttpEndpoint` has them.
     """
 
     def __init__(
@@ -52,15 +33,11 @@ class OpenAIClient:
         stream_above: int = 2048,
         clock: Clock | None = None,
     ) -> None:
-        self._name = name
         self._targets = _targets(name, url)
-        check_key(name, api_key, key_variable)
-        self._clock = clock or SystemClock()
-        self._api_key = api_key
-        self._key_variable = key_variable
-        self._idle_seconds = idle_seconds
+        self._http = HttpEndpoint(
+            name, url, api_key=api_key, key_variable=key_variable, idle_seconds=idle_seconds, clock=clock
+        )
         self._stream_above = stream_above
-        self._session: aiohttp.ClientSession | None = None
 
     async def complete(self, request: CallRequest) -> Reply:
         if isinstance(request, EmbeddingRequest):
@@ -73,126 +50,18 @@ class OpenAIClient:
         return await self._answer(reward_body(request), request, read_rewards)
 
     async def _answer(self, body: bytes, request: CallRequest, read: Callable[[Any, CallRequest], Reply]) -> Reply:
-        try:
-            async with await self._sent(self._targets[request.api], body) as response:
-                if response.status != 200:
-                    raise self._refusal(response, await response.read())
-                return read(await _document(response), request)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._broken(error) from error
-        except ValueError as error:
-            raise self._unreadable(error) from error
+        async with self._http.exchange("POST", self._targets[request.api], body) as response:
+            return self._http.without_key(read(await _document(response), request))
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-    async def _sent(self, target: URL, body: bytes) -> aiohttp.ClientResponse:
-        try:
-            return await self._opened().post(target, data=body, allow_redirects=False)
-        except ValueError as error:  # aiohttp's for a URL or a header that it cannot write: nothing has left
-            says = self._clean(str(error))
-            raise EndpointRefused(f"{self._where} cannot be asked ({says}): correct its URL or key") from error
-
-    def _opened(self) -> aiohttp.ClientSession:
-        # A session belongs to the running loop, so the first call makes it and not the constructor.
-        if self._session is None:
-            headers = {"Content-Type": "application/json"}
-            if self._api_key:
-                headers["Authorization"] = f"Bearer {self._api_key}"
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_SECONDS),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, connect=_CONNECT_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=self._idle_seconds
-                ),
-                headers=headers,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                read_bufsize=_LINE_BYTES,
-            )
-        return self._session
-
-    def _refusal(self, response: aiohttp.ClientResponse, body: bytes) -> Exception:
-        status, says = response.status, self._short(body)
-        if status in {401, 403}:
-            return EndpointRefused(f"{self._where} refuses the key (HTTP {status}): {self._key_advice}")
-        if status == 404:
-            return EndpointRefused(f"{self._where} has no such path or model (HTTP 404{says}): correct the recipe")
-        if status in _REJECTED:
-            return RequestRejected(f"{self._where} rejects the request (HTTP {status}{says})")
-        if status in _PASSING or status >= 500:
-            return Transient(
-                f"{self._where} answers HTTP {status}{says}",
-                retry_after=self._retry_after(response.headers.get("Retry-After", "")),
-                throttled=status in _THROTTLED,
-                maybe_paid=status in _MAYBE_PAID,
-            )
-        return EndpointRefused(f"{self._where} refuses calls (HTTP {status}{says}): correct its URL or account")
-
-    def _broken(self, error: Exception) -> Exception:
-        if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            return EndpointRefused(f"{self._where} has a certificate that this machine does not trust: correct either")
-        if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
-            return Transient(f"{self._where} cannot be reached", unreachable=True)
-        if isinstance(error, TimeoutError):
-            return Transient(f"{self._where} was silent for {self._idle_seconds:g} s", maybe_paid=True)
-        return Transient(f"{self._where} broke the connection ({type(error).__name__})", maybe_paid=True)
-
-    def _unreadable(self, error: ValueError) -> Transient:
-        # A body that is no completion is a proxy's page or half an answer far more often than a model's doing.
-        return Transient(f"{self._where} sent a body that cannot be read: {self._clean(str(error))}", maybe_paid=True)
-
-    def _retry_after(self, value: str) -> float | None:
-        """Read Retry-After, seconds or an HTTP date, as seconds from now; none where it says neither."""
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = self._seconds_until(value)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-
-    def _seconds_until(self, date: str) -> float:
-        try:
-            return (parsedate_to_datetime(date).replace(tzinfo=UTC) - self._clock.now()).total_seconds()
-        except ValueError:
-            return math.nan
-
-    def _short(self, body: bytes) -> str:
-        text = self._clean(_message(body))
-        return f": {text}" if text else ""
-
-    def _clean(self, text: str) -> str:
-        text = text.replace(self._api_key, "***") if self._api_key else text
-        return " ".join(text.split())[:_ERROR_CHARS]
-
-    @property
-    def _where(self) -> str:
-        return f"endpoint {self._name} ({self._targets[Api.CHAT].origin()})"
-
-    @property
-    def _key_advice(self) -> str:
-        if self._key_variable is None:
-            return "name the environment variable that holds its key as `key_env` in the recipe"
-        return f"set {self._key_variable} to a valid key"
+        await self._http.close()
 
 
 def _targets(name: str, url: str) -> dict[Api, URL]:
-    with suppress(ValueError):
-        base = url.rstrip("/")
-        root = base.removesuffix("/v1")  # servers have what is not OpenAI's beside /v1
-        chat = URL(f"{base}/chat/completions")
-        if chat.scheme in {"http", "https"} and chat.host:
-            beside = {api: URL(f"{root}/{api}") for api in Api}
-            return beside | {Api.CHAT: chat, Api.EMBEDDINGS: URL(f"{base}/embeddings")}
-    raise RecipeError(f"endpoint {name} has no usable URL ({url!r}): write one such as http://127.0.0.1:8000/v1")
-
-
-def check_key(name: str, key: str | None, variable: str | None) -> None:
-    """Raise `RecipeError` where no header can hold the key; the text names its variable, and never the key."""
-    if key and not key.isprintable():
-        place = f"in {variable} " if variable else ""
-        raise RecipeError(
-            f"the key {place}of endpoint {name} holds a control character (a line break, say): set it to the key alone"
-        )
+    base = str(base_url(name, url))
+    root = base.removesuffix("/v1")  # servers have what is not OpenAI's beside /v1
+    beside = {api: URL(f"{root}/{api}") for api in Api}
+    return beside | {Api.CHAT: URL(f"{base}/chat/completions"), Api.EMBEDDINGS: URL(f"{base}/embeddings")}
 
 
 async def _document(response: aiohttp.ClientResponse) -> Any:
@@ -200,13 +69,3 @@ async def _document(response: aiohttp.ClientResponse) -> Any:
     if response.content_type == "text/event-stream":
         return await gather(response.content)
     return orjson.loads(await response.read())
-
-
-def _message(body: bytes) -> str:
-    """Return the error text of a body: OpenAI's `error.message` where it is there, else the body's beginning."""
-    try:
-        error: Any = orjson.loads(body)
-        error = error.get("error", error)
-        return str(error["message"] if isinstance(error, dict) else error)
-    except (AttributeError, KeyError, ValueError):
-        return re.sub(r"<[^>]*>", " ", body[:4096].decode(errors="replace"))

@@ -27,6 +27,14 @@ _THINK_OPEN, _THINK_CLOSE = "<think>", "</think>"
 
 def request_body(request: CallRequest, *, stream: bool = False) -> bytes:
     """Serialise `request` as the body of POST /chat/completions."""
+    body = chat_fields(request)
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return orjson.dumps(body)
+
+
+def chat_fields(request: CallRequest) -> dict[str, Any]:
+    """Return `request` as OpenAI's fields."""
     sampling = request.sampling
     body: dict[str, Any] = {
         "model": request.model,
@@ -41,9 +49,7 @@ def request_body(request: CallRequest, *, stream: bool = False) -> bytes:
         body["tools"] = [_tool(tool) for tool in request.tools]
     if request.schema is not None:
         body["response_format"] = _response_format(request.schema)
-    if stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-    return orjson.dumps(body)
+    return body
 
 
 def seed_of(request: CallRequest) -> int | None:

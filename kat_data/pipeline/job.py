@@ -1,6 +1,7 @@
 """One worker's part in one run: claim items, take each through its stages, commit every step."""
 
 import asyncio
+import logging
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
@@ -14,6 +15,8 @@ from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.held import Held
 from kat_data.domain.states import ItemState
 from kat_data.errors import KatError, LeaseLost, RecipeError, RunStopped
+from kat_data.logs import bound, note
+from kat_data.observer import UNOBSERVED, Observer
 from kat_data.pipeline.casting import cast_for
 from kat_data.pipeline.mixture import Round
 from kat_data.pipeline.plan import Plan
@@ -21,6 +24,8 @@ from kat_data.pipeline.tracing import TracedModel
 from kat_data.registry.facts import Row, new_facts, sample_rows
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
 from kat_data.stages.stage import Kind, Stage, Tools
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +66,10 @@ class RunJob:
         attempts: int,
         clock: Clock,
         stop: asyncio.Event,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._run = run
+        self._observer = observer
         self._let_on = let_on
         self._worker = worker
         self._plan = plan
@@ -95,12 +102,15 @@ class RunJob:
 
         Raises `RunStopped`, `RecipeError` or psycopg's `OperationalError` where the whole run cannot go on.
         """
-        try:
-            current: Claim | None = claim
-            while current is not None and not self._stop.is_set():
-                current = await self._step(current)
-        except LeaseLost:
-            self.counts["lease_lost"] += 1
+        with bound(run=self._run, worker=self._worker.id, query=lambda: claim.draft.query.hash.hex()):
+            try:
+                current: Claim | None = claim
+                while current is not None and not self._stop.is_set():
+                    with bound(stage=current.stage):
+                        current = await self._step(current)
+            except LeaseLost:
+                self.counts["lease_lost"] += 1
+                note(_log, logging.WARNING, "lease.lost")
 
     async def _step(self, claim: Claim) -> Claim | None:
         stage = self._plan.at(claim.stage, claim.draft)
@@ -141,10 +151,13 @@ class RunJob:
             raise
         except Exception as failure:  # a defect in one stage costs its item a try, never the run
             result, outcome, error = failure, "failed", _describe(failure)
+        seconds = self._clock.monotonic() - start
+        self._observer.staged(stage.name, outcome, seconds)
+        note(_log, logging.DEBUG, "stage.tried", outcome=outcome, seconds=seconds, calls=len(trace))
         attempt = Attempt(
             stage=stage.name,
             started_at=started_at,
-            seconds=self._clock.monotonic() - start,
+            seconds=seconds,
             outcome=outcome,
             calls=tuple(trace),
             error=error,
@@ -183,6 +196,7 @@ class RunJob:
         move = Move(stage=attempt.stage, turn=claim.turn, state=ItemState.ACCEPTED)
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts, samples=rows))
         self.counts["accepted"] += 1
+        note(_log, logging.DEBUG, "item.accepted", samples=len(rows))
 
     async def _hold(self, claim: Claim, attempt: Attempt, held: Held) -> None:
         move = Move(
@@ -208,6 +222,7 @@ class RunJob:
         facts = facts or new_facts((claim.run, claim.query), claim.draft, found)
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts))
         self.counts["dropped"] += 1
+        note(_log, logging.DEBUG, "item.dropped", reason=dropped.reason.value)
 
     async def _fail(self, claim: Claim, attempt: Attempt, error: Exception) -> None:
         attempts = claim.attempts + 1
@@ -223,6 +238,10 @@ class RunJob:
         )
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move))
         self.counts["dead" if dead else "retried"] += 1
+        level, event = (logging.ERROR, "item.dead") if dead else (logging.WARNING, "item.failed")
+        # The text of a defect may quote a prompt or an answer; it stands with the attempt.
+        reason = {"reason": str(error)} if isinstance(error, KatError) else {}
+        note(_log, level, event, error=error, attempts=attempts, **reason)
 
     async def _drop_untried(self, claim: Claim, dropped: Dropped) -> None:
         attempt = Attempt(

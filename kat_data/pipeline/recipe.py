@@ -31,6 +31,7 @@ from kat_data.pipeline.recipe_checks import (
     stage_problems,
 )
 from kat_data.pipeline.recipe_parts import (
+    BatchSpec,
     BudgetSpec,
     EndpointSpec,
     MemberSpec,
@@ -113,6 +114,8 @@ class Recipe(Part):
         del plain["queries"]["licences"]  # the chosen queries themselves are part of a run's key
         for model in plain["models"].values():
             del model["endpoint"], model["price"]
+        for member in (member for members in plain["roles"].values() for member in members):
+            del member["mode"]
         names = sorted({name for stage in self.stages for name in stage.prompts})
         files = {name: digest for stage in self.stages for name, digest in stage.files().items()}
         decisive: dict[str, Any] = {"prompts": {name: load_prompt(name).sha256 for name in names}, "files": files}
@@ -246,6 +249,7 @@ def _fields_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]
         "queries": QuerySpec,
         "snapshot": OutputSpec,
         "price": PriceSpec,
+        "batch": BatchSpec,
     }
     named = [str(part) for part in path if str(part) in parts]
     return list((parts[named[-1]] if named and model is Recipe else model).model_fields)

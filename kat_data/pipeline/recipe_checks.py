@@ -79,6 +79,8 @@ def role_problems(roles: Roles, earlier: Mapping[str, Any]) -> Iterator[str]:
             yield f"role `embedder` holds one model, and not {len(members)}: embeddings of two cannot be compared"
         for member in members if "models" in earlier else ():
             yield from _member_problems(role, base, member, earlier["models"])
+            yield from _batch_problems(role, member, earlier)
+            yield from _provider_problems(role, base, member, earlier)
 
 
 def _member_problems(role: str, base: str, member: MemberSpec, models: Mapping[str, ModelSpec]) -> Iterator[str]:
@@ -92,6 +94,29 @@ def _member_problems(role: str, base: str, member: MemberSpec, models: Mapping[s
         )
     elif model.api is not Api.CHAT and base != (only := "embedder" if model.api is Api.EMBEDDINGS else "rewarder"):
         yield f"role `{role}`: model `{member.model}` has the api {model.api}: only `{only}` can have it"
+
+
+def _batch_problems(role: str, member: MemberSpec, earlier: Mapping[str, Any]) -> Iterator[str]:
+    model = earlier["models"].get(member.model)
+    if member.mode != "batch" or model is None:
+        return
+    if model.api is not Api.CHAT:
+        yield f"role `{role}`: model `{member.model}` has the api {model.api}, and only chats go in batches"
+    endpoint = earlier.get("endpoints", {}).get(model.endpoint)
+    if endpoint is not None and not endpoint.has_batches and endpoint.recording is None:
+        yield (
+            f"role `{role}`: endpoint `{model.endpoint}` ({endpoint.provider}) has no Batch API: take `mode: batch` "
+            "away, or set its provider to openai or anthropic"
+        )
+
+
+def _provider_problems(role: str, base: str, member: MemberSpec, earlier: Mapping[str, Any]) -> Iterator[str]:
+    model = earlier["models"].get(member.model)
+    endpoint = earlier.get("endpoints", {}).get(model.endpoint) if model is not None else None
+    if endpoint is None or endpoint.provider == "openai" or endpoint.recording is not None:
+        return
+    if base == "embedder" or model.api is not Api.CHAT:
+        yield f"role `{role}`: endpoint `{model.endpoint}` ({endpoint.provider}) serves chats alone: take another"
 
 
 def stage_problems(stages: Sequence[Stage], earlier: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from kat_data.domain.call import Api
 from kat_data.domain.category import Category
 
+Provider = Literal["openai", "anthropic", "litellm"]
+
 
 class Part(BaseModel):
     """A frozen record that refuses unknown keys."""
@@ -15,10 +17,24 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class EndpointSpec(Part):
-    """Where models are served: an OpenAI-compatible base URL, or a recorded ledger."""
+class BatchSpec(Part):
+    """How calls of an endpoint wait for its Batch API, where a role asks it with `mode: batch`."""
 
-    url: str | None = Field(None, description="Base URL of an OpenAI-compatible endpoint, ending in /v1.")
+    requests: Annotated[int, Field(ge=1, le=100_000)] = Field(50_000, description="Calls in one batch at most.")
+    items: Annotated[int, Field(ge=1)] = Field(10_000, description="Items of a run that are in hand at once.")
+    gather: Annotated[float, Field(gt=0)] = Field(
+        5.0, description="Seconds without a further call before a batch is handed in."
+    )
+    poll: Annotated[float, Field(gt=0)] = Field(60.0, description="Seconds between two looks at a batch, at most.")
+
+
+class EndpointSpec(Part):
+    """Where models are served: a provider's API at a base URL, or a recorded ledger."""
+
+    provider: Provider = Field(
+        "openai", description="Whose API it speaks: `openai` (and all that is compatible), `anthropic`, or `litellm`."
+    )
+    url: str | None = Field(None, description="Base URL, ending in /v1; Anthropic's and litellm's own are known.")
     recording: str | None = Field(None, description="A recorded ledger that answers instead: a path, or `demo`.")
     key_env: str | None = Field(None, description="Name of the environment variable that holds the API key.")
     concurrency: Annotated[int, Field(ge=1, le=4096)] = Field(16, description="Requests in flight, of all workers.")
@@ -28,6 +44,7 @@ class EndpointSpec(Part):
         300.0, description="Seconds without a byte before a call is retried."
     )
     retries: Annotated[int, Field(ge=0, le=20)] = Field(5, description="Tries after the first, for passing faults.")
+    batch: BatchSpec = BatchSpec()
 
     @field_validator("url")
     @classmethod
@@ -40,9 +57,22 @@ class EndpointSpec(Part):
 
     @model_validator(mode="after")
     def _one_place(self) -> "EndpointSpec":
-        if (self.url is None) == (self.recording is None):
+        nowhere = self.base_url is None and self.recording is None and self.provider == "openai"
+        if nowhere or (self.url is not None and self.recording is not None):
             raise ValueError("give either `url` or `recording`")
         return self
+
+    @property
+    def base_url(self) -> str | None:
+        """Where calls are sent; none where a recording answers, or litellm knows itself."""
+        if self.provider == "anthropic" and self.url is None and self.recording is None:
+            return "https://api.anthropic.com/v1"
+        return self.url
+
+    @property
+    def has_batches(self) -> bool:
+        """Whether it may have a Batch API."""
+        return self.recording is None and self.provider != "litellm"
 
 
 class PriceSpec(Part):
@@ -50,6 +80,7 @@ class PriceSpec(Part):
 
     prompt: Annotated[float, Field(ge=0)] = 0.0
     completion: Annotated[float, Field(ge=0)] = 0.0
+    batch: Annotated[float, Field(gt=0, le=1)] = Field(0.5, description="What a call in a batch costs, as a share.")
 
 
 class ModelSpec(Part):
@@ -75,6 +106,9 @@ class MemberSpec(Part):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     max_tokens: Annotated[int, Field(ge=1)] = 1024
+    mode: Literal["at_once", "batch"] = Field(
+        "at_once", description="`batch` sends its calls through the endpoint's Batch API: cheaper, within a day."
+    )
 
 
 class BudgetSpec(Part):

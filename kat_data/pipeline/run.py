@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from psycopg.errors import SerializationFailure
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from kat_data.dedup.task import RULE
 from kat_data.domain.states import RunState
@@ -95,6 +97,16 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
 
 def open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
     """Return the run of this recipe over the registry's queries, and whether it is new."""
+    while True:
+        try:
+            return _open_run(registry, recipe)
+        except (SerializationFailure, OperationalError) as error:
+            if not isinstance(getattr(error, "orig", error), SerializationFailure):
+                raise
+            # Another process has just opened the same run: look again.
+
+
+def _open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
     plan = Plan(recipe.stages)
     # One snapshot of the queries for the key, the count and the items, whatever is imported meanwhile.
     engine = registry.engine.execution_options(isolation_level="REPEATABLE READ")

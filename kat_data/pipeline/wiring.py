@@ -12,22 +12,31 @@ from kat_data.clock import Clock
 from kat_data.domain.call import Price, Sampling
 from kat_data.domain.slice import EndpointLimits
 from kat_data.errors import RecipeError
+from kat_data.llm.anthropic_batch import AnthropicBatches
+from kat_data.llm.anthropic_http import AnthropicClient
 from kat_data.llm.backoff import Backoff
+from kat_data.llm.batch import BatchBook, BatchClient, BatchTerms
 from kat_data.llm.bound_model import BoundModel
 from kat_data.llm.budget import Budget
 from kat_data.llm.client import Client
 from kat_data.llm.embedder import Embedder
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.gateway import Gateway
+from kat_data.llm.http import check_key
 from kat_data.llm.leased_budget import LeasedBudget
 from kat_data.llm.ledger import Ledger
 from kat_data.llm.limits import Limit
-from kat_data.llm.openai_http import OpenAIClient, check_key
+from kat_data.llm.litellm_client import LitellmClient
+from kat_data.llm.observed_client import ObservedClient
+from kat_data.llm.openai_batch import OpenAIBatches
+from kat_data.llm.openai_http import OpenAIClient
 from kat_data.llm.replay import Recording, ReplayClient
 from kat_data.llm.shared_limit import Sharing
+from kat_data.observer import UNOBSERVED, Observer
 from kat_data.pipeline.recipe import Recipe
 from kat_data.pipeline.recipe_parts import BudgetSpec, EndpointSpec, MemberSpec, ModelSpec
 from kat_data.recipes import DEMO_LEDGER
+from kat_data.redaction import hide
 from kat_data.registry.budgets import PostgresPurse
 from kat_data.registry.session import Registry
 
@@ -40,9 +49,22 @@ def make_client(name: str, spec: EndpointSpec) -> Client:
     """Return the client of one endpoint; raises `RecipeError` where its key is not set or its recording is missing."""
     if spec.recording is not None:
         return ReplayClient(Recording.load(recording_path(spec.recording)))
-    assert spec.url is not None
     key = endpoint_key(name, spec)
-    return OpenAIClient(name, spec.url, api_key=key, key_variable=spec.key_env, idle_seconds=spec.timeout)
+    if spec.provider == "litellm":
+        return LitellmClient(name, url=spec.url, api_key=key, key_variable=spec.key_env, seconds=spec.timeout)
+    assert spec.base_url is not None
+    kind = AnthropicClient if spec.provider == "anthropic" else OpenAIClient
+    return kind(name, spec.base_url, api_key=key, key_variable=spec.key_env, idle_seconds=spec.timeout)
+
+
+def make_batch_client(name: str, spec: EndpointSpec) -> BatchClient | None:
+    """Return the door to an endpoint's Batch API; none where it cannot have one."""
+    if not spec.has_batches:
+        return None
+    assert spec.base_url is not None
+    kind = AnthropicBatches if spec.provider == "anthropic" else OpenAIBatches
+    key = endpoint_key(name, spec)
+    return kind(name, spec.base_url, api_key=key, key_variable=spec.key_env, idle_seconds=spec.timeout)
 
 
 def endpoint_key(name: str, spec: EndpointSpec) -> str | None:
@@ -52,13 +74,14 @@ def endpoint_key(name: str, spec: EndpointSpec) -> str | None:
     if spec.key_env and not key:
         raise RecipeError(f"endpoint `{name}` takes its key from {spec.key_env}, which is not set: export it")
     check_key(name, key, spec.key_env)
+    hide(key)
     return key
 
 
 def check_keys(recipe: Recipe) -> None:
     """Raise `RecipeError` where the key of an endpoint is not set, before a run is opened in vain."""
     for name, spec in recipe.endpoints.items():
-        if spec.url is not None:
+        if spec.recording is None:
             endpoint_key(name, spec)
 
 
@@ -86,32 +109,50 @@ async def open_budget(
 
 
 def build_gateway(
-    recipe: Recipe, ledger: Ledger, budget: Budget, clock: Clock, client: MakeClient, sharing: Sharing | None = None
+    recipe: Recipe,
+    ledger: Ledger,
+    budget: Budget,
+    clock: Clock,
+    client: MakeClient,
+    sharing: Sharing | None = None,
+    book: BatchBook | None = None,
+    observer: Observer = UNOBSERVED,
 ) -> Gateway:
     """Return the gateway of a run's endpoints.
 
     With `sharing`, the limits of live endpoints are those of all workers; without, this process has them to itself.
+    `book` remembers batches beyond the life of the process.
     """
     endpoints = [
         Endpoint(
             name,
-            client(name, spec),
+            ObservedClient(client(name, spec), name, observer, clock),
             concurrency=spec.concurrency,
             backoff=Backoff(tries=spec.retries + 1),
             clock=clock,
-            limit=_shared_limit(spec, sharing) if sharing else None,
+            limit=_shared_limit(name, spec, sharing) if sharing else None,
+            batch=make_batch_client(name, spec),  # also where no role asks it: batches may be under way there
+            terms=BatchTerms(requests=spec.batch.requests, gather=spec.batch.gather, poll=spec.batch.poll),
         )
         for name, spec in recipe.endpoints.items()
     ]
-    return Gateway(endpoints, ledger, budget=budget, clock=clock)
+    return Gateway(endpoints, ledger, budget=budget, clock=clock, book=book, observer=observer)
 
 
-def _shared_limit(spec: EndpointSpec, sharing: Sharing) -> Limit | None:
+def batch_endpoints(recipe: Recipe) -> set[str]:
+    """Return the endpoints whose Batch API some role's member is asked through; recordings have none."""
+    members = [member for members in recipe.roles.values() for member in members if member.mode == "batch"]
+    names = {recipe.models[member.model].endpoint for member in members}
+    return {name for name in names if recipe.endpoints[name].has_batches}
+
+
+def _shared_limit(name: str, spec: EndpointSpec, sharing: Sharing) -> Limit | None:
     """Return our part of an endpoint as its provider sees it: a URL, and the account that a key stands for."""
-    if spec.url is None:
+    if spec.recording is not None:
         return None
     limits = EndpointLimits(concurrency=spec.concurrency, rpm=spec.rpm, tpm=spec.tpm)
-    return sharing.limit(f"{spec.url.rstrip('/')} {spec.key_env or ''}".strip(), limits)
+    place = (spec.base_url or f"litellm {name}").rstrip("/")
+    return sharing.limit(f"{place} {spec.key_env or ''}".strip(), limits)
 
 
 def build_models(recipe: Recipe, gateway: Gateway) -> Mapping[str, tuple[BoundModel, ...]]:
@@ -135,12 +176,14 @@ def build_embedder(recipe: Recipe, gateway: Gateway) -> Embedder:
 
 def _member(recipe: Recipe, member: MemberSpec, gateway: Gateway) -> BoundModel:
     model = recipe.models[member.model]
+    in_batch = member.mode == "batch" and model.endpoint in batch_endpoints(recipe)
     return BoundModel(
         gateway=gateway,
         endpoint=model.endpoint,
         name=model.model,
         revision=model.revision,
-        price=_price(model),
+        price=_price(model, share=model.price.batch if in_batch else 1.0),
+        in_batch=in_batch,
         sampling=Sampling(
             temperature=member.temperature,
             top_p=member.top_p,
@@ -155,5 +198,5 @@ def _member(recipe: Recipe, member: MemberSpec, gateway: Gateway) -> BoundModel:
     )
 
 
-def _price(model: ModelSpec) -> Price:
-    return Price(prompt=model.price.prompt, completion=model.price.completion)
+def _price(model: ModelSpec, *, share: float = 1.0) -> Price:
+    return Price(prompt=share * model.price.prompt, completion=share * model.price.completion)

@@ -12,15 +12,18 @@ from kat_data.clock import Clock, SystemClock
 from kat_data.errors import RunInterrupted
 from kat_data.llm.gateway import Counters, Gateway
 from kat_data.llm.shared_limit import Sharing
+from kat_data.observer import UNOBSERVED, Observer
 from kat_data.pipeline.clustering import cluster_run
 from kat_data.pipeline.job import RunJob
 from kat_data.pipeline.look import look
 from kat_data.pipeline.mixture import next_round
+from kat_data.pipeline.observing import timed
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe
 from kat_data.pipeline.run import check_context
 from kat_data.pipeline.wiring import (
     MakeClient,
+    batch_endpoints,
     build_embedder,
     build_gateway,
     build_models,
@@ -28,6 +31,7 @@ from kat_data.pipeline.wiring import (
     make_client,
     open_budget,
 )
+from kat_data.registry.batches import PostgresBook
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
@@ -52,7 +56,7 @@ class Workshop:
     """What a process keeps for all the runs that it works on.
 
     `client` makes the client of an endpoint. Under `home` bulks of queries are looked up in files; without one in
-    Postgres alone.
+    Postgres alone. `observer` is told of what only this process knows.
     """
 
     registry: Registry
@@ -60,6 +64,7 @@ class Workshop:
     client: MakeClient = make_client
     clock: Clock = field(default_factory=SystemClock)
     home: Path | None = None
+    observer: Observer = UNOBSERVED
 
     @asynccontextmanager
     async def open_job(
@@ -76,47 +81,62 @@ class Workshop:
         Once `stop` is set, no more calls are sent. Raises `UserError` where what decides the run's samples has changed
         since it was opened, `RegistryError` and psycopg's `OperationalError` where the database is lost.
         """
-        run = row.id
         with self.registry.engine.begin() as connection:
             check_context(connection, row, recipe)
         async with AsyncExitStack() as parts:
-            worker = await parts.enter_async_context(await Worker.start(self.registry, self.clock, run=run))
-            ledger = await PostgresLedger.open(
-                self.registry, run=run, worker=worker.id, clock=self.clock, recorded=is_recorded(recipe)
+            worker = await parts.enter_async_context(
+                await Worker.start(self.registry, self.clock, self.observer, run=row.id)
             )
-            parts.push_async_callback(ledger.close)
-            budget = await parts.enter_async_context(
-                open_budget(self.registry, recipe, run=run, worker=worker.id, clock=self.clock)
-            )
-            sharing = None
-            if not is_recorded(recipe):
-                slices = await PostgresSlices.open_for(self.registry, worker=worker.id)
-                sharing = await parts.enter_async_context(Sharing(slices, self.clock))
-            gateway = build_gateway(recipe, ledger, budget, self.clock, self.client, sharing)
-            parts.push_async_callback(gateway.close)
+            gateway = await parts.enter_async_context(self._open_gateway(row.id, worker.id, recipe))
             parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
             observe(Progress(calls=gateway.counters))
-            await self._cluster(run, recipe, gateway)
-            index = await asyncio.to_thread(look, self.registry, run, recipe.stages, seed=recipe.seed, home=self.home)
+            await self._cluster(row.id, recipe, gateway)
+            index = await asyncio.to_thread(
+                look, self.registry, row.id, recipe.stages, seed=recipe.seed, home=self.home
+            )
             plan = Plan(recipe.stages)
             job = RunJob(
-                run=run,
+                run=row.id,
                 worker=worker,
                 plan=plan,
-                let_on=partial(asyncio.to_thread, next_round, self.registry, run, plan),
+                let_on=partial(asyncio.to_thread, next_round, self.registry, row.id, plan),
                 kinds=kinds,
                 tools=self._tools(recipe, gateway, index),
                 attempts=recipe.attempts,
                 clock=self.clock,
                 stop=stop,
+                observer=self.observer,
             )
             observe(Progress(items=job.counts, calls=gateway.counters))
             yield job
 
+    @asynccontextmanager
+    async def _open_gateway(self, run: int, worker: int, recipe: Recipe) -> AsyncIterator[Gateway]:
+        """Open the gateway with what it leases: the ledger, slices of the budget and of the limits, the batches."""
+        recorded = is_recorded(recipe)
+        async with AsyncExitStack() as parts:
+            ledger = await PostgresLedger.open(
+                self.registry, run=run, worker=worker, clock=self.clock, recorded=recorded, observer=self.observer
+            )
+            parts.push_async_callback(ledger.close)
+            budget = await parts.enter_async_context(
+                open_budget(self.registry, recipe, run=run, worker=worker, clock=self.clock)
+            )
+            sharing = None
+            if not recorded:
+                slices = await PostgresSlices.open_for(self.registry, worker=worker)
+                sharing = await parts.enter_async_context(Sharing(slices, self.clock))
+            book = PostgresBook(self.registry, run=run, worker=worker)
+            parts.push_async_callback(book.close)
+            gateway = build_gateway(recipe, ledger, budget, self.clock, self.client, sharing, book, self.observer)
+            parts.push_async_callback(gateway.close)
+            await gateway.adopt_batches()
+            yield gateway
+
     def _tools(self, recipe: Recipe, gateway: Gateway, index: Index) -> Tools:
         return Tools(
             models=build_models(recipe, gateway),
-            verify=self.verifiers,
+            verify=timed(self.verifiers, self.observer, self.clock),
             admit=self.verifiers.admit,
             compare=ModelJudge().compare,
             group=self.verifiers.group,
@@ -134,8 +154,9 @@ class Workshop:
 
 
 def items_in_flight(recipe: Recipe) -> int:
-    """Return how many items keep every endpoint busy while some of them verify or commit."""
-    return max(8, 2 * sum(spec.concurrency for spec in recipe.endpoints.values()))
+    """Return how many items keep every endpoint busy while some of them verify or commit, and fill batches."""
+    busy = 2 * sum(spec.concurrency for spec in recipe.endpoints.values())
+    return max(8, busy, *(recipe.endpoints[name].batch.items for name in batch_endpoints(recipe)))
 
 
 async def _stop_calls(stop: asyncio.Event, gateway: Gateway) -> None:

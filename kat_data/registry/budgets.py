@@ -16,6 +16,7 @@ from kat_data.errors import WorkerLost
 from kat_data.registry.claims import ALIVE_WORKERS
 from kat_data.registry.session import Registry
 
+BATCHES = -1  # the worker of batches whose worker has ended: it is granted what they can cost, and spends nothing
 BUDGET_LOCK = 0x4B42  # the class of the budgets' advisory locks: one lease of a run's money at a time
 
 OPEN_SLICE = """
@@ -39,7 +40,7 @@ LEASE = """
         SELECT coalesce(sum(greatest(granted_usd, spent_usd)), 0) AS held_usd,
             coalesce(sum(greatest(granted_tokens, spent_tokens)), 0)::bigint AS held_tokens,
             coalesce(sum(spent_usd), 0) AS spent_usd, coalesce(sum(spent_tokens), 0)::bigint AS spent_tokens,
-            count(*) FILTER (WHERE worker_id <> 0) + 1 AS workers
+            count(*) FILTER (WHERE worker_id > 0) + 1 AS workers
         FROM budget_slices WHERE run_id = %(run)s AND worker_id <> %(worker)s
     ), free AS (
         SELECT cap.usd - held_usd AS usd, cap.tokens - held_tokens AS tokens FROM cap, others
@@ -63,6 +64,7 @@ LEASE = """
 
 # What a worker that ended was asking has failed, and its estimate stays charged to its run: the endpoint may have been
 # paid. More than the worker held was never sent: calls wait in the ledger until the budget holds them.
+# Calls in batches outlive their worker: another fetches them, and what they can cost is held until the batch ends.
 # A slice that is locked belongs to a worker that reserves or settles at this moment.
 _END_SLICES = """
     WITH ended AS (
@@ -74,7 +76,21 @@ _END_SLICES = """
     ), asked AS MATERIALIZED (
         SELECT calls.id, calls.run_id, calls.worker_id, calls.usd, calls.tokens
         FROM calls JOIN ended USING (run_id, worker_id)
-        WHERE calls.state = 'reserved' ORDER BY calls.key FOR UPDATE OF calls
+        WHERE calls.state = 'reserved' AND calls.batch_id IS NULL ORDER BY calls.key FOR UPDATE OF calls
+    ), travelling AS (
+        SELECT calls.batch_id, sum(calls.usd) AS usd, sum(calls.tokens)::bigint AS tokens
+        FROM calls JOIN ended USING (run_id, worker_id)
+        WHERE calls.state = 'reserved' AND calls.batch_id IS NOT NULL GROUP BY calls.batch_id
+    ), kept AS (
+        UPDATE batches SET held_usd = usd, held_tokens = tokens
+        FROM travelling WHERE batches.id = batch_id AND batches.state <> 'ended' AND held_usd IS NULL
+        RETURNING run_id, usd, tokens
+    ), held AS (
+        INSERT INTO budget_slices (run_id, worker_id, granted_usd, granted_tokens)
+        SELECT run_id, {batches}, sum(usd), sum(tokens) FROM kept GROUP BY run_id ORDER BY run_id
+        ON CONFLICT (run_id, worker_id) DO UPDATE SET
+            granted_usd = budget_slices.granted_usd + excluded.granted_usd,
+            granted_tokens = budget_slices.granted_tokens + excluded.granted_tokens
     ), failed AS (
         UPDATE calls SET state = 'failed', error = 'its worker ended before the reply came', usd = 0, tokens = 0,
             lost_usd = calls.lost_usd + asked.usd, lost_tokens = calls.lost_tokens + asked.tokens
@@ -99,8 +115,10 @@ _END_SLICES = """
     ) AS lost USING (run_id)
     WHERE runs.id = run_id AND (lost.usd > 0 OR lost.tokens > 0)
 """
-FREE_DEAD_CALLS = _END_SLICES.format(whose=f"worker_id NOT IN (0, %(worker)s) AND worker_id NOT IN ({ALIVE_WORKERS})")
-END_SLICE = _END_SLICES.format(whose="run_id = %(run)s AND worker_id = %(worker)s")
+FREE_DEAD_CALLS = _END_SLICES.format(
+    whose=f"worker_id > 0 AND worker_id <> %(worker)s AND worker_id NOT IN ({ALIVE_WORKERS})", batches=BATCHES
+)
+END_SLICE = _END_SLICES.format(whose="run_id = %(run)s AND worker_id = %(worker)s", batches=BATCHES)
 
 
 class PostgresPurse:

@@ -4,6 +4,7 @@ What arrives while one transaction runs goes together into the next, so that man
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -19,7 +20,7 @@ class GroupCommit(Generic[Operation, Result]):
     `flush` returns one result for each, in order.
 
     A group that Postgres refuses for its data is done again one by one, so that one bad record fails alone; one that
-    it undid to end a deadlock is done again whole.
+    it undid to end a deadlock is done again whole. `told` gets the operations and the seconds of each group.
     """
 
     def __init__(
@@ -28,10 +29,12 @@ class GroupCommit(Generic[Operation, Result]):
         *,
         limit: int = 256,
         linger: float = 0.0,
+        told: Callable[[int, float], None] = lambda operations, seconds: None,
     ) -> None:
         self._flush = flush
         self._limit = limit
         self._linger = linger
+        self._told = told
         self._waiting: list[tuple[Operation, asyncio.Future[Result]]] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -58,8 +61,10 @@ class GroupCommit(Generic[Operation, Result]):
             self._worker = None
 
     async def _do(self, group: list[tuple[Operation, "asyncio.Future[Result]"]]) -> None:
+        start = time.monotonic()
         try:
             results = await self._flush([operation for operation, _ in group])
+            self._told(len(group), time.monotonic() - start)
         except psycopg.errors.DeadlockDetected:
             await self._do(group)
         except (psycopg.DataError, psycopg.IntegrityError) as error:

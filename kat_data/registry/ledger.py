@@ -4,22 +4,30 @@ Reserve a key before its call is sent, store the reply before anyone uses it (ar
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import orjson
 import psycopg
 
 from kat_data.clock import Clock
+from kat_data.domain.batch import InBatch
 from kat_data.domain.call import CallRequest, Charge, Reply
 from kat_data.domain.codec import from_python
 from kat_data.errors import LeaseLost, WorkerLost
+from kat_data.logs import note
+from kat_data.observer import UNOBSERVED, Observer
+from kat_data.redaction import redact
 from kat_data.registry import tallies
 from kat_data.registry.budgets import END_SLICE, FREE_DEAD_CALLS, HOLDS_SLICE, OPEN_SLICE, TAKEN_FOR_DEAD
-from kat_data.registry.claims import BY_KEYS
+from kat_data.registry.claims import BY_KEYS, GROUPS_BY_KEYS
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
+
+_log = logging.getLogger(__name__)
 
 # A failed key goes to the next caller. The order keeps two workers that ask for the same keys from locking each other
 # out. Without a slice of the run's budget nothing is reserved: others take this worker for dead.
@@ -32,15 +40,16 @@ RESERVE = """
     FROM json_populate_recordset(NULL::calls, %(rows)s) WHERE EXISTS (SELECT FROM held)
     ORDER BY key
     ON CONFLICT (key) DO UPDATE SET state = 'reserved', error = NULL, recorded = excluded.recorded,
-        usd = excluded.usd, tokens = excluded.tokens, run_id = excluded.run_id, worker_id = excluded.worker_id
+        usd = excluded.usd, tokens = excluded.tokens, run_id = excluded.run_id, worker_id = excluded.worker_id,
+        batch_id = NULL
     WHERE calls.state = 'failed'
     RETURNING key
 """
 
-LOOK_UP = "SELECT key, state, reply FROM calls WHERE key = ANY(%(keys)s)"
+LOOK_UP = "SELECT key, state, batch_id, reply FROM calls WHERE key = ANY(%(keys)s)"
 
 # The slice comes first, as in `FREE_DEAD_CALLS`: who has lost it settles nothing, and nobody waits for the other.
-# The state is an expression, or all that were reserved since the last vacuum could be read by their index.
+# `keys` and the state as an expression keep the planner from reading all that were reserved since the last vacuum.
 SETTLE = f"""
     WITH new AS MATERIALIZED (SELECT * FROM json_populate_recordset(NULL::calls, %(rows)s)
     ), held AS MATERIALIZED (
@@ -50,7 +59,8 @@ SETTLE = f"""
             tokens = new.tokens, lost_usd = calls.lost_usd + new.lost_usd,
             lost_tokens = calls.lost_tokens + new.lost_tokens,
             seconds = new.seconds, error = new.error, settled_at = now()
-        FROM new WHERE calls.key = new.key AND calls.state || '' = 'reserved' AND calls.worker_id = new.worker_id
+        FROM new WHERE calls.key = ANY(%(keys)s) AND calls.key = new.key
+            AND calls.state || '' = 'reserved' AND calls.worker_id = new.worker_id
             AND EXISTS (SELECT FROM held)
         RETURNING calls.key, calls.run_id, calls.worker_id, calls.recorded, calls.model, calls.finish_reason,
             calls.seconds, new.state, new.usd, new.tokens, new.lost_usd, new.lost_tokens
@@ -103,6 +113,7 @@ class PostgresLedger:
         worker: int,
         clock: Clock,
         recorded: bool = False,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self._reserving = reserving
         self._settling = settling
@@ -112,12 +123,23 @@ class PostgresLedger:
         self._clock = clock
         self._recorded = recorded
         self._lock = asyncio.Lock()
-        self._reservations: GroupCommit[dict[str, Any], Reply | bool] = GroupCommit(self._reserve)
-        self._settlements: GroupCommit[dict[str, Any], bool] = GroupCommit(self._settle)
+        self._reservations: GroupCommit[dict[str, Any], Reply | InBatch | bool] = GroupCommit(
+            self._reserve, told=partial(observer.committed, "reservations")
+        )
+        self._settlements: GroupCommit[dict[str, Any], bool] = GroupCommit(
+            self._settle, told=partial(observer.committed, "settlements")
+        )
 
     @classmethod
     async def open(
-        cls, registry: Registry, *, run: int, worker: int, clock: Clock, recorded: bool = False
+        cls,
+        registry: Registry,
+        *,
+        run: int,
+        worker: int,
+        clock: Clock,
+        recorded: bool = False,
+        observer: Observer = UNOBSERVED,
     ) -> "PostgresLedger":
         """Open the ledger on connections of its own, and the worker's slice of the run's budget; `close` closes them.
 
@@ -127,11 +149,11 @@ class PostgresLedger:
         # A reservation lost in a crash of the server costs at most the call in flight: no fsync is due.
         await reserving.execute(f"SET synchronous_commit = off; {BY_KEYS}")
         settling = await registry.async_connection(autocommit=True)
-        await settling.execute(BY_KEYS)
+        await settling.execute(GROUPS_BY_KEYS)
         who = {"run": run, "worker": worker}
         await settling.execute(OPEN_SLICE, who)
-        await settling.execute(FREE_DEAD_CALLS, who)
-        return cls(reserving, settling, run=run, worker=worker, clock=clock, recorded=recorded)
+        _note_freed((await settling.execute(FREE_DEAD_CALLS, who)).rowcount)
+        return cls(reserving, settling, run=run, worker=worker, clock=clock, recorded=recorded, observer=observer)
 
     async def spent(self) -> Charge:
         """Return what this run has been charged so far."""
@@ -141,10 +163,11 @@ class PostgresLedger:
         assert row is not None
         return Charge(usd=row[0], tokens=row[1])
 
-    async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | None:
+    async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | InBatch | None:
         """Return the stored reply, or none: the caller now owns the key and must settle or release it.
 
-        Raises `WorkerLost` where this worker holds no slice of the run's budget any more.
+        Says `InBatch` of a key that is on its way in somebody's batch, without waiting for it. Raises `WorkerLost`
+        where this worker holds no slice of the run's budget any more.
         """
         row = {
             "key": _hex(request.key),
@@ -160,7 +183,7 @@ class PostgresLedger:
         wait = 0.05
         while True:
             answer = await self._reservations.submit(row)
-            if isinstance(answer, Reply):
+            if not isinstance(answer, bool):
                 return answer
             if answer:
                 return None
@@ -198,7 +221,8 @@ class PostgresLedger:
 
     async def release(self, request: CallRequest, error: str) -> None:
         """Free a key that got no reply."""
-        await self._settlements.submit({**self._settled(request, "failed"), "usd": 0.0, "tokens": 0, "error": error})
+        nothing = {"usd": 0.0, "tokens": 0}
+        await self._settlements.submit({**self._settled(request, "failed"), **nothing, "error": redact(error)})
 
     async def close(self) -> None:
         """Wait until every settlement is committed, give back the slice, and close the connections."""
@@ -210,7 +234,7 @@ class PostgresLedger:
         await self._settling.close()
 
     async def _free_dead(self) -> None:
-        await self._settling.execute(FREE_DEAD_CALLS, self._who)
+        _note_freed((await self._settling.execute(FREE_DEAD_CALLS, self._who)).rowcount)
         cursor = await self._settling.execute(HOLDS_SLICE, self._who)
         if await cursor.fetchone() != (True,):
             raise WorkerLost(TAKEN_FOR_DEAD.format(worker=self._worker))
@@ -223,21 +247,31 @@ class PostgresLedger:
         key = {"key": _hex(request.key), "worker_id": self._worker}
         return {**key, "state": state, "lost_usd": lost.usd, "lost_tokens": lost.tokens}
 
-    async def _reserve(self, rows: Sequence[dict[str, Any]]) -> list[Reply | bool]:
+    async def _reserve(self, rows: Sequence[dict[str, Any]]) -> list[Reply | InBatch | bool]:
         keys = [bytes.fromhex(row["key"][2:]) for row in rows]
         async with self._lock:
             cursor = await self._reserving.execute(RESERVE, {"rows": _json(rows), **self._who})
             granted = {row[0] async for row in cursor}
-            known: dict[bytes, Reply] = {}
+            known: dict[bytes, Reply | InBatch] = {}
             if len(granted) < len(keys):
                 cursor = await self._reserving.execute(LOOK_UP, {"keys": [key for key in keys if key not in granted]})
-                known = {key: from_python(Reply, reply) async for key, state, reply in cursor if state == "done"}
-        return [known.get(key) or key in granted for key in keys]
+                async for key, state, batch, reply in cursor:
+                    if state == "done":
+                        known[key] = from_python(Reply, reply)
+                    elif state == "reserved" and batch is not None:
+                        known[key] = InBatch()
+        return [known.get(key, key in granted) for key in keys]
 
     async def _settle(self, rows: Sequence[dict[str, Any]]) -> list[bool]:
-        cursor = await self._settling.execute(SETTLE, {"rows": _json(rows), **self._who})
+        keys = [bytes.fromhex(row["key"][2:]) for row in rows]
+        cursor = await self._settling.execute(SETTLE, {"rows": _json(rows), "keys": keys, **self._who})
         settled = {_hex(key) async for (key,) in cursor}
         return [row["key"] in settled for row in rows]
+
+
+def _note_freed(calls: int) -> None:
+    if calls:
+        note(_log, logging.WARNING, "calls.freed", calls=calls, reason="their workers ended before the replies came")
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:

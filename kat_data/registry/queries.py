@@ -84,6 +84,19 @@ def run_cost(connection: Connection, run: int) -> RunCost:
     return RunCost(**paid._mapping, **used._mapping)
 
 
+def batches_of(connection: Connection, run: int) -> list[Row]:
+    """Return the batches that the run has handed in, the newest first, with what each has come to."""
+    rows = connection.execute(
+        text("""
+            SELECT id, endpoint, model, coalesce(outcome, state) AS state, rows, done, provider_id, created_at,
+                expires_at
+            FROM batches WHERE run_id = :run ORDER BY id DESC
+        """),
+        {"run": run},
+    )
+    return [dict(row._mapping) for row in rows]
+
+
 def models_of(connection: Connection, run: int) -> list[Row]:
     """Return calls, tokens and money by model for every call behind a run."""
     rows = connection.execute(

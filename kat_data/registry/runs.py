@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from kat_data.domain.states import RUN_MOVES, RunState
 from kat_data.errors import NotFoundError, UserError
 from kat_data.hashing import content_hash
+from kat_data.redaction import redact
 from kat_data.registry import tallies
 from kat_data.registry.choice import Choice, Chosen, choose
 from kat_data.registry.claims import AT_WORK, REVIVE
@@ -153,7 +154,7 @@ def set_state(connection: Connection, run: int, state: RunState, reason: str | N
                 finished_at = CASE WHEN :state = 'finished' THEN coalesce(finished_at, now()) END
             WHERE id = :run AND state = ANY(:allowed)
         """),
-        {"run": run, "state": state.value, "reason": reason, "allowed": allowed},
+        {"run": run, "state": state.value, "reason": reason and redact(reason), "allowed": allowed},
     )
     if not moved.rowcount:
         raise UserError(f"run {run} is {get_run(connection, run).state.value}: it cannot become {state.value}")

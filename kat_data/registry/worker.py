@@ -4,6 +4,7 @@ It registers, claims items, commits what stages made of them, and gives back the
 """
 
 import asyncio
+import logging
 import os
 import socket
 from collections import defaultdict
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -21,12 +23,17 @@ from kat_data.clock import Clock
 from kat_data.domain.draft import Draft
 from kat_data.domain.states import ItemState
 from kat_data.errors import LeaseLost
+from kat_data.logs import note
+from kat_data.observer import UNOBSERVED, Observer
+from kat_data.redaction import redact
 from kat_data.registry import claims
 from kat_data.registry.claims import commit_statement
 from kat_data.registry.drafts import load_drafts
 from kat_data.registry.facts import Row
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
+
+_log = logging.getLogger(__name__)
 
 COMMIT_LINGER = 0.01  # no call waits for a step's commit, and larger groups cost less
 
@@ -104,18 +111,23 @@ class Worker:
         claiming: psycopg.AsyncConnection[Any],
         writing: psycopg.AsyncConnection[Any],
         clock: Clock,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self.id = ident
         self._session = session
         self._claims = claiming
         self._writes = writing
         self._clock = clock
-        self._steps: GroupCommit[Step, bool] = GroupCommit(self._commit, linger=COMMIT_LINGER)
+        self._steps: GroupCommit[Step, bool] = GroupCommit(
+            self._commit, linger=COMMIT_LINGER, told=partial(observer.committed, "steps")
+        )
         self._claiming = asyncio.Lock()
         self._heartbeat = asyncio.create_task(self._renew())
 
     @classmethod
-    async def start(cls, registry: Registry, clock: Clock, *, run: int | None = None) -> "Worker":
+    async def start(
+        cls, registry: Registry, clock: Clock, observer: Observer = UNOBSERVED, *, run: int | None = None
+    ) -> "Worker":
         """Register, take the worker's lock, and free what dead workers held."""
         async with AsyncExitStack() as opened:
             session, claiming, writing = [
@@ -124,15 +136,17 @@ class Worker:
             await session.execute(claims.SESSION_SETTINGS)
             # A claim that a crash of the server takes along is claimed again: no fsync is due.
             await claiming.execute(f"SET synchronous_commit = off; {claims.BY_KEYS}")
-            await writing.execute(claims.BY_KEYS)
-            named = {"host": socket.gethostname(), "pid": os.getpid(), "run": run}
+            await writing.execute(claims.GROUPS_BY_KEYS)
+            named: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "run": run}
             cursor = await session.execute(claims.REGISTER_WORKER, named)
             row = await cursor.fetchone()
             assert row is not None
             await session.execute(claims.HOLD_WORKER_LOCK, {"worker": row[0]})
-            await session.execute(claims.FREE_DEAD)
+            freed = await session.execute(claims.FREE_DEAD)
             opened.pop_all()
-        return cls(row[0], session, claiming, writing, clock)
+        note(_log, logging.INFO, "worker.started", worker=row[0], **named)
+        _note_freed(freed.rowcount)
+        return cls(row[0], session, claiming, writing, clock, observer)
 
     async def __aenter__(self) -> "Worker":
         return self
@@ -147,6 +161,7 @@ class Worker:
             await self._session.execute(claims.GIVE_BACK, {"worker": self.id})
         for connection in (self._writes, self._claims, self._session):
             await connection.close()
+        note(_log, logging.INFO, "worker.ended", worker=self.id)
 
     async def claim(self, run: int, limit: int, stages: Sequence[str]) -> list[Claim]:
         """Lease at most `limit` items of the run, of the first of the `stages` that have any; return their drafts, too.
@@ -189,7 +204,7 @@ class Worker:
         The time is of items at one of the `stages`, and none where there are none.
         """
         async with self._claiming:
-            await self._claims.execute(claims.FREE_DEAD)
+            _note_freed((await self._claims.execute(claims.FREE_DEAD)).rowcount)
             cursor = await self._claims.execute(claims.NEXT_AVAILABLE, {"run": run, "stages": list(stages)})
             row = await cursor.fetchone()
         assert row is not None
@@ -211,7 +226,10 @@ class Worker:
                 rows["samples"] += step.samples
         statement = commit_statement(frozenset(rows))
         moves = _json([_move(step) for step in steps])
-        values = {"worker": self.id, "moves": moves} | {name: _json(found) for name, found in rows.items()}
+        queries = [step.claim.query for step in steps]
+        values = {"worker": self.id, "queries": queries, "moves": moves} | {
+            name: _json(found) for name, found in rows.items()
+        }
         cursor = await self._writes.execute(statement, values)
         moved = {(run, query) async for run, query in cursor}
         return [(step.claim.run, step.claim.query) in moved for step in steps]
@@ -227,9 +245,14 @@ class Worker:
             "started_at": attempt.started_at,
             "seconds": attempt.seconds,
             "outcome": attempt.outcome,
-            "error": attempt.error,
+            "error": attempt.error and redact(attempt.error),
             "calls": ["\\x" + call for call in attempt.calls],
         }
+
+
+def _note_freed(items: int) -> None:
+    if items:
+        note(_log, logging.WARNING, "leases.freed", items=items, reason="their workers are dead")
 
 
 def _move(step: Step) -> Row:
@@ -244,7 +267,7 @@ def _move(step: Step) -> Row:
         "state": move.state,
         "attempts": move.attempts,
         "reason": move.reason,
-        "detail": move.detail,
+        "detail": move.detail and redact(move.detail),
         "pool": move.pool,
         "responses": move.responses,
         "keep": move.keep,

@@ -1,5 +1,6 @@
 """A pool of slots: each program gets one for itself, worn ones are replaced, and lost ones cost no verdict."""
 
+import logging
 import os
 import threading
 import time
@@ -10,10 +11,13 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from kat_data.errors import SandboxFault
+from kat_data.logs import note
 from kat_data.sandbox.base import Limits, Loaded, Program
 from kat_data.sandbox.slot import Slot, SlotLost
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 PROGRAMS_A_SLOT = 1000
 TRIES = 3
@@ -97,6 +101,7 @@ class SlotPool:
             except SlotLost as error:
                 lost = str(error)
                 tries += fresh
+                note(_log, logging.WARNING, "sandbox.slot_lost", sandbox=self.name, reason=lost, fresh=fresh)
         raise SandboxFault(f"The sandbox {self.name} lost {TRIES} slots with one program, at last because {lost}.")
 
     def _use(self, slot: Slot, program: Program, work: Callable[[Loaded], T]) -> T:

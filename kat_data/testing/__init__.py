@@ -1,6 +1,7 @@
 """Fakes and builders that users' own tests share with the project's: scripted models, in process or over HTTP.
 
-The server stands in `kat_data.testing.scripted_server`, and runs alone as `python -m kat_data.testing.scripted_server`.
+The server stands in `kat_data.testing.scripted_server`, and runs alone as `python -m kat_data.testing.scripted_server`;
+`batch_server` and `anthropic_server` add OpenAI's and Anthropic's Batch APIs to it.
 """
 
 from kat_data.testing.builders import (

@@ -11,12 +11,16 @@ from kat_data.hashing import canonical_json, draw, fraction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One answer gone wrong: an HTTP status, a body that is no JSON, a connection dropped, or silence without end."""
+    """One answer gone wrong: an HTTP status, a body that is no JSON, a connection dropped, or silence without end.
+
+    `late` is for requests that change something: they do it first, and only their answer is lost.
+    """
 
     kind: Literal["status", "malformed", "drop", "hang"] = "status"
     status: int = 500
     text: str = "scripted fault"
     headers: Mapping[str, str] = field(default_factory=dict)
+    late: bool = False
 
     @property
     def outcome(self) -> str:

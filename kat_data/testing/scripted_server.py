@@ -100,6 +100,7 @@ class ScriptedServer:
         app.router.add_post("/v1/embeddings", self._embeddings)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/stats", self._stats)
+        self.add_routes(app.router)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port, backlog=4096)
@@ -112,6 +113,9 @@ class ScriptedServer:
         if self._runner is not None:
             await self._runner.cleanup()
         self._log.close()
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Serve more paths: for servers that are made of this one."""
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         return await self._serve(request, self._script)
@@ -203,6 +207,15 @@ def _scored(path: str, values: list[float]) -> dict[str, Any]:
 
 
 async def _respond(request: web.Request, body: dict[str, Any], answer: Reply | str) -> web.StreamResponse:
+    document = completion(body, answer)
+    if body.get("stream"):
+        [choice] = document["choices"]
+        return await _stream(request, choice["message"], choice["finish_reason"], document["usage"])
+    return _json(document)
+
+
+def completion(body: dict[str, Any], answer: Reply | str) -> dict[str, Any]:
+    """Return an answer as the document of a chat completion."""
     reply = Reply(text=answer, finish_reason=FinishReason.STOP) if isinstance(answer, str) else answer
     message: dict[str, Any] = {"role": "assistant", "content": reply.text}
     if reply.reasoning:
@@ -214,10 +227,8 @@ async def _respond(request: web.Request, body: dict[str, Any], answer: Reply | s
         "completion_tokens": reply.usage.completion_tokens,
         "total_tokens": reply.usage.total,
     }
-    if body.get("stream"):
-        return await _stream(request, message, reply.finish_reason.value, usage)
     choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason.value}
-    return _json({"object": "chat.completion", "model": body.get("model"), "choices": [choice], "usage": usage})
+    return {"object": "chat.completion", "model": body.get("model"), "choices": [choice], "usage": usage}
 
 
 def _tool_call(index: int, call: Any) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class Fleet:
 
     def start(self) -> Node:
         self.started += 1
-        node = Node(self.home, self.home / f"node{self.started}.log")
+        # Without the limit, Celery itself would kill the paused process once it is awake.
+        node = Node(self.home, self.home / f"node{self.started}.log", options=["--time-limit", "3600"])
         self.nodes.append(node)
         return node
 

@@ -40,13 +40,21 @@ NODES = 4 if FULL else 3
 KILLS = 10 if FULL else 3
 BROKER_LOSSES = 2 if FULL else 1
 SEED = int(os.environ.get("KAT_TEST_CHAOS_SEED", "2507"))
-CONCURRENCY = 32
+CONCURRENCY = 64  # of all workers together
 CALLS_PER_QUERY = 3  # at least
 CAP_USD = 0.01 * QUERIES
 RECOVERY_SECONDS = 30.0
 GIVE_UP_SECONDS = 900 if FULL else 300
 
 KILLED = ("node", "main", "child")
+COUNTED = """
+    SELECT 'item' AS kind, stage AS name, state AS outcome, count(*) FROM work_items GROUP BY 1, 2, 3
+    UNION ALL SELECT 'attempt', stage, outcome, count(*) FROM stage_attempts GROUP BY 1, 2, 3
+    UNION ALL SELECT 'verdict', verifier, outcome, count(*) FROM verdicts GROUP BY 1, 2, 3
+    UNION ALL SELECT 'sample', coalesce(mode, 'pair'), 'accepted', count(*) FROM samples GROUP BY 1, 2, 3
+    UNION ALL SELECT 'call', model, finish_reason, count(*) FROM calls WHERE state = 'done' GROUP BY 1, 2, 3
+"""
+
 ROLES = ("voters", "responder", "reasoner", "panel", "judge")
 
 
@@ -255,14 +263,35 @@ async def calm(registry: Registry) -> set[tuple[str, ...]]:
     return outcome(registry)
 
 
+def counted(witness: Any) -> Counter[tuple[str, ...]]:
+    return Counter({(kind, name, outcome): n for kind, name, outcome, n in witness.ask(COUNTED)})
+
+
+def tallied(witness: Any) -> Counter[tuple[str, ...]]:
+    sql = "SELECT kind, name, outcome, sum(count)::bigint FROM tallies GROUP BY 1, 2, 3 HAVING sum(count) <> 0"
+    found = {(kind, name, outcome): n for kind, name, outcome, n in witness.ask(sql)}
+    return Counter({key: n for key, n in found.items() if key[0] != "call" or key[2] != "failed"})
+
+
+def of_bodies(witness: Any, column: str) -> dict[str, float]:
+    """Return what the ledger says of each stored call, by the hash of its request's body."""
+    rows = witness.ask(f"SELECT request, {column} FROM calls WHERE state = 'done'")
+    return {
+        sha256(request_body(from_python(CallRequest, made), stream=False)).hex(): float(said) for made, said in rows
+    }
+
+
 def asked_after_stored(witness: Any, log: list[Served]) -> list[Served]:
     """Return the requests that were sent although their replies were stored."""
-    stored = {}
-    sql = "SELECT request, extract(epoch FROM settled_at) FROM calls WHERE state = 'done'"
-    for request, settled in witness.ask(sql):
-        stored[sha256(request_body(from_python(CallRequest, request), stream=False)).hex()] = float(settled)
-    assert {served.body for served in log} >= stored.keys()
-    return [served for served in log if served.started > stored.get(served.body, float("inf"))]
+    stored = of_bodies(witness, "extract(epoch FROM settled_at)")
+    assert {served.body for served in log} == stored.keys()
+    return [served for served in log if served.started > stored[served.body]]
+
+
+def charged(witness: Any, paid: Counter[str]) -> float:
+    """Return what an endpoint would charge for the requests that it answered."""
+    prices = of_bodies(witness, "usd")
+    return sum(prices[body] * count for body, count in paid.items())
 
 
 async def test_a_run_in_chaos_ends_as_in_calm(
@@ -287,6 +316,8 @@ async def test_a_run_in_chaos_ends_as_in_calm(
         assert look.ask("SELECT state, reason FROM runs WHERE id = %(run)s") == [("finished", None)]
         assert outcome(fleet.registry) == await calm(registry)
 
+        assert tallied(look) == counted(look)
+
         # The stale worker was awake until it had seen that its lease is gone.
         assert look.written_by(chaos.stale) == chaos.resumed
 
@@ -302,12 +333,14 @@ async def test_a_run_in_chaos_ends_as_in_calm(
     lost = chaos.lost_in_flight + sum(death.in_flight for death in chaos.deaths)
     assert repeated <= lost
     assert asked_after_stored(look, log) == []
+    assert max(served.in_flight for served in log) <= CONCURRENCY
     spent = look.one("SELECT sum(usd) FROM calls") + look.one("SELECT lost_usd FROM runs")
-    assert spent <= CAP_USD
+    assert charged(look, paid) <= spent <= CAP_USD
+    slowest = max(death.seconds for death in chaos.deaths)
     record_property(
         "chaos",
         f"{QUERIES} queries, {len(log)} requests ({sum(not s.paid for s in log)} faults), {sum(paid.values())} paid "
         f"calls, {repeated} paid twice of {lost} in flight at {KILLS} kills of workers, 1 of Postgres and 1 pause; "
-        f"{BROKER_LOSSES} brokers lost; recovery {max(death.seconds for death in chaos.deaths):.1f} s at most; "
-        f"{seconds:.0f} s in all, seed {SEED}",
+        f"{BROKER_LOSSES} brokers lost; {max(s.in_flight for s in log)} of {CONCURRENCY} calls at once; "
+        f"recovery within {slowest:.1f} s; {seconds:.0f} s in all, seed {SEED}",
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GROUND = {"errors", "hashing", "clock", "settings", "__version__"}
+GROUND = {"errors", "hashing", "clock", "settings", "logs", "redaction", "observer", "__version__"}
 BELOW_PIPELINE = {
     "domain",
     "llm",
@@ -23,7 +23,7 @@ BELOW_PIPELINE = {
     "decontam",
     "dedup",
 }
-BELOW_SHELL = BELOW_PIPELINE | {"curation", "pipeline", "executors", "recipes", "testing", "doctor"}
+BELOW_SHELL = BELOW_PIPELINE | {"curation", "pipeline", "executors", "recipes", "testing", "doctor", "metrics"}
 # What each package may import of kat_data beside the ground floor and itself; a dotted name allows one module alone.
 ARROWS = {
     "kat_data": set(),
@@ -45,6 +45,7 @@ ARROWS = {
     "kat_data/pipeline": BELOW_PIPELINE | {"recipes"},
     "kat_data/doctor": BELOW_PIPELINE | {"recipes", "pipeline", "executors"},
     "kat_data/executors": BELOW_PIPELINE | {"recipes", "pipeline"},
+    "kat_data/metrics": {"domain", "registry"},
     "kat_data/testing": BELOW_PIPELINE | {"recipes", "pipeline"},
     "kat_data/cli": BELOW_SHELL,
     "workers": BELOW_SHELL,
@@ -117,7 +118,7 @@ def test_a_wrong_arrow_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.parametrize("module", ["kat_data", "kat_data.cli.main"])
 def test_importing_loads_nothing_heavy(module: str) -> None:
     heavy = {"numpy", "torch", "streamlit", "celery", "sympy", "math_verify", "litellm", "pyarrow", "datasketch"}
-    heavy |= {"matplotlib"}
+    heavy |= {"matplotlib", "prometheus_client"}
     program = f"import sys, {module}; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"

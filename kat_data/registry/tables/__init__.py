@@ -20,11 +20,35 @@ runs ─< work_items                the queue: one row per (run, query)
 runs ─< samples ─< snapshot_rows >─ snapshots
 runs ─< budget_slices             one row per worker at work: what it holds and has spent of the budget
 calls, pruned_calls               the ledger, shared by all runs, and what is left of old calls
+batches                           calls that travel together through a Batch API, by their batch_id
 endpoint_limits ─< endpoint_slices, endpoint_spending      shared by all workers
 tallies                           how many of everything a run has come to, by worker
 """
 
-from kat_data.registry.tables import benchmarks, calls, facts, likeness, limits, queries, runs, samples, tallies
+from kat_data.registry.tables import (
+    batches,
+    benchmarks,
+    calls,
+    facts,
+    likeness,
+    limits,
+    queries,
+    runs,
+    samples,
+    tallies,
+)
 from kat_data.registry.tables.columns import metadata
 
-__all__ = ["benchmarks", "calls", "facts", "likeness", "limits", "metadata", "queries", "runs", "samples", "tallies"]
+__all__ = [
+    "batches",
+    "benchmarks",
+    "calls",
+    "facts",
+    "likeness",
+    "limits",
+    "metadata",
+    "queries",
+    "runs",
+    "samples",
+    "tallies",
+]

@@ -37,15 +37,18 @@ calls = Table(
     Column("error", Text),
     need("run_id", BigInteger),
     need("worker_id", BigInteger),
+    Column("batch_id", BigInteger),  # the batch that it is, or was, in
     stamp("created_at"),
     moment("settled_at"),
     UniqueConstraint("key"),
     Index(None, "run_id"),
+    Index("ix_calls_batch", "batch_id", postgresql_where=text("state = 'reserved' AND batch_id IS NOT NULL")),
     Index("ix_calls_reserved", "worker_id", postgresql_where=text("state = 'reserved'")),
 )
 
 # What all slices of a run hold together never passes its cap: a worker holds what it was granted, with what it has
-# spent of it; nothing is granted where there is no cap. Workers that ended stand together in the row of worker 0.
+# spent of it; nothing is granted where there is no cap. Workers that ended stand together in the row of worker 0,
+# and what their batches can still cost is granted to worker -1.
 budget_slices = Table(
     "budget_slices",
     metadata,

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from kat_data.errors import (
     UserError,
 )
 from kat_data.pipeline.publish import publish_run
+from kat_data.pipeline.recipe import parse_recipe
+from kat_data.pipeline.run import open_run
 from kat_data.registry import queries, runs
 from kat_data.snapshots.verify import verify
 from kat_data.testing import a_query
@@ -219,6 +222,23 @@ async def test_processes_that_take_up_the_same_run_share_it(run, lean, add_queri
     assert one.id == other.id
     assert (one.state, other.state) == (RunState.FINISHED, RunState.FINISHED)
     assert look.ends(one.id) == {"accepted": 12}
+
+
+async def test_two_processes_open_one_run_at_the_same_moment(registry, lean, add_queries, easy_queries) -> None:
+    add_queries(*easy_queries)
+    recipe = parse_recipe(lean(), "recipe.yaml")
+    first, _ = open_run(registry, recipe)
+    opened = []
+    with registry.connection() as other:
+        other.execute("UPDATE runs SET recipe = recipe")
+        thread = Thread(target=lambda: opened.append(open_run(registry, recipe)))
+        thread.start()
+        with registry.connection(autocommit=True) as watch:
+            while watch.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
+                assert thread.is_alive()
+        other.commit()
+    thread.join()
+    assert [(row.id, is_new) for row, is_new in opened] == [(first.id, False)]
 
 
 async def test_a_run_goes_on_when_one_of_its_processes_is_interrupted(

@@ -41,12 +41,13 @@ class Crew:
         path = self._folder / "lean.yaml"
         path.write_text(yaml.safe_dump(recipe))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KAT_")}
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "kat_data.cli.main", "run", str(path), "--json"),
-            env=environment | {"KAT_DATABASE_URL": self._registry.url, "KAT_HOME": str(self._folder)},
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        with (self._folder / "said.txt").open("ab") as said:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "kat_data.cli.main", "run", str(path), "--json"),
+                env=environment | {"KAT_DATABASE_URL": self._registry.url, "KAT_HOME": str(self._folder)},
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=said,
+            )
         self.processes.append(process)
 
     async def finish(self) -> None:
@@ -59,16 +60,19 @@ class Crew:
 
     async def until(self, sql: str) -> None:
         """Wait until the database holds what `sql` asks for."""
-        async with asyncio.timeout(60):
-            while self.rows(sql) != [(True,)]:  # noqa: ASYNC110 (other processes make it so)
-                await asyncio.sleep(0.02)
+        await self._poll(lambda: self.rows(sql) == [(True,)])
 
     async def more(self, requests: int) -> None:
         """Wait for so many requests more."""
         goal = len(self.seen) + requests
-        async with asyncio.timeout(60):
-            while len(self.seen) < goal:  # noqa: ASYNC110 (other processes make it so)
-                await asyncio.sleep(0.02)
+        await self._poll(lambda: len(self.seen) >= goal)
+
+    async def _poll(self, reached: Callable[[], bool]) -> None:
+        for _ in range(600):
+            if reached():
+                return
+            await asyncio.sleep(0.1)
+        pytest.fail((self._folder / "said.txt").read_text())
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self._registry.connection(autocommit=True) as connection:

@@ -49,9 +49,9 @@ def test_a_run_that_was_opened_is_counted(registry: Registry, open_run: Callable
 def test_rounds_and_revivals_are_counted(registry: Registry, open_run: Callable[..., Any]) -> None:
     run = open_run(sums=6).id
     with registry.engine.begin() as connection:
-        connection.execute(text("UPDATE work_items SET state = 'held', stratum = 'all'"))
+        connection.execute(text("UPDATE work_items SET state = 'held', pool = 'all'"))
         connection.execute(text("UPDATE tallies SET outcome = 'held'"))
-        assert held.let_on(connection, run, stage="first", stratum="all", responses=2, to="second") == 2
+        assert held.let_on(connection, run, stage="first", pool="all", responses=2, to="second") == 2
         assert held.give_up(connection, run) == 4
     assert tallied(registry, run) == counted(registry, run)
     with registry.engine.begin() as connection:
@@ -81,7 +81,7 @@ def test_a_fold_keeps_every_number(registry: Registry, open_run: Callable[..., A
 def test_the_migration_counts_what_was_there(registry: Registry, open_run: Callable[..., Any]) -> None:
     run = open_run(sums=4).id
     before = tallied(registry, run)
-    migrate.downgrade(registry.url, "0008")
+    migrate.downgrade(registry.url, "0009")
     migrate.upgrade(registry.url)
     assert tallied(registry, run) == before == counted(registry, run)
 

@@ -102,8 +102,8 @@ async def test_tokens_that_were_not_used_go_back_under_the_date_of_their_call():
     bench.give()
     dated = bench.second
     bench.allowance.settle(period, 100, 30)
-    assert bench.give().refunds == {dated: 70}
-    assert bench.give().refunds == {}
+    assert bench.give().refunds == ((dated, 70),)
+    assert bench.give().refunds == ()
 
 
 async def test_a_refund_before_its_date_is_known_waits_for_it():
@@ -113,7 +113,7 @@ async def test_a_refund_before_its_date_is_known_waits_for_it():
     bench.allowance.report()
     bench.allowance.settle(period, 100, 30)
     bench.allowance.adopt(Slice(seats=1, share=1, second=2000))
-    assert bench.allowance.report().refunds == {2000: 70}
+    assert bench.allowance.report().refunds == ((2000, 70),)
 
 
 async def test_a_refund_of_a_minute_ago_is_of_no_use():
@@ -124,7 +124,7 @@ async def test_a_refund_of_a_minute_ago_is_of_no_use():
     bench.second += 100
     bench.give()
     bench.allowance.settle(period, 100, 30)
-    assert bench.give().refunds == {}
+    assert bench.give().refunds == ()
 
 
 async def test_a_call_that_was_not_sent_gives_everything_back():

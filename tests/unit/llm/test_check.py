@@ -6,7 +6,9 @@ import pytest
 from aiohttp import web
 
 from kat_data.domain.call import Api
-from kat_data.llm.check import Check, check_embedder, check_model
+from kat_data.llm.anthropic_http import AnthropicClient
+from kat_data.llm.check import Check, check_client, check_embedder, check_model
+from kat_data.testing.anthropic_server import AnthropicServer
 from kat_data.testing.scripted_server import Fault, ScriptedServer
 
 
@@ -125,3 +127,15 @@ async def test_what_is_no_list_of_embeddings_is_said_so():
         server.fail(Fault(kind="malformed"))
         found = await check_embedder("local", server.url, "scripted", api_key=None)
     assert found.problem.endswith("its answer is not a list of embeddings")
+
+
+async def test_other_providers_are_asked_through_their_clients():
+    async with AnthropicServer(api_key="right") as server:
+        good = await check_client("claude", AnthropicClient("claude", server.url, api_key="right"), "m")
+        bad = await check_client("claude", AnthropicClient("claude", server.url, api_key="wrong"), "m")
+        url = server.url
+    gone = await check_client("claude", AnthropicClient("claude", url), "m")
+    assert (good.reachable, good.usable, good.json_schema, good.problem) == (True, True, True, "")
+    assert (bad.reachable, bad.usable) == (True, False)
+    assert "refuses the key" in bad.problem
+    assert (gone.reachable, gone.usable) == (False, False)

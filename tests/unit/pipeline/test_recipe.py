@@ -51,6 +51,9 @@ PLACES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("models", "chat", "modle"), "m", "unknown key `models.chat.modle`: did you mean `model`?"),
     (("models", "chat", "price", "promt"), 1, "unknown key `models.chat.price.promt`: did you mean `prompt`?"),
     (("roles", "voters", 1, "temprature"), 1, "unknown key `roles.voters.1.temprature`: did you mean `temperature`?"),
+    (("roles", "voters", 1, "mode"), "later", "roles.voters.1.mode: Input should be 'at_once' or 'batch'"),
+    (("endpoints", "local", "batch"), {"pol": 1}, "unknown key `endpoints.local.batch.pol`: did you mean `poll`?"),
+    (("endpoints", "local", "provider"), "opnai", "endpoints.local.provider: Input should be 'openai', 'anthropic' or"),
     (("budget", "usdd"), 1, "unknown key `budget.usdd`: did you mean `usd`?"),
     (("budget", "dollars"), 1, "unknown key `budget.dollars` (known are: usd, tokens)"),
     (("queries", "source"), ["x"], "unknown key `queries.source`: did you mean `sources`?"),
@@ -427,3 +430,54 @@ def test_transitions_need_no_mode_before_the_answers() -> None:
     assert parse_recipe(plain, "math").stages[1].name == "select"
     accepted = with_counts(load_recipe("math"), {"switches=yes": 3}, None)
     assert accepted.stages[1].name == "select"
+
+
+def test_a_role_in_batches_needs_an_endpoint_that_has_them() -> None:
+    plain = copy.deepcopy(PLAIN)
+    plain["roles"]["voters"][0]["mode"] = "batch"
+    parse_recipe(plain, "r")
+    parse_recipe(with_endpoint(plain, recording="demo"), "r")  # recordings answer at once
+    parse_recipe(with_endpoint(plain, provider="anthropic"), "r")
+    with pytest.raises(RecipeError, match=r"role `voters`: endpoint `local` \(litellm\) has no Batch API: take `mode"):
+        parse_recipe(with_endpoint(plain, provider="litellm"), "r")
+    plain["models"]["scorer"] = {"endpoint": "local", "model": "s", "api": "score"}
+    plain["roles"]["rewarder"] = [{"model": "scorer", "mode": "batch"}]
+    with pytest.raises(RecipeError, match="only chats go in batches"):
+        parse_recipe(plain, "r")
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "litellm"])
+def test_embeddings_and_rewards_come_from_openai_compatible_endpoints(provider: str) -> None:
+    plain = with_endpoint(PLAIN, provider=provider)
+    plain["models"]["scorer"] = {"endpoint": "local", "model": "s", "api": "score"}
+    plain["roles"] |= {"rewarder": [{"model": "scorer"}], "embedder": [{"model": "chat"}]}
+    with pytest.raises(RecipeError) as raised:
+        parse_recipe(plain, "r")
+    assert len(raised.value.problems) == 2
+    assert all(f"({provider}) serves chats alone" in problem for problem in raised.value.problems)
+
+
+def test_how_calls_are_sent_is_no_part_of_what_a_run_is() -> None:
+    recipe = parse_recipe(PLAIN, "r")
+    plain = copy.deepcopy(PLAIN)
+    plain["roles"]["voters"][0]["mode"] = "batch"
+    plain["models"]["chat"]["price"]["batch"] = 0.4
+    plain["endpoints"]["local"]["batch"] = {"poll": 5}
+    assert parse_recipe(plain, "r").identity() == recipe.identity()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "url"),
+    [
+        ({"provider": "anthropic"}, "https://api.anthropic.com/v1"),
+        ({"provider": "anthropic", "url": "http://here/v1"}, "http://here/v1"),
+        ({"provider": "anthropic", "recording": "demo"}, None),
+        ({"provider": "litellm"}, None),
+    ],
+)
+def test_providers_know_where_they_are(endpoint: dict[str, Any], url: str | None) -> None:
+    assert parse_recipe(with_endpoint(PLAIN, **endpoint), "r").endpoints["local"].base_url == url
+
+
+def with_endpoint(plain: dict[str, Any], **endpoint: Any) -> dict[str, Any]:
+    return copy.deepcopy(plain) | {"endpoints": {"local": endpoint}}
