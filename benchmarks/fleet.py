@@ -56,7 +56,8 @@ def add_queries(registry: Registry, folder: Path, source: str, count: int) -> No
 def recipe(url: str, source: str) -> Recipe:
     plain = {
         "name": source,
-        "sources": [source],
+        "queries": {"sources": [source]},
+        "snapshot": {"stage": "stage1"},
         "endpoints": {"server": {"url": url, "concurrency": 1024}},
         "models": {"one": {"endpoint": "server", "model": "benchmark", "price": {"prompt": 1, "completion": 1}}},
         "roles": {role: [{"model": "one"}] for role in ROLES},
