@@ -1,8 +1,10 @@
 """The Celery application: what a node serves, its reaper, and how its processes end."""
 
 import logging
+import warnings
 from typing import Any
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import (
     celeryd_after_setup,
     setup_logging,
@@ -16,6 +18,9 @@ from kat_data.logs import configure
 from kat_data.settings import Settings
 from workers import node
 from workers.reaper import Reaper
+
+# Celery's notice, at each loss of the broker, of what its next major version will do with tasks that go on meanwhile.
+warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 settings = Settings.load()
 app = make_app(broker_url(settings))

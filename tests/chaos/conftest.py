@@ -133,6 +133,9 @@ class Witness:
         sql = "SELECT count(*) FROM work_items WHERE worker_id = ANY(%(ids)s) AND state = 'ready'"
         return int(self.one(sql, ids=workers))
 
+    def at_work(self) -> int:
+        return int(self.one(f"SELECT count(*) FROM workers WHERE run_id = %(run)s AND id IN ({ALIVE_WORKERS})"))
+
     def at_work_since(self, worker: int) -> bool:
         """Whether a worker that came after `worker` is at work on the run."""
         sql = f"SELECT count(*) FROM workers WHERE run_id = %(run)s AND id > %(id)s AND id IN ({ALIVE_WORKERS})"
