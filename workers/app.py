@@ -10,6 +10,7 @@ from celery.signals import (
     setup_logging,
     worker_process_shutdown,
     worker_ready,
+    worker_shutdown,
     worker_shutting_down,
 )
 
@@ -56,5 +57,7 @@ def _begin_to_leave(**_: Any) -> None:
 
 
 @worker_process_shutdown.connect
+@worker_shutdown.connect
 def _leave(**_: Any) -> None:
+    """End the attendance where it is: in a process of the pool, or for pools that have none in this one."""
     node.leave()
