@@ -116,7 +116,7 @@ def test_a_node_without_the_key_leaves_the_run_to_another(fleet: Any, add_querie
     fleet.node(THE_KEY="secret")
     assert fleet.finished(run).state is RunState.FINISHED
     [refusal] = refusals()
-    assert f"run={run} " in refusal
+    assert f'"run":{run}' in refusal
     assert "takes its key from THE_KEY" in refusal
     assert "Traceback" not in fleet.said()
     assert "secret" not in fleet.said()
