@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 class Reaper:
     """Looks at the registry every `INTERVAL` seconds and wakes as many workers as this node has free processes.
 
-    It keeps what is embedded running, too.
+    It keeps what is embedded running, too, and gives the node's sign of life where the settings name a file for it.
     """
 
     def __init__(self, app: "Celery", settings: Settings) -> None:
@@ -50,6 +50,7 @@ class Reaper:
         while not self._stop.wait(INTERVAL):
             try:
                 self._look()
+                self._beat()
                 trouble = ""
             except (KatError, psycopg.OperationalError) as error:
                 self._disconnect()  # connecting anew starts an embedded server that was lost
@@ -68,6 +69,11 @@ class Reaper:
         for number in range(free if found else 0):
             work = found[number % len(found)]
             wake(self._app, work.run, work.kind, expires=2 * INTERVAL)
+
+    def _beat(self) -> None:
+        """Touch the heartbeat: the node looked at the registry, and would take work."""
+        if self._settings.heartbeat is not None:
+            self._settings.heartbeat.touch()
 
     def _disconnect(self) -> None:
         if self._registry is not None:
