@@ -8,7 +8,7 @@ ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS system
 # What programs of models need in bubblewrap, the system's own Python and g++ among it. Where BASE has all of it
-# (docker/build_offline.sh), nothing is fetched.
+# (stack/build_offline.sh), nothing is fetched.
 ARG PACKAGES="bubblewrap g++ libseccomp2 python3 python3-venv"
 RUN dpkg --status ${PACKAGES} >/dev/null 2>&1 || { apt-get update && \
     apt-get install --yes --no-install-recommends ${PACKAGES} && rm -rf /var/lib/apt/lists/*; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds what compose.yaml runs without an image registry: from the sandbox's image, Debian's packages and wheels.
 #
-#   docker/build_offline.sh      makes kat-data:local, kat-data-postgres:local and kat-data-redis:local
+#   stack/build_offline.sh      makes kat-data:local, kat-data-postgres:local and kat-data-redis:local
 #
 # For tests and for machines without a registry. Postgres and Valkey are those of the wheels that KAT Data's embedded
 # ones come from. Needs a Docker engine, the image of `kat sandbox build --offline`, a mirror of Debian, and PYTHON with
