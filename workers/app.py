@@ -14,7 +14,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from kat_data.executors.broker import QUEUES, broker_url, make_app
+from kat_data.executors.broker import JOB_QUEUES, QUEUES, broker_url, make_app
 from kat_data.logs import configure
 from kat_data.settings import Settings
 from workers import node
@@ -40,7 +40,9 @@ def _write_logs(**_: Any) -> None:
 def _know_the_node(instance: Any, **_: Any) -> None:
     """Note what this node serves, before its processes are forked."""
     served = set(app.amqp.queues.consume_from)
-    node.serve([kind for kind, queue in QUEUES.items() if queue in served], by=instance.concurrency or 1)
+    stages = [kind for kind, queue in QUEUES.items() if queue in served]
+    jobs = [kind for kind, queue in JOB_QUEUES.items() if queue in served]
+    node.serve(stages, jobs, by=instance.concurrency or 1)
 
 
 @worker_ready.connect

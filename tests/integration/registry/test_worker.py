@@ -16,6 +16,7 @@ from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
 from kat_data.domain.states import ItemState
 from kat_data.errors import LeaseLost
 from kat_data.hashing import content_hash
+from kat_data.registry.claims import GROUPS_BY_KEYS, commit_statement
 from kat_data.registry.facts import new_facts
 from kat_data.registry.session import Registry
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
@@ -356,3 +357,15 @@ async def test_a_draft_comes_back_in_the_turn_where_its_item_stands(start, open_
     [claim] = await worker.claim(run.id, 1, STAGES)
     assert claim.draft == judged.finish_turn()
     assert claim.draft.user_text == "And one more?"
+
+
+async def test_a_commit_finds_its_items_by_keys_whatever_the_planner_knows(registry, open_run) -> None:
+    open_run(sums=50)  # a table without statistics, in which reading all that is ready looks cheap
+    values = {"worker": 1, "moves": "[]", "queries": [1], "stage_attempts": "[]"}
+    with registry.connection(autocommit=True) as connection:
+        connection.execute(GROUPS_BY_KEYS)
+        statement = commit_statement(frozenset({"stage_attempts"}))
+        plan = "\n".join(line for (line,) in connection.execute(f"EXPLAIN {statement}", values))
+    assert "Index Cond: (query_id = ANY" in plan
+    assert "Hash Join" in plan
+    assert "claimable" not in plan
