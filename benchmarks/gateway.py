@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, ClassVar
@@ -104,15 +104,24 @@ async def whole(
             first_stage="ask_once",
         )
         run, _ = runs.open_run(connection, wanted, Choice(sources=[f"bench{salt}"]))
+    counts = await work_on(registry, run.id, url, in_flight, shared)
+    assert counts["dropped"] == calls, counts
+    return list(AskOnce.latencies)
+
+
+async def work_on(
+    registry: Registry, run: int, url: str, in_flight: int, shared: EndpointLimits | None = None
+) -> Mapping[str, int]:
+    """Be a worker of the run until all its items have ended; return how they ended."""
     clock = SystemClock()
     async with await Worker.start(registry, clock) as worker, AsyncExitStack() as parts:
         limit = None
         if shared is not None:
             slices = await PostgresSlices.open_for(registry, worker=worker.id)
             limit = (await parts.enter_async_context(Sharing(slices, clock))).limit(url, shared)
-        ledger = await PostgresLedger.open(registry, run=run.id, worker=worker.id, clock=clock)
+        ledger = await PostgresLedger.open(registry, run=run, worker=worker.id, clock=clock)
         endpoint = Endpoint("server", OpenAIClient("server", url), concurrency=in_flight, limit=limit)
-        purse = await parts.enter_async_context(PostgresPurse.open(registry, run=run.id, worker=worker.id))
+        purse = await parts.enter_async_context(PostgresPurse.open(registry, run=run, worker=worker.id))
         budget = await parts.enter_async_context(LeasedBudget(purse, clock))
         gateway = Gateway([endpoint], ledger, budget=budget)
         model = BoundModel(
@@ -125,15 +134,12 @@ async def whole(
         tools = some_tools(models={"responder": (model,)})
         stop = asyncio.Event()
         plan = Plan([AskOnce()])
-        let_on = functools.partial(asyncio.to_thread, next_round, registry, run.id, plan)
-        job = RunJob(
-            run=run.id, worker=worker, plan=plan, let_on=let_on, tools=tools, attempts=1, clock=clock, stop=stop
-        )
+        let_on = functools.partial(asyncio.to_thread, next_round, registry, run, plan)
+        job = RunJob(run=run, worker=worker, plan=plan, let_on=let_on, tools=tools, attempts=1, clock=clock, stop=stop)
         await drain(job, in_flight=in_flight, clock=clock, stop=stop)
         await gateway.close()
         await ledger.close()
-    assert job.counts["dropped"] == calls, job.counts
-    return list(AskOnce.latencies)
+    return job.counts
 
 
 def _store_queries(connection: Any, calls: int, salt: int) -> None:
