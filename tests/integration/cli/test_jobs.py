@@ -102,7 +102,7 @@ def test_one_that_is_cancelled_while_it_is_followed(
             jobs.cancel(connection, asked)
 
     monkeypatch.setattr(fleet, "say", cancel)
-    assert f"job {asked} is cancelled" in kat.error(*CREATE, "--partial", code=6)
+    assert f"job {asked} was cancelled" in kat.error(*CREATE, "--partial", code=6)
 
 
 def test_progress_is_told_in_one_line_for_each_stand(
@@ -119,6 +119,6 @@ def test_progress_is_told_in_one_line_for_each_stand(
                 jobs.cancel(connection, claimed.id)
 
     monkeypatch.setattr(fleet, "say", go_on)
-    kat.error(*CREATE, "--partial", code=6)
+    assert "was cancelled" in kat.error(*CREATE, "--partial", code=6)
     about = f"job {claimed.id} (snapshot)"
     assert said == [f"{about}: worker 7 is at work on it", f"{about} waits for another try: a defect: KeyError"]

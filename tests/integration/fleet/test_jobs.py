@@ -82,6 +82,7 @@ def desk(fleet: Any, add_queries: Callable[..., None]) -> Desk:
 
 
 def test_a_worker_builds_what_the_command_builds(desk: Desk, tmp_path: Path) -> None:
+    run = desk.fleet.submit(desk.fleet.recipe(seed=6))  # which is not for this node
     desk.fleet.node("kat.io")
     built = desk.create("--executor", "celery")
     assert (built["snapshot"], built["rows"], built["existed"]) == ("lean@1", 8, False)
@@ -93,6 +94,7 @@ def test_a_worker_builds_what_the_command_builds(desk: Desk, tmp_path: Path) -> 
     assert desk.done(desk.ask()).result == built | {"existed": True}
     elsewhere = desk.done(desk.ask(root=str(tmp_path / "elsewhere"))).result
     assert elsewhere == built | {"path": str(tmp_path / "elsewhere" / "lean" / "1")}
+    assert desk.fleet.ask("SELECT count(*) FROM workers WHERE run_id = %s", run) == [(0,)]
     assert "Traceback" not in desk.fleet.said()
 
 

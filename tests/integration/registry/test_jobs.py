@@ -13,6 +13,7 @@ from kat_data.registry import jobs
 from kat_data.registry.jobs import JobRow
 from kat_data.registry.session import Registry
 from kat_data.registry.worker import Worker
+from kat_data.registry.workforce import list_workers
 
 pytestmark = pytest.mark.integration
 
@@ -86,13 +87,17 @@ async def test_what_is_done_can_be_asked_for_again(desk: Desk, worker: Worker) -
     assert [job.id for job in desk.list_jobs(1)] == [again.id]
 
 
-async def test_the_oldest_goes_first_and_to_one_worker(desk: Desk, worker: Worker, other: Worker) -> None:
+async def test_the_oldest_goes_first_and_to_one_worker(
+    registry: Registry, desk: Desk, worker: Worker, other: Worker
+) -> None:
     asked = [desk.ask(run).id for run in (1, 2)]
     assert desk.waiting() == asked
     assert [desk.claim(worker).id, desk.claim(other).id] == asked
     assert desk.claim(other) is None
     assert desk.waiting() == []
     assert desk.ask(1).worker == worker.id  # it is open while it is worked on
+    with registry.engine.connect() as connection:
+        assert [(row.id, row.job) for row in list_workers(connection)] == [(worker.id, asked[0]), (other.id, asked[1])]
 
 
 async def test_a_dead_workers_job_goes_to_another_and_is_lost_to_it(desk: Desk, worker: Worker, other: Worker) -> None:
