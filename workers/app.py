@@ -1,13 +1,16 @@
 """The Celery application: what a node serves, its reaper, and how its processes end."""
 
 import logging
+import warnings
 from typing import Any
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import (
     celeryd_after_setup,
     setup_logging,
     worker_process_shutdown,
     worker_ready,
+    worker_shutdown,
     worker_shutting_down,
 )
 
@@ -16,6 +19,9 @@ from kat_data.logs import configure
 from kat_data.settings import Settings
 from workers import node
 from workers.reaper import Reaper
+
+# Celery's notice, at each loss of the broker, of what its next major version will do with tasks that go on meanwhile.
+warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 settings = Settings.load()
 app = make_app(broker_url(settings))
@@ -53,5 +59,7 @@ def _begin_to_leave(**_: Any) -> None:
 
 
 @worker_process_shutdown.connect
+@worker_shutdown.connect
 def _leave(**_: Any) -> None:
+    """End the attendance where it is: in a process of the pool, or for pools that have none in this one."""
     node.leave()

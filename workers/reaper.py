@@ -36,7 +36,7 @@ class Reaper:
 
     For each job that waits it sends one wake-up every `JOB_INTERVAL` seconds, whether a process is free or not.
 
-    It keeps what is embedded running, too.
+    It keeps what is embedded running, too, and gives the node's sign of life where the settings name a file for it.
     """
 
     def __init__(self, app: "Celery", settings: Settings) -> None:
@@ -60,6 +60,7 @@ class Reaper:
         while not self._stop.wait(INTERVAL):
             try:
                 self._look()
+                self._beat()
                 trouble = ""
             except (KatError, psycopg.OperationalError) as error:
                 self._disconnect()  # connecting anew starts an embedded server that was lost
@@ -82,6 +83,11 @@ class Reaper:
         for number in range(free if found else 0):
             work = found[number % len(found)]
             wake(self._app, work.run, work.kind, expires=2 * INTERVAL)
+
+    def _beat(self) -> None:
+        """Touch the heartbeat: the node looked at the registry, and would take work."""
+        if self._settings.heartbeat is not None:
+            self._settings.heartbeat.touch()
 
     def _wake_for_jobs(self, waiting: list[tuple[int, JobKind]]) -> None:
         now = time.monotonic()

@@ -3,30 +3,36 @@
 import asyncio
 import copy
 import itertools
+import logging
 import random
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from kat_data.clock import Clock
 from kat_data.domain.batch import Batch, BatchRow, BatchStatus
 from kat_data.domain.call import CallRequest, Charge, Price, Reply
 from kat_data.errors import EndpointDown, EndpointRefused, KatError, LeaseLost, RequestRejected, RunStopped
 from kat_data.llm.batch import BatchBook, BatchClient, Outcome, Unanswered
+from kat_data.llm.batch_lane import Lane
 from kat_data.llm.budget import Budget
 from kat_data.llm.client import Transient
 from kat_data.llm.endpoint import Endpoint
 from kat_data.llm.estimate import charge
 from kat_data.llm.ledger import Ledger
+from kat_data.logs import note
+
+_log = logging.getLogger(__name__)
 
 # A trickle of calls is not waited for longer than so many times the silence that ends a gathering.
 _LONGEST_GATHERING = 12
 _FIRST_POLL = 1.0
 _POLL_GROWTH = 1.5
 _CHUNK = 256  # rows stored at once: as many as the ledger commits together
+_LOST_ANSWER = 5.0  # seconds for a provider to list what it may have taken
 _WATCH_SECONDS = 10.0
 _ORPHAN_LOOKS = 3
 
@@ -38,17 +44,6 @@ class BatchCounters:
     open: int = 0
     rows: int = 0
     done: int = 0
-
-
-@dataclass(slots=True, kw_only=True)
-class _Lane:
-    """Calls of one model at one price that go together; providers take no batch of several models."""
-
-    endpoint: str
-    price: Price
-    rows: dict[bytes, BatchRow] = field(default_factory=dict)
-    arrivals: int = 0
-    filled: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -91,7 +86,7 @@ class Batches:
         self._clock = clock
         self._paid = paid
         self._stop = stop
-        self._lanes: dict[tuple[str, str, Price], _Lane] = {}
+        self._lanes: dict[tuple[str, str, Price], Lane] = {}
         self._live: dict[int, _Underway] = {}
         self._waiting: dict[bytes, asyncio.Future[Outcome | Exception | None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,9 +113,7 @@ class Batches:
         Its reply is stored and paid; without one the key is free, and the reservation given back.
         """
         lane = self._lane(endpoint, request.model, price)
-        lane.rows[request.key] = BatchRow(request=request, estimate=estimate)
-        lane.arrivals += 1
-        lane.filled.set()
+        lane.put(BatchRow(request=request, estimate=estimate))
         outcome = await self._outcome(request.key)
         assert outcome is not None
         return outcome
@@ -155,15 +148,15 @@ class Batches:
 
     # Gathering
 
-    def _lane(self, endpoint: str, model: str, price: Price) -> _Lane:
+    def _lane(self, endpoint: str, model: str, price: Price) -> Lane:
         key = (endpoint, model, price)
         if key not in self._lanes:
-            self._lanes[key] = lane = _Lane(endpoint=endpoint, price=price)
+            self._lanes[key] = lane = Lane(endpoint=endpoint, price=price)
             self._spawn(self._gather(lane))
             self._watch()
         return self._lanes[key]
 
-    async def _gather(self, lane: _Lane) -> None:
+    async def _gather(self, lane: Lane) -> None:
         """Hand in what has come, whenever nothing more comes."""
         terms, client = self._endpoints[lane.endpoint].terms, self._client(lane.endpoint)
         while await self._filled(lane):
@@ -175,19 +168,18 @@ class Batches:
             if self._stopping.is_set():
                 return
             while lane.rows:
-                rows, lines = _fill(lane, client, most)
+                rows, lines = lane.take(client, most)
                 self._spawn(self._hand_in(lane, rows, lines))
 
-    async def _filled(self, lane: _Lane) -> bool:
+    async def _filled(self, lane: Lane) -> bool:
         """Wait until the lane holds a call; false where nothing is handed in any more."""
         if not lane.rows:
-            lane.filled.clear()
             await self._first_of(lane.filled.wait(), self._stopping.wait())
         return not self._stopping.is_set()
 
     # One batch, from its start to its last row
 
-    async def _hand_in(self, lane: _Lane, rows: dict[bytes, BatchRow], lines: Sequence[bytes]) -> None:
+    async def _hand_in(self, lane: Lane, rows: dict[bytes, BatchRow], lines: Sequence[bytes]) -> None:
         batch = Batch(
             token=secrets.token_hex(12),
             endpoint=lane.endpoint,
@@ -224,24 +216,28 @@ class Batches:
                 unsure = unsure or not (error.unreachable or error.throttled)
             except (RequestRejected, RunStopped) as error:
                 whole = EndpointRefused(f"{error}: the whole batch is refused, correct the recipe")
-                await self._give_up(way, "refused", error if isinstance(error, RunStopped) else whole)
+                await self._not_handed_in(way, unsure, error if isinstance(error, RunStopped) else whole)
                 return False
             if self._clock.monotonic() - began > endpoint.terms.patience:
                 break
-            if await self._pause(max(fault.retry_after or 0.0, endpoint.backoff.delay(retry, self._rng))):
+            wait = max(fault.retry_after or 0.0, endpoint.backoff.delay(retry, self._rng))
+            if await self._pause(max(wait, _LOST_ANSWER) if unsure else wait):
                 break
-        # Where an answer was lost, the next process finds out whether the batch was handed in.
         down = EndpointDown(f"{fault}: no batch can be handed in; resume the run later")
-        if unsure:
-            self._end(down)
-        else:
-            why = self._broken if isinstance(self._broken, RunStopped) else down
-            await self._give_up(way, "not handed in", why)
+        await self._not_handed_in(way, unsure, self._broken if isinstance(self._broken, RunStopped) else down)
         return False
+
+    async def _not_handed_in(self, way: _Underway, unsure: bool, why: RunStopped) -> None:
+        """Stop the run; where an answer was lost, the next process finds out whether the batch was handed in."""
+        if unsure:
+            self._end(why)
+        else:
+            await self._give_up(way, "not handed in", why)
 
     async def _submitted(self, way: _Underway, status: BatchStatus) -> None:
         way.batch = replace(way.batch, ident=status.ident)
         await self._book.submitted(way.batch.id, status)
+        _tell("batch.submitted", way)
 
     async def _found(self, way: _Underway) -> BatchStatus | None:
         client = self._client(way.batch.endpoint)
@@ -272,6 +268,7 @@ class Batches:
                 if self._clock.monotonic() - silent_since > terms.patience:
                     raise EndpointDown(f"{error}: batches go on without us; resume the run later") from error
                 wish = error.retry_after or 0.0
+                _tell("batch.unreachable", way, level=logging.WARNING, reason=str(error))
             else:
                 wish, silent_since = 0.0, self._clock.monotonic()
                 if status is None and not missed:
@@ -361,6 +358,7 @@ class Batches:
 
     async def _give_up(self, way: _Underway, word: str, why: "Unanswered | KatError") -> None:
         """Release the rows that are left, close the batch, and stop the run where `why` says so."""
+        _tell("batch.ended", way, outcome=word, unanswered=len(way.left))
         await self._release(way.left, why, reserved=not way.adopted)
         await self._book.ended(way.batch.id, word)
         if isinstance(why, RunStopped):
@@ -385,7 +383,9 @@ class Batches:
 
     def _go_on_with(self, batch: Batch) -> None:
         left = {row.request.key: row for row in batch.rows}
-        self._spawn(self._fetch(_Underway(batch=replace(batch, rows=()), left=left, adopted=True)))
+        way = _Underway(batch=replace(batch, rows=()), left=left, adopted=True)
+        _tell("batch.adopted", way)
+        self._spawn(self._fetch(way))
         self._watch()
 
     def _watch(self) -> None:
@@ -462,20 +462,15 @@ class Batches:
                 task.cancel()
 
 
-def _fill(lane: _Lane, client: BatchClient, most: int) -> tuple[dict[bytes, BatchRow], list[bytes]]:
-    """Take the lane's oldest rows, as many as one batch holds, with their lines."""
-    rows: dict[bytes, BatchRow] = {}
-    lines: list[bytes] = []
-    size = 0
-    while lane.rows and len(rows) < most:
-        key = next(iter(lane.rows))
-        line = client.line(lane.rows[key].request)
-        size += len(line)
-        if rows and size > client.max_bytes:
-            break
-        rows[key] = lane.rows.pop(key)
-        lines.append(line)
-    return rows, lines
+def _tell(event: str, way: _Underway, *, level: int = logging.INFO, **found: Any) -> None:
+    batch = way.batch
+    where: dict[str, Any] = {
+        "batch": batch.id,
+        "endpoint": batch.endpoint,
+        "provider_id": batch.ident,
+        "rows": batch.size,
+    }
+    note(_log, level, event, **where, **found)
 
 
 async def _chunks(rows: AsyncIterator[tuple[bytes, Outcome]]) -> AsyncIterator[list[tuple[bytes, Outcome]]]:

@@ -81,44 +81,25 @@ class Workshop:
         Once `stop` is set, no more calls are sent. Raises `UserError` where what decides the run's samples has changed
         since it was opened, `RegistryError` and psycopg's `OperationalError` where the database is lost.
         """
-        run = row.id
         with self.registry.engine.begin() as connection:
             check_context(connection, row, recipe)
         async with AsyncExitStack() as parts:
             worker = await parts.enter_async_context(
-                await Worker.start(self.registry, self.clock, self.observer, run=run)
+                await Worker.start(self.registry, self.clock, self.observer, run=row.id)
             )
-            ledger = await PostgresLedger.open(
-                self.registry,
-                run=run,
-                worker=worker.id,
-                clock=self.clock,
-                recorded=is_recorded(recipe),
-                observer=self.observer,
-            )
-            parts.push_async_callback(ledger.close)
-            budget = await parts.enter_async_context(
-                open_budget(self.registry, recipe, run=run, worker=worker.id, clock=self.clock)
-            )
-            sharing = None
-            if not is_recorded(recipe):
-                slices = await PostgresSlices.open_for(self.registry, worker=worker.id)
-                sharing = await parts.enter_async_context(Sharing(slices, self.clock))
-            book = PostgresBook(self.registry, run=run, worker=worker.id)
-            parts.push_async_callback(book.close)
-            gateway = build_gateway(recipe, ledger, budget, self.clock, self.client, sharing, book, self.observer)
-            parts.push_async_callback(gateway.close)
-            await gateway.adopt_batches()
+            gateway = await parts.enter_async_context(self._open_gateway(row.id, worker.id, recipe))
             parts.callback(asyncio.create_task(_stop_calls(stop, gateway)).cancel)
             observe(Progress(calls=gateway.counters))
-            await self._cluster(run, recipe, gateway)
-            index = await asyncio.to_thread(look, self.registry, run, recipe.stages, seed=recipe.seed, home=self.home)
+            await self._cluster(row.id, recipe, gateway)
+            index = await asyncio.to_thread(
+                look, self.registry, row.id, recipe.stages, seed=recipe.seed, home=self.home
+            )
             plan = Plan(recipe.stages)
             job = RunJob(
-                run=run,
+                run=row.id,
                 worker=worker,
                 plan=plan,
-                let_on=partial(asyncio.to_thread, next_round, self.registry, run, plan),
+                let_on=partial(asyncio.to_thread, next_round, self.registry, row.id, plan),
                 kinds=kinds,
                 tools=self._tools(recipe, gateway, index),
                 attempts=recipe.attempts,
@@ -128,6 +109,29 @@ class Workshop:
             )
             observe(Progress(items=job.counts, calls=gateway.counters))
             yield job
+
+    @asynccontextmanager
+    async def _open_gateway(self, run: int, worker: int, recipe: Recipe) -> AsyncIterator[Gateway]:
+        """Open the gateway with what it leases: the ledger, slices of the budget and of the limits, the batches."""
+        recorded = is_recorded(recipe)
+        async with AsyncExitStack() as parts:
+            ledger = await PostgresLedger.open(
+                self.registry, run=run, worker=worker, clock=self.clock, recorded=recorded, observer=self.observer
+            )
+            parts.push_async_callback(ledger.close)
+            budget = await parts.enter_async_context(
+                open_budget(self.registry, recipe, run=run, worker=worker, clock=self.clock)
+            )
+            sharing = None
+            if not recorded:
+                slices = await PostgresSlices.open_for(self.registry, worker=worker)
+                sharing = await parts.enter_async_context(Sharing(slices, self.clock))
+            book = PostgresBook(self.registry, run=run, worker=worker)
+            parts.push_async_callback(book.close)
+            gateway = build_gateway(recipe, ledger, budget, self.clock, self.client, sharing, book, self.observer)
+            parts.push_async_callback(gateway.close)
+            await gateway.adopt_batches()
+            yield gateway
 
     def _tools(self, recipe: Recipe, gateway: Gateway, index: Index) -> Tools:
         return Tools(

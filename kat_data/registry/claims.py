@@ -34,6 +34,12 @@ SESSION_SETTINGS = """
     SET tcp_user_timeout = 25000
 """
 
+# A statement is planned once for a connection, perhaps while its table is small or has no statistics yet. What has a
+# key is to be found by it also when the table has grown.
+BY_KEYS = "SET enable_seqscan = off; SET enable_mergejoin = off"
+# Groups of rows meet groups of rows here, and the planner takes each group for one row.
+GROUPS_BY_KEYS = f"{BY_KEYS}; SET enable_nestloop = off"
+
 # The stages are asked in the order given, and the rest of them only until the limit is reached.
 # A worker never gets an item that it still holds, however late its lease: one item, one task.
 CLAIM = f"""
@@ -68,6 +74,7 @@ RENEW = f"""
 """
 
 # What a step writes stands behind its move in one statement, so that a lease lost meanwhile writes nothing.
+# `queries` and the state as an expression keep the planner from reading all the ready items of all runs for these few.
 MOVE = f"""
     UPDATE work_items AS item
     SET turn = new.turn, stage = new.stage, state = new.state, attempts = new.attempts,
@@ -80,8 +87,8 @@ MOVE = f"""
         run_id bigint, query_id bigint, lease_token bigint, stage_before text, turn smallint, stage text, state text,
         attempts smallint, reason text, detail text, pool text, responses smallint, keep boolean,
         delay double precision)
-    WHERE item.run_id = new.run_id AND item.query_id = new.query_id
-      AND item.lease_token = new.lease_token AND item.state = 'ready'
+    WHERE item.query_id = ANY(%(queries)s) AND item.run_id = new.run_id AND item.query_id = new.query_id
+      AND item.lease_token = new.lease_token AND item.state || '' = 'ready'
     RETURNING item.run_id, item.query_id, new.stage_before, 'ready' AS state_before,
         new.stage AS stage_after, new.state AS state_after
 """

@@ -23,6 +23,7 @@ from kat_data.observer import UNOBSERVED, Observer
 from kat_data.redaction import redact
 from kat_data.registry import tallies
 from kat_data.registry.budgets import END_SLICE, FREE_DEAD_CALLS, HOLDS_SLICE, OPEN_SLICE, TAKEN_FOR_DEAD
+from kat_data.registry.claims import BY_KEYS, GROUPS_BY_KEYS
 from kat_data.registry.group_commit import GroupCommit
 from kat_data.registry.session import Registry
 
@@ -48,6 +49,7 @@ RESERVE = """
 LOOK_UP = "SELECT key, state, batch_id, reply FROM calls WHERE key = ANY(%(keys)s)"
 
 # The slice comes first, as in `FREE_DEAD_CALLS`: who has lost it settles nothing, and nobody waits for the other.
+# `keys` and the state as an expression keep the planner from reading all that were reserved since the last vacuum.
 SETTLE = f"""
     WITH new AS MATERIALIZED (SELECT * FROM json_populate_recordset(NULL::calls, %(rows)s)
     ), held AS MATERIALIZED (
@@ -57,7 +59,8 @@ SETTLE = f"""
             tokens = new.tokens, lost_usd = calls.lost_usd + new.lost_usd,
             lost_tokens = calls.lost_tokens + new.lost_tokens,
             seconds = new.seconds, error = new.error, settled_at = now()
-        FROM new WHERE calls.key = new.key AND calls.state = 'reserved' AND calls.worker_id = new.worker_id
+        FROM new WHERE calls.key = ANY(%(keys)s) AND calls.key = new.key
+            AND calls.state || '' = 'reserved' AND calls.worker_id = new.worker_id
             AND EXISTS (SELECT FROM held)
         RETURNING calls.key, calls.run_id, calls.worker_id, calls.recorded, calls.model, calls.finish_reason,
             calls.seconds, new.state, new.usd, new.tokens, new.lost_usd, new.lost_tokens
@@ -144,8 +147,9 @@ class PostgresLedger:
         """
         reserving = await registry.async_connection(autocommit=True)
         # A reservation lost in a crash of the server costs at most the call in flight: no fsync is due.
-        await reserving.execute("SET synchronous_commit = off")
+        await reserving.execute(f"SET synchronous_commit = off; {BY_KEYS}")
         settling = await registry.async_connection(autocommit=True)
+        await settling.execute(GROUPS_BY_KEYS)
         who = {"run": run, "worker": worker}
         await settling.execute(OPEN_SLICE, who)
         _note_freed((await settling.execute(FREE_DEAD_CALLS, who)).rowcount)
@@ -259,7 +263,8 @@ class PostgresLedger:
         return [known.get(key, key in granted) for key in keys]
 
     async def _settle(self, rows: Sequence[dict[str, Any]]) -> list[bool]:
-        cursor = await self._settling.execute(SETTLE, {"rows": _json(rows), **self._who})
+        keys = [bytes.fromhex(row["key"][2:]) for row in rows]
+        cursor = await self._settling.execute(SETTLE, {"rows": _json(rows), "keys": keys, **self._who})
         settled = {_hex(key) async for (key,) in cursor}
         return [row["key"] in settled for row in rows]
 

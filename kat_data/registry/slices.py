@@ -22,6 +22,7 @@ WINDOW_SECONDS = 62
 # Of what is free in the minute, the part that is given in one second: a burst is spread, and 94 % of the rate is used.
 PART = 0.25
 PATIENCE_SECONDS = 30  # with a server that does not answer
+MOURNING_SECONDS = 3  # the endpoint may still have calls of a dead worker, whose seats wait for so long
 TURN_SECONDS = 5  # where there are fewer seats than workers, how long one keeps its seat
 
 MINE = "endpoint_id = %(endpoint)s AND worker_id = %(worker)s AND lease = %(lease)s"
@@ -46,6 +47,7 @@ REPORT = """
         asks_tokens = excluded.asks_tokens, needs_tokens = excluded.needs_tokens, reported_at = excluded.reported_at
 """
 
+_NOW = f"(SELECT reported_at FROM endpoint_slices WHERE {MINE})"
 _THIS_SECOND = f"(SELECT floor(extract(epoch FROM reported_at))::bigint FROM endpoint_slices WHERE {MINE})"
 
 # What was spent between two reports is dated by the later one, and what a dead worker held by the finding of its
@@ -54,6 +56,7 @@ SPEND = f"""
     WITH dead AS (
         DELETE FROM endpoint_slices
         WHERE endpoint_id = %(endpoint)s AND worker_id <> %(worker)s AND worker_id NOT IN ({ALIVE_WORKERS})
+          AND reported_at < {_NOW} - interval '{MOURNING_SECONDS} seconds'
         RETURNING requests, tokens
     ), spent AS (
         SELECT sum(requests) AS requests, sum(tokens) AS tokens FROM (

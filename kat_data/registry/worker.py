@@ -134,6 +134,9 @@ class Worker:
                 await opened.enter_async_context(await registry.async_connection(autocommit=True)) for _ in range(3)
             ]
             await session.execute(claims.SESSION_SETTINGS)
+            # A claim that a crash of the server takes along is claimed again: no fsync is due.
+            await claiming.execute(f"SET synchronous_commit = off; {claims.BY_KEYS}")
+            await writing.execute(claims.GROUPS_BY_KEYS)
             named: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "run": run}
             cursor = await session.execute(claims.REGISTER_WORKER, named)
             row = await cursor.fetchone()
@@ -223,7 +226,10 @@ class Worker:
                 rows["samples"] += step.samples
         statement = commit_statement(frozenset(rows))
         moves = _json([_move(step) for step in steps])
-        values = {"worker": self.id, "moves": moves} | {name: _json(found) for name, found in rows.items()}
+        queries = [step.claim.query for step in steps]
+        values = {"worker": self.id, "queries": queries, "moves": moves} | {
+            name: _json(found) for name, found in rows.items()
+        }
         cursor = await self._writes.execute(statement, values)
         moved = {(run, query) async for run, query in cursor}
         return [(step.claim.run, step.claim.query) in moved for step in steps]

@@ -11,7 +11,7 @@ from pathlib import Path
 class Node:
     """`celery -A workers worker` on a `KAT_HOME`; its processes are a group of their own. Ended by `end`, or by force.
 
-    `log` gets what it says. `queues` are those that it serves, all where none are named.
+    `log` gets what it says. `queues` are those that it serves, all where none are named; `options` are Celery's.
     """
 
     def __init__(
@@ -21,17 +21,18 @@ class Node:
         *,
         processes: int = 1,
         queues: Sequence[str] = (),
+        options: Sequence[str] = (),
         environ: Mapping[str, str | None] | None = None,
     ) -> None:
         self.log = log
         served = [f"--queues={','.join(queues)}"] if queues else []
-        options = ["-c", str(processes), "-n", f"{log.stem}@%h", "--loglevel", "WARNING", *served]
+        named = ["-c", str(processes), "-n", f"{log.stem}@%h", "--loglevel", "WARNING", *served, *options]
         given = {name: value for name, value in os.environ.items() if not name.startswith("KAT_")}
         given |= {"KAT_HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)}
         wanted = {**given, **(environ or {})}
         with log.open("ab") as file:
             self.process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "celery", "-A", "workers", "worker", *options],
+                [sys.executable, "-m", "celery", "-A", "workers", "worker", *named],
                 env={name: value for name, value in wanted.items() if value is not None},
                 cwd=home,
                 stdin=subprocess.DEVNULL,

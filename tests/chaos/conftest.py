@@ -42,7 +42,8 @@ class Fleet:
 
     def start(self) -> Node:
         self.started += 1
-        node = Node(self.home, self.home / f"node{self.started}.log")
+        # Without the limit, Celery itself would kill the paused process once it is awake.
+        node = Node(self.home, self.home / f"node{self.started}.log", options=["--time-limit", "3600"])
         self.nodes.append(node)
         return node
 
@@ -104,18 +105,19 @@ class Witness:
         return self.ask(sql, **values)[0][0]
 
     @contextmanager
-    def holding_calls(self) -> Iterator[Callable[[list[int]], int]]:
-        """Let nobody reserve or settle; yield what counts the calls that workers have in flight, or all of them."""
+    def holding_calls(self) -> Iterator[Callable[[list[int] | None], int]]:
+        """Let nobody reserve or settle; yield what counts the reserved calls of workers, or all."""
         with psycopg.connect(self._registry.url) as connection:
             connection.execute("LOCK TABLE calls IN SHARE ROW EXCLUSIVE MODE")
 
-            def in_flight(workers: list[int]) -> int:
+            def reserved(workers: list[int] | None) -> int:
                 sql = "SELECT count(*) FROM calls WHERE state = 'reserved' AND (%(all)s OR worker_id = ANY(%(ids)s))"
-                [(found,)] = connection.execute(sql, {"all": not workers, "ids": workers}).fetchall()
+                asked = {"all": workers is None, "ids": workers or []}
+                [(found,)] = connection.execute(sql, asked).fetchall()
                 return int(found)
 
             with suppress(psycopg.OperationalError):  # the block may kill the server
-                yield in_flight
+                yield reserved
             with suppress(psycopg.OperationalError):
                 connection.rollback()
 
@@ -130,6 +132,9 @@ class Witness:
         """Return how many items wait for workers that will not work on them."""
         sql = "SELECT count(*) FROM work_items WHERE worker_id = ANY(%(ids)s) AND state = 'ready'"
         return int(self.one(sql, ids=workers))
+
+    def at_work(self) -> int:
+        return int(self.one(f"SELECT count(*) FROM workers WHERE run_id = %(run)s AND id IN ({ALIVE_WORKERS})"))
 
     def at_work_since(self, worker: int) -> bool:
         """Whether a worker that came after `worker` is at work on the run."""

@@ -76,9 +76,10 @@ class Fleet:
         self.environ = {"KAT_HOME": str(home), "KAT_DATABASE_URL": registry.url}
         self.nodes: list[Node] = []
 
-    def node(self, *queues: str, processes: int = 1, **environ: str | None) -> Node:
+    def node(self, *queues: str, processes: int = 1, pool: str = "prefork", **environ: str | None) -> Node:
         log = self.home / f"node{len(self.nodes)}.log"
-        node = Node(self.home, log, processes=processes, queues=queues, environ=self.environ | environ)
+        given = self.environ | environ
+        node = Node(self.home, log, processes=processes, queues=queues, options=["-P", pool], environ=given)
         self.nodes.append(node)
         return node
 

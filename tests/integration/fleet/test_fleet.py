@@ -52,11 +52,12 @@ def test_each_node_does_the_stages_that_it_serves(fleet: Any, add_queries: Calla
         assert set(pids) <= node.pids, stage
 
 
+@pytest.mark.parametrize("pool", ["prefork", "solo", "threads"])
 def test_a_node_that_is_ended_gives_its_items_back_and_loses_nothing(
-    fleet: Any, add_queries: Callable[..., None]
+    fleet: Any, add_queries: Callable[..., None], pool: str
 ) -> None:
-    add_queries(*fleet.easy(200))
-    node = fleet.node()
+    add_queries(*fleet.easy(100))
+    node = fleet.node(pool=pool)
     run = fleet.submit(fleet.recipe())
     fleet.until(lambda: fleet.endpoint.requests > 40, "requests")
     workers = fleet.workers_of(node)

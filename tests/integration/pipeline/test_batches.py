@@ -16,6 +16,7 @@ from kat_data.domain.states import RunState
 from kat_data.registry import migrate, queries
 from kat_data.registry.session import Registry
 from kat_data.testing import a_query
+from kat_data.testing.anthropic_server import AnthropicServer
 from kat_data.testing.batch_desk import Course
 from kat_data.testing.batch_server import BatchServer
 
@@ -25,36 +26,53 @@ Plain = dict[str, Any]
 ROLES = ("voters", "responder", "reasoner", "judge")
 
 
-class Fatal(BatchServer):
-    """A server that kills the process which hands a batch in, before or after it has taken the batch."""
+class Fatal:
+    """Kills the process which hands a batch in, before or after the server has taken the batch."""
 
     process: asyncio.subprocess.Process | None = None
     before = False
 
-    async def _create(self, request: web.Request) -> web.Response:
+    async def murder(self, take: Callable[[web.Request], Any], request: web.Request) -> web.Response:
         process, self.process = self.process, None
         if process is not None and self.before:
             process.kill()
             return web.Response(status=500)
-        answer = await super()._create(request)
+        answer = await take(request)
         if process is not None:
             process.kill()
         return answer
 
 
+class FatalOpenAI(Fatal, BatchServer):
+    provider = "openai"
+
+    async def _create(self, request: web.Request) -> web.Response:
+        return await self.murder(super()._create, request)
+
+
+class FatalAnthropic(Fatal, AnthropicServer):
+    provider = "anthropic"
+
+    async def _hand_in(self, request: web.Request) -> web.Response:
+        return await self.murder(super()._hand_in, request)
+
+
+each_provider = pytest.mark.parametrize("server", [FatalOpenAI, FatalAnthropic], indirect=True)
+
+
 @pytest.fixture
-async def server() -> AsyncIterator[Fatal]:
-    async with Fatal() as server:
+async def server(request) -> AsyncIterator[Any]:
+    async with getattr(request, "param", FatalOpenAI)() as server:
         yield server
 
 
 @pytest.fixture
-def patient(lean: Callable[..., Plain]) -> Callable[..., Plain]:
+def patient(lean: Callable[..., Plain], server: Any) -> Callable[..., Plain]:
     """Build a recipe whose roles wait for batches."""
 
     def make(*roles: str, **parts: Any) -> Plain:
-        batch = {"gather": 0.2, "poll": 0.2, **parts.pop("batch", {})}
-        plain = copy.deepcopy(lean(endpoint={"batch": batch}, **parts))
+        batch = {"gather": 0.5, "poll": 0.2, **parts.pop("batch", {})}
+        plain = copy.deepcopy(lean(endpoint={"batch": batch, "provider": server.provider}, **parts))
         for role in roles or ROLES:
             plain["roles"][role][0]["mode"] = "batch"
         return plain
@@ -80,6 +98,7 @@ def batch_rows(registry: Registry) -> list[tuple[Any, ...]]:
         return connection.execute("SELECT state, outcome, rows, done FROM batches ORDER BY id").fetchall()
 
 
+@each_provider
 async def test_a_run_in_batches_gives_what_it_gives_at_once_for_half_the_money(
     registry, bare_database, server, run, patient, lean, add_queries, look
 ) -> None:
@@ -91,11 +110,9 @@ async def test_a_run_in_batches_gives_what_it_gives_at_once_for_half_the_money(
     assert waited.state is RunState.FINISHED
     assert server.statistics.requests == 0
     rows = [len(batch.rows) for batch in server.desk.batches.values()]
-    assert rows[0] == 60
-    assert {(state, outcome) for state, outcome, _, _ in batch_rows(registry)} == {
-        ("ended", "completed"),
-        ("ended", "expired"),
-    }
+    assert max(rows) > 20
+    done = "ended" if server.provider == "anthropic" else "completed"
+    assert {row[:2] for row in batch_rows(registry)} == {("ended", done), ("ended", "expired")}
     assert [row[2] for row in batch_rows(registry)] == rows
     with registry.engine.connect() as connection:
         cost = queries.run_cost(connection, waited.id)
@@ -106,7 +123,7 @@ async def test_a_run_in_batches_gives_what_it_gives_at_once_for_half_the_money(
     from kat_data.pipeline.recipe import parse_recipe
     from kat_data.pipeline.run import open_run
 
-    row, _ = open_run(bare_database, parse_recipe(lean(), "recipe.yaml"))
+    row, _ = open_run(bare_database, parse_recipe(lean(endpoint={"provider": server.provider}), "recipe.yaml"))
     at_once = await execute_run(bare_database, row)
     assert samples(registry) == samples(bare_database)
     with bare_database.engine.connect() as connection:
@@ -148,12 +165,12 @@ class Command:
 
     async def finish(self) -> None:
         process = await self.start()
-        _, said = await asyncio.wait_for(process.communicate(), 60)
+        _, said = await asyncio.wait_for(process.communicate(), 120)
         assert process.returncode == 0, said.decode()
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -167,7 +184,7 @@ async def test_a_killed_process_leaves_its_batch_to_the_next(
     server.desk.held = True
     server.desk.plan(Course(end=end, answered=30 if end == "expired" else None))
     process = await command.start()
-    await until(lambda: [row[0] for row in batch_rows(registry)] == ["submitted"])
+    await until(lambda: {row[0] for row in batch_rows(registry)} == {"submitted"})
     process.kill()
     await process.wait()
     server.desk.held = False
@@ -184,6 +201,7 @@ async def test_a_killed_process_leaves_its_batch_to_the_next(
     assert lost(registry) == 0
 
 
+@each_provider
 @pytest.mark.parametrize("before", [True, False])
 async def test_a_kill_while_a_batch_is_handed_in_hands_it_in_once(
     registry, server, patient, add_queries, look, tmp_path, before
@@ -193,7 +211,7 @@ async def test_a_kill_while_a_batch_is_handed_in_hands_it_in_once(
     server.before = before
     server.process = await command.start()
     process = server.process
-    await asyncio.wait_for(process.wait(), 30)
+    await asyncio.wait_for(process.wait(), 120)
     assert [row[0] for row in batch_rows(registry)] == ["submitting"]
     assert len(server.desk.batches) == (0 if before else 1)
     await command.finish()
@@ -214,7 +232,7 @@ async def test_a_run_asks_at_once_what_another_has_in_a_batch_and_waits_for_it(
     add_queries(*sums())
     server.desk.held = True
     waited = asyncio.create_task(run(patient("voters")))
-    await until(lambda: [row[0] for row in batch_rows(registry)] == ["submitted"])
+    await until(lambda: {row[0] for row in batch_rows(registry)} == {"submitted"})
     other = asyncio.create_task(run(lean(name="other")))
     await until(lambda: len(look.runs()) == 2)
     await asyncio.sleep(0.5)
@@ -234,14 +252,14 @@ async def test_a_batch_is_fetched_also_by_a_run_that_asks_at_once_now(
     add_queries(*sums())
     server.desk.held = True
     process = await Command(registry, tmp_path, patient("voters")).start()
-    await until(lambda: [row[0] for row in batch_rows(registry)] == ["submitted"])
+    await until(lambda: sum(rows for state, _, rows, _ in batch_rows(registry) if state == "submitted") == 60)
     process.terminate()  # it does not wait for its batches
-    await asyncio.wait_for(process.wait(), 30)
+    await asyncio.wait_for(process.wait(), 120)
     server.desk.held = False
     finished = await run(lean())
     assert finished.state is RunState.FINISHED
     assert server.desk.handed_in.total() == 60
-    assert batch_rows(registry) == [("ended", "completed", 60, 60)]
+    assert {row[:2] for row in batch_rows(registry)} == {("ended", "completed")}
     with registry.engine.connect() as connection:
         assert queries.run_cost(connection, finished.id).made == 60 + server.statistics.requests
 
@@ -253,11 +271,11 @@ async def test_two_processes_at_one_run_share_it_and_one_fetches_what_the_other_
     command = Command(registry, tmp_path, patient(batch={"items": 30}))
     server.desk.held = True
     first, second = await command.start(), await command.start()
-    await until(lambda: [row[0] for row in batch_rows(registry)] == ["submitted", "submitted"])
+    await until(lambda: sum(rows for state, _, rows, _ in batch_rows(registry) if state == "submitted") == 60)
     first.kill()
     await first.wait()
     server.desk.held = False
-    _, said = await asyncio.wait_for(second.communicate(), 90)
+    _, said = await asyncio.wait_for(second.communicate(), 120)
     assert second.returncode == 0, said.decode()
     assert server.desk.handed_in.total() == len(server.desk.handed_in)
     assert look.ends(look.runs()[0].id).keys() <= {"accepted", "dropped"}

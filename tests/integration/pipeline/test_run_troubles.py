@@ -13,8 +13,10 @@ from kat_data.errors import (
     RecipeError,
     RegistryError,
     VerifierFault,
+    WorkerLost,
 )
 from kat_data.registry import runs
+from kat_data.registry.budgets import FREE_DEAD_CALLS
 from kat_data.testing.obedient import obedient
 from kat_data.testing.scripted_server import Fault, ScriptedServer
 from kat_data.verifiers.dispatch import Verifiers
@@ -197,3 +199,23 @@ async def test_what_postgres_cannot_hold_is_dropped_from_replies(run, lean, add_
     async with ScriptedServer(script) as server:
         finished = await run(lean(url=server.url))
     assert look.ends(finished.id) == {"accepted": 12}
+
+
+async def test_a_worker_that_was_taken_for_dead_does_not_stop_the_run_of_the_others(
+    registry, lean, run, add_queries, easy_queries, look, assert_resumes
+) -> None:
+    add_queries(*easy_queries)
+
+    def silence(body: dict[str, Any]) -> Reply:
+        with registry.connection(autocommit=True) as connection:
+            connection.execute("UPDATE workers SET seen_at = now() - interval '1 hour'")
+            connection.execute(FREE_DEAD_CALLS, {"worker": 0, "run": 1})
+        return obedient(body)
+
+    async with ScriptedServer(silence) as server:
+        recipe = lean(url=server.url)
+        with pytest.raises(WorkerLost, match="others have its work"):
+            await run(recipe)
+    [row] = look.runs()
+    assert (row.state, row.reason) == (RunState.OPEN, None)
+    await assert_resumes(lean(), row.id)

@@ -16,7 +16,8 @@ from kat_data.domain.call import Charge, FinishReason, Sampling
 from kat_data.domain.tool_call import ToolCall
 from kat_data.errors import LeaseLost
 from kat_data.registry import queries
-from kat_data.registry.ledger import PostgresLedger
+from kat_data.registry.claims import GROUPS_BY_KEYS
+from kat_data.registry.ledger import SETTLE, PostgresLedger
 from kat_data.registry.session import Registry
 from kat_data.registry.worker import Worker
 from kat_data.testing import a_reply, a_request
@@ -164,7 +165,8 @@ RESERVE_AND_HANG = """
 import asyncio, sys
 from kat_data.clock import SystemClock
 from kat_data.domain.call import Charge
-from kat_data.registry.ledger import PostgresLedger
+from kat_data.registry.claims import GROUPS_BY_KEYS
+from kat_data.registry.ledger import SETTLE, PostgresLedger
 from kat_data.registry.session import Registry
 from kat_data.registry.worker import Worker
 from kat_data.testing import a_request
@@ -247,3 +249,16 @@ async def test_a_key_whose_settlement_failed_does_not_block_its_own_worker(regis
     assert await ledger.reserve(request, ESTIMATE) is None
     await ledger.settle(request, a_reply("ab"), PRICE, seconds=0.0)
     assert await ledger.spent() == Charge(usd=0.02, tokens=30)
+
+
+async def test_a_settlement_finds_its_calls_by_keys_whatever_the_planner_knows(registry) -> None:
+    with registry.connection(autocommit=True) as connection:
+        connection.execute(GROUPS_BY_KEYS)
+        plan = "\n".join(
+            line
+            for (line,) in connection.execute(
+                f"EXPLAIN {SETTLE}", {"rows": "[]", "keys": [b"key"], "run": 1, "worker": 1}
+            )
+        )
+    assert "Index Cond: (key = ANY" in plan
+    assert "ix_calls" not in plan

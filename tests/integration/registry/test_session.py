@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from kat_data.errors import RegistryError
@@ -38,6 +39,19 @@ async def test_every_kind_of_connection(registry: Registry) -> None:
         assert connection.execute("select 1").fetchone() == (1,)
     async with await registry.async_connection() as connection:
         assert await (await connection.execute("select 1")).fetchone() == (1,)
+
+
+def test_a_server_that_is_lost_is_the_same_error_everywhere(registry: Registry) -> None:
+    kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    within = " AND datname = current_database()"
+    with registry.engine.connect() as connection, registry.connection(autocommit=True) as other:
+        connection.exec_driver_sql("SELECT 1")
+        other.execute(kill + within)
+        with pytest.raises(psycopg.OperationalError, match="terminating connection"):
+            connection.exec_driver_sql("SELECT 1")
+        other.execute(kill + within)
+    with registry.engine.connect() as connection:  # what the pool still held is tried first
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
 
 
 async def test_an_absent_server_is_one_clear_line(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from kat_data.domain.slice import Drawn, EndpointLimits, Report, Slice
 from kat_data.llm.allowance import Allowance
 from kat_data.registry.claims import ALIVE_WORKERS
 from kat_data.registry.session import Registry
-from kat_data.registry.slices import PostgresSlices
+from kat_data.registry.slices import MOURNING_SECONDS, PostgresSlices
 from kat_data.registry.worker import Worker
 
 pytestmark = pytest.mark.integration
@@ -179,12 +179,15 @@ async def test_seats_never_add_up_to_more_than_the_limit(join: Join, time: Time,
     assert sum(member.in_flight for member in members) == limit
 
 
-async def test_a_dead_workers_seats_are_free(join: Join) -> None:
+async def test_a_dead_workers_seats_are_free_once_its_calls_must_have_ended(join: Join, time: Time) -> None:
     dying, other = await join(), await join()
     await dying.fill(wants=40)
     await other.fill(wants=40)
-    assert other.in_flight == 0
     await die(dying)
+    time.seconds += MOURNING_SECONDS
+    await other.fill(wants=40)
+    assert other.in_flight == 0
+    time.seconds += 0.1
     await other.fill(wants=40)
     assert other.in_flight == 16
 

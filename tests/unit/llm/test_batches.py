@@ -271,3 +271,13 @@ async def test_a_bad_key_stops_the_run_before_anything_is_handed_in(server) -> N
         assert not locked.desk.batches
         assert bench.budget.spent.usd == 0
         await bench.gateway.close()
+
+
+async def test_where_it_is_not_known_whether_a_batch_was_handed_in_its_keys_are_kept(server, bench) -> None:
+    server.fail_at("create", Fault(kind="drop", late=True))
+    server.fail_at("list", Fault(status=401))
+    errors = await bench.ask(*REQUESTS)
+    assert {type(error) for error in errors} == {EndpointRefused}
+    await bench.gateway.close()
+    assert bench.book.outcomes == {}
+    assert set(bench.ledger._owned) == {request.key for request in REQUESTS}
