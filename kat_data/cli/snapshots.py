@@ -88,8 +88,10 @@ def _create_by_fleet(
         say(f"job {job.id} is with the workers: `kat jobs show {job.id}` shows how it goes")
         return {"job": job.id, "state": job.state.value}
     ended = follow_job(registry, job.id)
-    if ended.state is not JobState.DONE:
-        raise SnapshotError(ended.error or f"job {job.id} is {ended.state.value}: ask for the snapshot again")
+    if ended.state is JobState.CANCELLED:
+        raise SnapshotError(f"job {job.id} was cancelled: ask for the snapshot again")
+    if ended.state is JobState.FAILED:
+        raise SnapshotError(str(ended.error))
     found: dict[str, Any] = ended.result
     return found
 

@@ -93,7 +93,7 @@ def get_job(connection: Connection, job: int) -> JobRow:
     """Return one job; raises `NotFoundError`."""
     row = connection.execute(text(f"SELECT {COLUMNS} FROM jobs WHERE id = :job"), {"job": job}).one_or_none()
     if row is None:
-        raise NotFoundError(f"there is no job {job}: `kat jobs list` shows those that there are")
+        raise NotFoundError(f"no job {job}: `kat jobs list` shows them")
     return _job(row)
 
 

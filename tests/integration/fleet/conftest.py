@@ -94,7 +94,7 @@ class Fleet:
         return row.id
 
     def kat(self, *arguments: object, code: int = 0) -> Any:
-        """Run a command with `--json` in a process of its own, and return its document."""
+        """Run a command with `--json` in a process of its own; return its document, or what it says where it fails."""
         given = {name: value for name, value in os.environ.items() if not name.startswith("KAT_")}
         done = subprocess.run(
             [sys.executable, "-m", "kat_data.cli.main", *map(str, arguments), "--json"],
@@ -105,7 +105,7 @@ class Fleet:
             timeout=PATIENCE_SECONDS,
         )
         assert done.returncode == code, done.stderr
-        return orjson.loads(done.stdout)
+        return done.stderr if code else orjson.loads(done.stdout)
 
     def write(self, plain: Plain) -> Path:
         path = self.home / "recipe.yaml"
