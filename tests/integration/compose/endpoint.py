@@ -17,7 +17,7 @@ async def _serve() -> None:
         for preset, name in FILES.items()
         for _, query in read_queries(folder / name, preset=preset, source="test", licence="MIT")  # type: ignore[misc]
     ]
-    async with ScriptedServer(Oracle(queries, right=1.0), host="0.0.0.0", port=8000):  # noqa: S104 (a network of its own)
+    async with ScriptedServer(Oracle(queries, right=1.0), host="0.0.0.0", port=8000):
         await asyncio.Event().wait()
 
 

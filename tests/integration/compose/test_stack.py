@@ -1,4 +1,4 @@
-"""The stack of compose.yaml, brought up from the images of docker/build_offline.sh, and a small job through it."""
+"""The stack of compose.yaml, brought up from the images of stack/build_offline.sh, and a small job through it."""
 
 import secrets
 import shutil
@@ -83,7 +83,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     command = composer()
     for image in IMAGES.values():
         if subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode:
-            pytest.skip(f"no engine with the image {image}: run docker/build_offline.sh")
+            pytest.skip(f"no engine with the image {image}: run stack/build_offline.sh")
     folder = tmp_path_factory.mktemp("stack")
     prepare(folder)
     stack = Stack(command, folder)
@@ -95,9 +95,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def prepare(folder: Path) -> None:
-    """Lay out the folder that a user would have: the repository's files, a `.env`, and recipe and queries in `files`."""
+    """Lay out a user's folder: the repository's files, a `.env`, and recipe and queries in files/."""
     shutil.copy(ROOT / "compose.yaml", folder)
-    shutil.copytree(ROOT / "docker", folder / "docker")
+    shutil.copytree(ROOT / "stack", folder / "stack")
     settings = {
         **IMAGES, "POSTGRES_PASSWORD": secrets.token_hex(16), "WORKER_PROCESSES": "1", "WORKER_MEMORY": "2g",
         "FILES": "./files",
