@@ -27,6 +27,7 @@ KatError
 ├── RegistryError             Postgres cannot be reached or started
 ├── BrokerError               the broker of the workers cannot be reached or started
 └── SnapshotError             a snapshot cannot be written, or does not match its hashes
+    └── SnapshotBusy          another process writes in its folder: wait and try again
 """
 
 from typing import ClassVar
@@ -177,3 +178,7 @@ class SnapshotError(KatError):
     """A snapshot cannot be written, or its files do not match its manifest."""
 
     exit_code = 6
+
+
+class SnapshotBusy(SnapshotError):
+    """Another process is writing a snapshot of the same name: wait for it and try again."""

@@ -23,6 +23,7 @@ VARIABLES = {
     "KAT_LOG": "structured logs on stderr: json, text, off, or auto (json in workers, off in `kat`)",
     "KAT_LOG_LEVEL": "the least level that is logged: debug, info, warning or error",
     "KAT_METRICS_DIR": "folder where processes leave latencies and the like for `kat metrics serve`; unset: nowhere",
+    "KAT_HEARTBEAT": "file that a node of workers touches every two seconds while Postgres answers it; unset: none",
 }
 SANDBOXES = ("auto", "docker", "bwrap", "none")
 _TEST_PREFIX = "KAT_TEST_"
@@ -47,7 +48,8 @@ class Settings:
 
     `broker_url` is that of what wakes Celery workers, or none for the embedded one in `home`. `sandbox` is one of
     `SANDBOXES`; its image is none for the standard one, its runtime none for the engine's own. `log` is one of
-    `FORMATS`, `log_level` one of `LEVELS`; without `metrics_dir` processes leave no metrics behind.
+    `FORMATS`, `log_level` one of `LEVELS`; without `metrics_dir` processes leave no metrics behind,
+    without `heartbeat` nodes no sign of life.
     """
 
     home: Path
@@ -60,6 +62,7 @@ class Settings:
     log: str
     log_level: str
     metrics_dir: Path | None
+    heartbeat: Path | None
     origins: Mapping[str, str]
 
     @classmethod
@@ -67,10 +70,11 @@ class Settings:
         """Read the settings; raises `ConfigError` where a variable is unknown or malformed."""
         environ = os.environ if environ is None else environ
         _refuse_unknown(environ)
-        home, home_origin = _home(environ, Path.cwd() if cwd is None else cwd)
+        cwd = Path.cwd() if cwd is None else cwd
+        home, home_origin = _home(environ, cwd)
         database_url, database_origin = _database_url(environ)
         sandbox = ("sandbox", "sandbox_image", "sandbox_runtime", "sandbox_slots")
-        names = ("broker_url", *sandbox, "log", "log_level", "metrics_dir")
+        names = ("broker_url", *sandbox, "log", "log_level", "metrics_dir", "heartbeat")
         set_ = {name for name in names if environ.get(f"KAT_{name.upper()}")}
         origins = {name: f"KAT_{name.upper()}" if name in set_ else "default" for name in names}
         return cls(
@@ -83,7 +87,8 @@ class Settings:
             sandbox_slots=_slots(environ),
             log=_one_of(environ, "KAT_LOG", FORMATS, "auto"),
             log_level=_one_of(environ, "KAT_LOG_LEVEL", LEVELS, "info"),
-            metrics_dir=_folder(environ, "KAT_METRICS_DIR", Path.cwd() if cwd is None else cwd),
+            metrics_dir=_path(environ, "KAT_METRICS_DIR", cwd),
+            heartbeat=_path(environ, "KAT_HEARTBEAT", cwd),
             origins={"home": home_origin, "database_url": database_origin, **origins},
         )
 
@@ -101,6 +106,7 @@ class Settings:
             "log": self.log,
             "log_level": self.log_level,
             "metrics_dir": str(self.metrics_dir or "nowhere"),
+            "heartbeat": str(self.heartbeat or "none"),
         }
         return tuple(Setting(name=name, value=value, origin=self.origins[name]) for name, value in values.items())
 
@@ -159,7 +165,7 @@ def _one_of(environ: Mapping[str, str], name: str, allowed: Sequence[str], defau
     return given
 
 
-def _folder(environ: Mapping[str, str], name: str, cwd: Path) -> Path | None:
+def _path(environ: Mapping[str, str], name: str, cwd: Path) -> Path | None:
     given = environ.get(name)
     return (cwd / Path(given).expanduser()).resolve() if given else None
 

@@ -1,21 +1,27 @@
 """The Celery application: what a node serves, its reaper, and how its processes end."""
 
 import logging
+import warnings
 from typing import Any
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import (
     celeryd_after_setup,
     setup_logging,
     worker_process_shutdown,
     worker_ready,
+    worker_shutdown,
     worker_shutting_down,
 )
 
-from kat_data.executors.broker import QUEUES, broker_url, make_app
+from kat_data.executors.broker import JOB_QUEUES, QUEUES, broker_url, make_app
 from kat_data.logs import configure
 from kat_data.settings import Settings
 from workers import node
 from workers.reaper import Reaper
+
+# Celery's notice, at each loss of the broker, of what its next major version will do with tasks that go on meanwhile.
+warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 settings = Settings.load()
 app = make_app(broker_url(settings))
@@ -34,7 +40,9 @@ def _write_logs(**_: Any) -> None:
 def _know_the_node(instance: Any, **_: Any) -> None:
     """Note what this node serves, before its processes are forked."""
     served = set(app.amqp.queues.consume_from)
-    node.serve([kind for kind, queue in QUEUES.items() if queue in served], by=instance.concurrency or 1)
+    stages = [kind for kind, queue in QUEUES.items() if queue in served]
+    jobs = [kind for kind, queue in JOB_QUEUES.items() if queue in served]
+    node.serve(stages, jobs, by=instance.concurrency or 1)
 
 
 @worker_ready.connect
@@ -51,5 +59,7 @@ def _begin_to_leave(**_: Any) -> None:
 
 
 @worker_process_shutdown.connect
+@worker_shutdown.connect
 def _leave(**_: Any) -> None:
+    """End the attendance where it is: in a process of the pool, or for pools that have none in this one."""
     node.leave()

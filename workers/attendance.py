@@ -11,12 +11,12 @@ from typing import Any
 import psycopg
 
 from kat_data.domain.states import RunState
-from kat_data.errors import KatError, RecipeError, RegistryError, RunInterrupted, WorkerLost
+from kat_data.errors import EndpointDown, KatError, RecipeError, RegistryError, RunInterrupted, WorkerLost
 from kat_data.executors.drain import Job, drain
 from kat_data.logs import bound, note
 from kat_data.observer import UNOBSERVED, Observer
 from kat_data.pipeline.recipe import Recipe, parse_recipe
-from kat_data.pipeline.run import conclude, note_stop
+from kat_data.pipeline.run import conclude, left_to_others, note_stop
 from kat_data.pipeline.wiring import batch_endpoints, check_keys
 from kat_data.pipeline.workshop import Workshop, items_in_flight
 from kat_data.registry import runs
@@ -79,6 +79,7 @@ class Attendance:
         asyncio.run_coroutine_threadsafe(self._leave(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
         self._verifiers.close()
 
     async def _attend(self, run: int, seconds: float) -> bool:
@@ -108,7 +109,7 @@ class Attendance:
 class Session:
     """One worker's time at one run, from the first task that asks for it until some seconds after the last.
 
-    `refused` says that this process lacks what the run needs, such as an endpoint's key.
+    `refused` says that this process lacks what the run needs, such as an endpoint or its key.
     """
 
     def __init__(
@@ -173,8 +174,7 @@ class Session:
         except (RegistryError, psycopg.OperationalError) as error:
             self._log_lost(error)
         except KatError as error:
-            note(_log, logging.ERROR, "run.stopped", run=self._run, error=error, reason=str(error))
-            await self._note_stop(registry, str(error))
+            await self._stop_run(registry, error)
         except Exception:
             _log.exception("a defect ended the session of run %s", self._run)
         finally:
@@ -182,9 +182,15 @@ class Session:
             self._stop.set()
             registry.close()
 
-    async def _note_stop(self, registry: Registry, reason: str) -> None:
+    async def _stop_run(self, registry: Registry, error: KatError) -> None:
+        """Stop the run; an endpoint that only this machine may not reach is no reason while others are at work."""
         try:
-            await asyncio.to_thread(note_stop, registry, self._run, reason)
+            if isinstance(error, EndpointDown) and await asyncio.to_thread(left_to_others, registry, self._run):
+                self.refused = True
+                note(_log, logging.ERROR, "run.refused", run=self._run, reason=str(error))
+                return
+            note(_log, logging.ERROR, "run.stopped", run=self._run, error=error, reason=str(error))
+            await asyncio.to_thread(note_stop, registry, self._run, str(error))
         except (RegistryError, psycopg.OperationalError) as error:
             self._log_lost(error)
 

@@ -1,4 +1,4 @@
-"""What this process knows of the node that it belongs to, and its one attendance."""
+"""What this process knows of the node that it belongs to, and its one attendance and bench."""
 
 import mmap
 import os
@@ -6,15 +6,20 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
+from kat_data.domain.job import JobKind
 from kat_data.metrics.process import open_observer
 from kat_data.registry.session import connect
 from kat_data.sandbox.open import opener
 from kat_data.settings import Settings
 from kat_data.stages.stage import Kind
 from workers.attendance import Attendance
+from workers.jobs import Bench
 
 kinds: tuple[Kind, ...] = tuple(Kind)
 """The kinds of stages that the node serves: those whose queues it consumes."""
+
+jobs: tuple[JobKind, ...] = tuple(JobKind)
+"""The kinds of jobs that the node serves."""
 
 processes = 1
 """How many processes the node has."""
@@ -23,10 +28,10 @@ _ending = mmap.mmap(-1, 1)
 """A byte that the node's processes share, as they are forked after it was made: whether the node is to end."""
 
 
-def serve(served: Iterable[Kind], *, by: int) -> None:
-    """Note what the node serves and by how many processes; they are forked after, and share its cores."""
-    global kinds, processes
-    kinds, processes = tuple(served), by
+def serve(stages: Iterable[Kind], others: Iterable[JobKind], *, by: int) -> None:
+    """Note which stages and jobs the node serves and by how many processes; they are forked after, and share cores."""
+    global kinds, jobs, processes
+    kinds, jobs, processes = tuple(stages), tuple(others), by
 
 
 def end() -> None:
@@ -42,9 +47,7 @@ def is_ending() -> bool:
 @cache
 def attendance() -> Attendance:
     """Return this process's attendance, made with the first task: threads and connections do not survive a fork."""
-    settings = Settings.load()
-    if settings.origins["sandbox_slots"] == "default":
-        settings = replace(settings, sandbox_slots=max(1, (os.cpu_count() or 1) // processes))
+    settings = _settings()
     return Attendance(
         lambda: connect(settings),
         kinds=kinds,
@@ -55,7 +58,26 @@ def attendance() -> Attendance:
     )
 
 
+@cache
+def bench() -> Bench:
+    """Return what this process does jobs with."""
+    settings = _settings()
+    return Bench(
+        open_registry=lambda: connect(settings),
+        open_sandbox=opener(settings),
+        home=settings.home,
+        is_ending=is_ending,
+    )
+
+
 def leave() -> None:
     """End the attendance, if there is one: what it has under way is stored, and the rest given back."""
     if attendance.cache_info().currsize:
         attendance().close()
+
+
+def _settings() -> Settings:
+    settings = Settings.load()
+    if settings.origins["sandbox_slots"] == "default":
+        settings = replace(settings, sandbox_slots=max(1, (os.cpu_count() or 1) // processes))
+    return settings

@@ -4,15 +4,18 @@ The broker may lose every message: within `INTERVAL` seconds the reapers send wh
 """
 
 import logging
+import time
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import psycopg
 from celery.worker import state
 
+from kat_data.domain.job import JobKind
 from kat_data.errors import KatError
-from kat_data.executors.broker import broker_url, wake
+from kat_data.executors.broker import broker_url, wake, wake_for_job
 from kat_data.pipeline.fleet import work_left
+from kat_data.registry import jobs
 from kat_data.registry.session import Registry, connect
 from kat_data.settings import Settings
 from workers import node
@@ -21,13 +24,19 @@ if TYPE_CHECKING:
     from celery import Celery
 
 INTERVAL = 2.0
+
+JOB_INTERVAL = 15.0
+"""A process that works on a run comes to other messages no more often."""
+
 _log = logging.getLogger(__name__)
 
 
 class Reaper:
     """Looks at the registry every `INTERVAL` seconds and wakes as many workers as this node has free processes.
 
-    It keeps what is embedded running, too.
+    For each job that waits it sends one wake-up every `JOB_INTERVAL` seconds, whether a process is free or not.
+
+    It keeps what is embedded running, too, and gives the node's sign of life where the settings name a file for it.
     """
 
     def __init__(self, app: "Celery", settings: Settings) -> None:
@@ -35,6 +44,7 @@ class Reaper:
         self._settings = settings
         self._stop = Event()
         self._registry: Registry | None = None
+        self._woken: dict[int, float] = {}
         self._thread = Thread(target=self._look_again_and_again, name="reaper", daemon=True)
 
     def start(self) -> None:
@@ -50,6 +60,7 @@ class Reaper:
         while not self._stop.wait(INTERVAL):
             try:
                 self._look()
+                self._beat()
                 trouble = ""
             except (KatError, psycopg.OperationalError) as error:
                 self._disconnect()  # connecting anew starts an embedded server that was lost
@@ -61,13 +72,31 @@ class Reaper:
 
     def _look(self) -> None:
         self._registry = self._registry or connect(self._settings)
-        found = work_left(self._registry, node.kinds)
+        with self._registry.engine.begin() as connection:
+            jobs.free_dead(connection)
+            waiting = jobs.waiting(connection, node.jobs)
+        found = work_left(self._registry, node.kinds) if node.kinds else []
         broker_url(self._settings)  # an embedded broker that was lost is started again
+        self._wake_for_jobs(waiting)
         # Without a broker no message comes in, not even those of our own processes that they are done: they seem busy.
         free = node.processes - len(state.active_requests)
         for number in range(free if found else 0):
             work = found[number % len(found)]
             wake(self._app, work.run, work.kind, expires=2 * INTERVAL)
+
+    def _beat(self) -> None:
+        """Touch the heartbeat: the node looked at the registry, and would take work."""
+        if self._settings.heartbeat is not None:
+            self._settings.heartbeat.touch()
+
+    def _wake_for_jobs(self, waiting: list[tuple[int, JobKind]]) -> None:
+        now = time.monotonic()
+        recently = {job: at for job, at in self._woken.items() if at > now - JOB_INTERVAL}
+        for job, kind in waiting:
+            if job not in recently:
+                wake_for_job(self._app, kind, expires=2 * JOB_INTERVAL)
+                recently[job] = now
+        self._woken = recently
 
     def _disconnect(self) -> None:
         if self._registry is not None:

@@ -1,6 +1,7 @@
-"""What the commands of a run share where the fleet's workers do the work."""
+"""What commands share where the fleet's workers do the work."""
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
@@ -10,10 +11,15 @@ import click
 
 from kat_data.cli.output import say
 from kat_data.cli.watch import watch_run
+from kat_data.domain.job import JobState
 from kat_data.domain.states import RunState
 from kat_data.errors import RunInterrupted, RunStopped
-from kat_data.registry import runs
+from kat_data.registry import jobs, runs
+from kat_data.registry.jobs import JobRow
 from kat_data.registry.session import Registry
+
+LOOK_SECONDS = 0.2
+PATIENCE_SECONDS = 5.0  # for a worker, before we say how one is started
 
 _executor = click.option(
     "--executor",
@@ -22,7 +28,7 @@ _executor = click.option(
     show_default=True,
     help="Who does the work: this process, or the workers of `celery -A workers worker`.",
 )
-_detach = click.option("--detach", is_flag=True, help="With --executor celery: hand the run over, and do not wait.")
+_detach = click.option("--detach", is_flag=True, help="With --executor celery: hand the work over, and do not wait.")
 
 
 def executor_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,6 +50,34 @@ def follow(registry: Registry, run: int) -> None:
     if row.state is not RunState.FINISHED:
         raise RunStopped(f"run {run} is {row.state.value}: {row.reason}; go on with `kat runs resume {run}`")
     say(f"run {run} is finished")
+
+
+def follow_job(registry: Registry, job: int) -> JobRow:
+    """Say how a job goes until it is open no more, and return it; Ctrl-C leaves it, as `follow` does."""
+    said, start = "", time.monotonic()
+    with _leaving() as leave:
+        while True:
+            with registry.engine.begin() as connection:
+                row = jobs.get_job(connection, job)
+            if row.state is not JobState.OPEN:
+                return row
+            if leave.is_set():
+                raise RunInterrupted(
+                    f"job {job} goes on: `kat jobs show {job}` shows it, `kat jobs cancel {job}` ends it"
+                )
+            if (line := _stand(row, time.monotonic() - start)) != said:
+                said = line
+                say(line)
+            leave.wait(LOOK_SECONDS)
+
+
+def _stand(job: JobRow, seconds: float) -> str:
+    if job.worker is not None:
+        return f"job {job.id} ({job.kind}): worker {job.worker} is at work on it"
+    if job.error:
+        return f"job {job.id} ({job.kind}) waits for another try: {job.error}"
+    hint = "; workers start with `celery -A workers worker`" if seconds > PATIENCE_SECONDS else ""
+    return f"job {job.id} ({job.kind}) waits for a worker{hint}"
 
 
 @contextmanager

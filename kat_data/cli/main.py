@@ -24,6 +24,7 @@ COMMANDS = {
     "deduplicate": ("kat_data.cli.deduplicate:deduplicate", "Find queries that are alike but for a few words."),
     "demo": ("kat_data.cli.demo:demo", "Run the whole job on the bundled queries, offline."),
     "doctor": ("kat_data.cli.doctor:doctor", "Look at what a run needs on this machine."),
+    "jobs": ("kat_data.cli.jobs:jobs", "List, show and cancel jobs of the workers, such as snapshots."),
     "metrics": ("kat_data.cli.metrics:metrics", "Serve or print Prometheus metrics."),
     "models": ("kat_data.cli.models:models", "Check the endpoints of a recipe."),
     "queries": ("kat_data.cli.queries:queries", "Import and list queries."),

@@ -2,16 +2,21 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
 
+from kat_data.cli.fleet import executor_options, follow_job
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry
 from kat_data.clock import SystemClock
+from kat_data.domain.job import JobKind, JobState
 from kat_data.domain.mode import Transition
 from kat_data.errors import SnapshotError
-from kat_data.pipeline.publish import publish_run
+from kat_data.executors import jobs
+from kat_data.pipeline.publish import publication, publish_run, publishable
+from kat_data.registry.session import Registry
 from kat_data.sandbox.open import opener
 from kat_data.settings import Settings
 from kat_data.snapshots import read
@@ -44,37 +49,58 @@ def root_folder(root: Path | None) -> Path:
 @click.option("--name", help="Name of the snapshot; default: what the recipe says.")
 @click.option("--partial", is_flag=True, help="Also from a run that is not finished.")
 @root_option
+@executor_options
 @json_option
-def create(run: int, name: str | None, partial: bool, root: Path | None, as_json: bool) -> None:
-    """Write the accepted samples of a run as the next version; unchanged content returns its existing version."""
+def create(
+    run: int, name: str | None, partial: bool, root: Path | None, executor: str, detach: bool, as_json: bool
+) -> None:
+    """Write the accepted samples of a run as the next version; unchanged content returns its existing version.
+
+    With --executor celery a worker writes it, into its own KAT_HOME/snapshots or --root: a folder that all share.
+    """
     with open_registry() as registry:
-        sandbox = opener(Settings.load())
-        written = publish_run(
-            registry,
-            root_folder(root),
-            run,
-            name=name,
-            partial=partial,
-            clock=SystemClock(),
-            open_sandbox=sandbox,
-        )
-    facts = {
-        "snapshot": written.label,
-        "path": str(written.path),
-        "rows": written.manifest.hashed.rows,
-        "content_hash": written.manifest.hashed.content_hash,
-        "existed": written.existed,
-        "surplus": len(written.surplus),
-    }
+        if executor == "celery":
+            found = _create_by_fleet(registry, run, name, partial, root, detach=detach)
+        else:
+            found = _create_here(registry, run, name, partial, root)
     if as_json:
-        print_json(facts)
-    else:
-        note = " (unchanged, so nothing was written)" if written.existed else ""
-        click.echo(f"{written.label}: {facts['rows']} rows in {written.path}{note}")
-        if written.surplus:
-            say(
-                f"{len(written.surplus)} more samples were accepted than the mixture asks for: they stay with run {run}"
-            )
+        print_json(found)
+    elif "snapshot" in found:
+        _print_created(found, run)
+
+
+def _create_here(registry: Registry, run: int, name: str | None, partial: bool, root: Path | None) -> dict[str, Any]:
+    sandbox = opener(Settings.load())
+    clock = SystemClock()
+    return publication(
+        publish_run(registry, root_folder(root), run, name=name, partial=partial, clock=clock, open_sandbox=sandbox)
+    )
+
+
+def _create_by_fleet(
+    registry: Registry, run: int, name: str | None, partial: bool, root: Path | None, *, detach: bool
+) -> dict[str, Any]:
+    with registry.engine.connect() as connection:
+        publishable(connection, run, partial=partial)
+    wanted = {"run": run, "name": name, "partial": partial, "root": str(root.resolve()) if root else None}
+    job = jobs.ask(registry, Settings.load(), JobKind.SNAPSHOT, wanted)
+    if detach:
+        say(f"job {job.id} is with the workers: `kat jobs show {job.id}` shows how it goes")
+        return {"job": job.id, "state": job.state.value}
+    ended = follow_job(registry, job.id)
+    if ended.state is JobState.CANCELLED:
+        raise SnapshotError(f"job {job.id} was cancelled: ask for the snapshot again")
+    if ended.state is JobState.FAILED:
+        raise SnapshotError(str(ended.error))
+    found: dict[str, Any] = ended.result
+    return found
+
+
+def _print_created(found: dict[str, Any], run: int) -> None:
+    note = " (unchanged, so nothing was written)" if found["existed"] else ""
+    click.echo(f"{found['snapshot']}: {found['rows']} rows in {found['path']}{note}")
+    if found["surplus"]:
+        say(f"{found['surplus']} more samples were accepted than the mixture asks for: they stay with run {run}")
 
 
 @snapshots.command("list")

@@ -23,13 +23,13 @@ def workers() -> None:
 @workers.command()
 @json_option
 def status(as_json: bool) -> None:
-    """List the processes that work on runs, on any machine, with the items and calls that each has in hand."""
+    """List the processes that work on runs or jobs, on any machine, with the items and calls that each has in hand."""
     with transaction() as connection:
         rows = list_workers(connection)
     if as_json:
         print_json([asdict(row) for row in rows])
     elif rows:
-        columns = ["worker", "host", "process", "run", "at work for", "last heard of", "items", "calls", "state"]
+        columns = ["worker", "host", "process", "run", "job", "at work for", "last heard of", "items", "calls", "state"]
         print_table(columns, [_cells(row) for row in rows])
     else:
         say(NOBODY)
@@ -66,9 +66,9 @@ def stop(as_json: bool) -> None:
 
 
 def _cells(row: WorkerRow) -> list[Any]:
-    state = "at work" if row.alive else "hangs: its items go to others"
+    state = "at work" if row.alive else "hangs: its work goes to others"
     times = (_ago(row.started_at), f"{_ago(row.seen_at)} ago")
-    return [row.id, row.host, row.pid, row.run or "", *times, row.items, row.calls, state]
+    return [row.id, row.host, row.pid, row.run or "", row.job or "", *times, row.items, row.calls, state]
 
 
 def _ago(moment: datetime) -> str:

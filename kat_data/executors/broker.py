@@ -1,7 +1,9 @@
-"""What both ends of the broker agree on: its place, the queues, and the one task."""
+"""What both ends of the broker agree on: its place, the queues, and the two tasks."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from kat_data.domain.job import JobKind
 from kat_data.errors import BrokerError
 from kat_data.executors import embedded_broker
 from kat_data.settings import Settings, mask_password
@@ -10,9 +12,28 @@ from kat_data.stages.stage import Kind
 if TYPE_CHECKING:
     from celery import Celery
 
-QUEUES = {kind: f"kat.{kind.value}" for kind in Kind}
+
+class Queue(StrEnum):
+    """The queues, by kind of work: three for the stages of runs, and those of jobs."""
+
+    CPU = "kat.cpu"
+    LLM = "kat.llm"
+    VERIFY = "kat.verify"
+    IO = "kat.io"
+    TRAIN = "kat.train"
+
+
+QUEUES = {kind: Queue(f"kat.{kind.value}") for kind in Kind}
+"""Where wake-ups for stages go."""
+
+JOB_QUEUES = {JobKind.SNAPSHOT: Queue.IO}
+"""Where wake-ups for jobs go."""
+
 WORK = "kat.work"
 """The task: be at work on a run for some seconds. Its one argument is the run's id."""
+
+JOB = "kat.job"
+"""The task: take up the oldest job of a kind that nobody works on. Its one argument is the kind."""
 
 ATTEND_SECONDS = 15
 _HARD_LIMIT = 4 * ATTEND_SECONDS
@@ -32,15 +53,14 @@ def broker_url(settings: Settings) -> str:
 def make_app(url: str) -> "Celery":
     """Return the Celery application; raises `BrokerError` where Celery is not installed."""
     try:
+        import kombu
         from celery import Celery
-        from kombu import Queue
     except ImportError:
         raise BrokerError("Celery is not installed: run `pip install 'kat-data[worker]'`") from None
     app = Celery("kat_data", broker=url)
-    queues = [Queue(name, routing_key=name) for name in QUEUES.values()]
     app.conf.update(
-        task_queues=queues,
-        task_default_queue=QUEUES[Kind.LLM],
+        task_queues=[kombu.Queue(queue.value, routing_key=queue.value) for queue in Queue],
+        task_default_queue=Queue.LLM.value,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         task_ignore_result=True,
@@ -59,11 +79,20 @@ def make_app(url: str) -> "Celery":
 
 def wake(app: "Celery", run: int, kind: Kind, *, expires: float | None = None) -> None:
     """Ask one worker that serves `kind` to work on the run; raises `BrokerError` where the broker is not there."""
+    _send(app, WORK, run, QUEUES[kind], expires)
+
+
+def wake_for_job(app: "Celery", kind: JobKind, *, expires: float | None = None) -> None:
+    """Ask one worker that serves `kind` to take up a job; raises `BrokerError` where the broker is not there."""
+    _send(app, JOB, kind.value, JOB_QUEUES[kind], expires)
+
+
+def _send(app: "Celery", task: str, argument: int | str, queue: Queue, expires: float | None) -> None:
     from kombu.exceptions import OperationalError
 
     try:
         # A queue and no exchange: the nameless one needs no bindings, which a broker could lose with its data.
-        app.send_task(WORK, args=[run], queue=QUEUES[kind], expires=expires)
+        app.send_task(task, args=[argument], queue=queue.value, expires=expires)
     except OperationalError as error:
         place = mask_password(str(app.conf.broker_url))
         raise BrokerError(f"The broker at {place} does not answer: {error}; start it, or set KAT_BROKER_URL") from error

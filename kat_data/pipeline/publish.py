@@ -61,11 +61,7 @@ def publish_run(
     gives none, the card says so and the content hash is the same.
     """
     with registry.engine.connect() as connection:
-        row = runs.get_run(connection, run)
-        if row.state is not RunState.FINISHED and not partial:
-            raise UserError(
-                f"run {run} is {row.state.value}: finish it with `kat runs resume {run}`, or pass --partial"
-            )
+        row = publishable(connection, run, partial=partial)
         recipe = parse_recipe(row.recipe, f"run {run}")
         measured = _measured(VerifierKind.CODE in queries.accepted_kinds(connection, run), open_sandbox)
         spec = _spec(connection, row, recipe, name or recipe.snapshot.name or recipe.name, clock, measured)
@@ -75,6 +71,26 @@ def publish_run(
     with registry.engine.begin() as connection:
         _note(connection, written, [sample for sample, row in ids.items() if row not in written.surplus])
     return written
+
+
+def publishable(connection: Connection, run: int, *, partial: bool) -> runs.RunRow:
+    """Return a run that a snapshot can be made of; raises `UserError` where it has to be finished first."""
+    row = runs.get_run(connection, run)
+    if row.state is not RunState.FINISHED and not partial:
+        raise UserError(f"run {run} is {row.state.value}: finish it with `kat runs resume {run}`, or pass --partial")
+    return row
+
+
+def publication(written: Written) -> dict[str, Any]:
+    """Return what is told of a snapshot once it is there, as JSON values."""
+    return {
+        "snapshot": written.label,
+        "path": str(written.path),
+        "rows": written.manifest.hashed.rows,
+        "content_hash": written.manifest.hashed.content_hash,
+        "existed": written.existed,
+        "surplus": len(written.surplus),
+    }
 
 
 def _measured(programs: bool, open_sandbox: Callable[[], Sandbox | None]) -> _Measured:

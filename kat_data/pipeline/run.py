@@ -155,3 +155,9 @@ def note_stop(registry: Registry, run: int, reason: str) -> None:
     with registry.engine.begin() as connection:
         if runs.get_run(connection, run).state is RunState.OPEN:
             runs.set_state(connection, run, RunState.STOPPED, reason)
+
+
+def left_to_others(registry: Registry, run: int) -> bool:
+    """Whether other workers are at work on the run; of several that ask at their end, the last hears that none is."""
+    with registry.engine.connect() as connection:
+        return runs.at_work(connection, run)

@@ -9,6 +9,7 @@ from kat_data.registry.claims import ALIVE_WORKERS, LOCKED_WORKERS
 
 WORKERS = f"""
     SELECT id, host, pid, run_id AS run, started_at, seen_at, id IN ({ALIVE_WORKERS}) AS alive,
+        (SELECT id FROM jobs WHERE worker_id = workers.id AND state = 'open') AS job,
         (SELECT count(*) FROM work_items WHERE worker_id = workers.id AND state = 'ready') AS items,
         (SELECT count(*) FROM calls WHERE worker_id = workers.id AND state = 'reserved') AS calls
     FROM workers WHERE id IN ({LOCKED_WORKERS}) ORDER BY host, pid, id
@@ -17,7 +18,7 @@ WORKERS = f"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRow:
-    """One worker: a process's part in one run, with the items and calls that it has in hand.
+    """One worker: a process's part in one run, or its time at one job, with the items and calls that it has in hand.
 
     One that is not `alive` holds its session, but has not been heard of for longer than a lease.
     """
@@ -26,6 +27,7 @@ class WorkerRow:
     host: str
     pid: int
     run: int | None
+    job: int | None
     started_at: datetime
     seen_at: datetime
     alive: bool

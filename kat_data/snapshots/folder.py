@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from kat_data.errors import SnapshotError
+from kat_data.errors import SnapshotBusy, SnapshotError
 
 _UNFINISHED = ".kat-unfinished-"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -17,7 +17,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @contextmanager
 def exclusive(parent: Path) -> Iterator[None]:
-    """Hold `parent` (made where missing) for this process alone; raises `SnapshotError` while another holds it.
+    """Hold `parent` (made where missing) for this process alone; raises `SnapshotBusy` while another holds it.
 
     A folder that was made for this, and in which nothing was left, is removed on leaving.
     """
@@ -111,7 +111,7 @@ def _locked(handle: int, parent: Path) -> bool:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise SnapshotError(f"another process is writing in {parent}: wait for it and try again") from error
+            raise SnapshotBusy(f"another process is writing in {parent}: wait for it and try again") from error
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), parent.stat()):
                 unless_locked.pop_all()

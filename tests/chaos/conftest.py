@@ -42,8 +42,7 @@ class Fleet:
 
     def start(self) -> Node:
         self.started += 1
-        # Without the limit, Celery itself would kill the paused process once it is awake.
-        node = Node(self.home, self.home / f"node{self.started}.log", options=["--time-limit", "3600"])
+        node = Node(self.home, self.home / f"node{self.started}.log")
         self.nodes.append(node)
         return node
 
@@ -105,18 +104,19 @@ class Witness:
         return self.ask(sql, **values)[0][0]
 
     @contextmanager
-    def holding_calls(self) -> Iterator[Callable[[list[int]], int]]:
-        """Let nobody reserve or settle; yield what counts the calls that workers have in flight, or all of them."""
+    def holding_calls(self) -> Iterator[Callable[[list[int] | None], int]]:
+        """Let nobody reserve or settle; yield what counts the reserved calls of workers, or all."""
         with psycopg.connect(self._registry.url) as connection:
             connection.execute("LOCK TABLE calls IN SHARE ROW EXCLUSIVE MODE")
 
-            def in_flight(workers: list[int]) -> int:
+            def reserved(workers: list[int] | None) -> int:
                 sql = "SELECT count(*) FROM calls WHERE state = 'reserved' AND (%(all)s OR worker_id = ANY(%(ids)s))"
-                [(found,)] = connection.execute(sql, {"all": not workers, "ids": workers}).fetchall()
+                asked = {"all": workers is None, "ids": workers or []}
+                [(found,)] = connection.execute(sql, asked).fetchall()
                 return int(found)
 
             with suppress(psycopg.OperationalError):  # the block may kill the server
-                yield in_flight
+                yield reserved
             with suppress(psycopg.OperationalError):
                 connection.rollback()
 
@@ -132,6 +132,9 @@ class Witness:
         sql = "SELECT count(*) FROM work_items WHERE worker_id = ANY(%(ids)s) AND state = 'ready'"
         return int(self.one(sql, ids=workers))
 
+    def at_work(self) -> int:
+        return int(self.one(f"SELECT count(*) FROM workers WHERE run_id = %(run)s AND id IN ({ALIVE_WORKERS})"))
+
     def at_work_since(self, worker: int) -> bool:
         """Whether a worker that came after `worker` is at work on the run."""
         sql = f"SELECT count(*) FROM workers WHERE run_id = %(run)s AND id > %(id)s AND id IN ({ALIVE_WORKERS})"
@@ -145,11 +148,12 @@ class Witness:
     def newest_worker(self) -> int:
         return int(self.one("SELECT coalesce(max(id), 0) FROM workers"))
 
-    def written_by(self, workers: list[int]) -> tuple[int, int]:
-        """Return how many attempts and how many replies workers have written."""
-        attempts = self.one("SELECT count(*) FROM stage_attempts WHERE worker_id = ANY(%(ids)s)", ids=workers)
-        sql = "SELECT count(*) FROM calls WHERE state = 'done' AND worker_id = ANY(%(ids)s)"
-        return int(attempts), int(self.one(sql, ids=workers))
+    def attempts_of(self, workers: list[int]) -> int:
+        return int(self.one("SELECT count(*) FROM stage_attempts WHERE worker_id = ANY(%(ids)s)", ids=workers))
+
+    def stored(self) -> set[tuple[Any, ...]]:
+        """Return every stored reply: its key, who stored it, and when."""
+        return set(self.ask("SELECT key, worker_id, settled_at, md5(reply::text) FROM calls WHERE state = 'done'"))
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ runs ─< samples ─< snapshot_rows >─ snapshots
 runs ─< budget_slices             one row per worker at work: what it holds and has spent of the budget
 calls, pruned_calls               the ledger, shared by all runs, and what is left of old calls
 batches                           calls that travel together through a Batch API, by their batch_id
+jobs                              the fleet's work that is not an item of a run
 endpoint_limits ─< endpoint_slices, endpoint_spending      shared by all workers
 tallies                           how many of everything a run has come to, by worker
 """
@@ -30,6 +31,7 @@ from kat_data.registry.tables import (
     benchmarks,
     calls,
     facts,
+    jobs,
     likeness,
     limits,
     queries,
@@ -44,6 +46,7 @@ __all__ = [
     "benchmarks",
     "calls",
     "facts",
+    "jobs",
     "likeness",
     "limits",
     "metadata",

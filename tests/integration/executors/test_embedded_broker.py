@@ -3,13 +3,15 @@
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import pytest
 
+from kat_data.domain.job import JobKind
 from kat_data.executors import embedded_broker
-from kat_data.executors.broker import QUEUES, make_app, wake
+from kat_data.executors.broker import JOB_QUEUES, QUEUES, Queue, make_app, wake, wake_for_job
 from kat_data.stages.stage import Kind
 
 pytestmark = pytest.mark.integration
@@ -49,12 +51,14 @@ def test_it_starts_once_and_stops(home: Path) -> None:
 
 def test_a_wake_up_goes_to_the_queue_of_its_kind(home: Path) -> None:
     app = make_app(embedded_broker.start(home))
-    for kind in Kind:
-        wake(app, 1, kind)
+    sent = [(partial(wake, app, 1, kind), QUEUES[kind]) for kind in Kind]
+    sent += [(partial(wake_for_job, app, kind), JOB_QUEUES[kind]) for kind in JobKind]
+    for send, queue in sent:
+        send()
         with app.connection_for_read() as connection:
-            waiting = {name: connection.default_channel._size(name) for name in QUEUES.values()}
-            assert waiting == {name: int(name == QUEUES[kind]) for name in QUEUES.values()}
-            connection.default_channel._purge(QUEUES[kind])
+            waiting = {name: connection.default_channel._size(name.value) for name in Queue}
+            assert waiting == {name: int(name is queue) for name in Queue}
+            connection.default_channel._purge(queue.value)
     app.close()
 
 

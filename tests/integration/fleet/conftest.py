@@ -76,9 +76,10 @@ class Fleet:
         self.environ = {"KAT_HOME": str(home), "KAT_DATABASE_URL": registry.url}
         self.nodes: list[Node] = []
 
-    def node(self, *queues: str, processes: int = 1, **environ: str | None) -> Node:
+    def node(self, *queues: str, processes: int = 1, pool: str = "prefork", **environ: str | None) -> Node:
         log = self.home / f"node{len(self.nodes)}.log"
-        node = Node(self.home, log, processes=processes, queues=queues, environ=self.environ | environ)
+        given = self.environ | environ
+        node = Node(self.home, log, processes=processes, queues=queues, options=["-P", pool], environ=given)
         self.nodes.append(node)
         return node
 
@@ -93,7 +94,7 @@ class Fleet:
         return row.id
 
     def kat(self, *arguments: object, code: int = 0) -> Any:
-        """Run a command with `--json` in a process of its own, and return its document."""
+        """Run a command with `--json` in a process of its own; return its document, or what it says where it fails."""
         given = {name: value for name, value in os.environ.items() if not name.startswith("KAT_")}
         done = subprocess.run(
             [sys.executable, "-m", "kat_data.cli.main", *map(str, arguments), "--json"],
@@ -104,7 +105,7 @@ class Fleet:
             timeout=PATIENCE_SECONDS,
         )
         assert done.returncode == code, done.stderr
-        return orjson.loads(done.stdout)
+        return done.stderr if code else orjson.loads(done.stdout)
 
     def write(self, plain: Plain) -> Path:
         path = self.home / "recipe.yaml"
