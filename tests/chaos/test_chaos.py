@@ -28,6 +28,7 @@ from kat_data.registry.imports import import_queries
 from kat_data.registry.session import Registry
 from kat_data.testing import a_query
 from kat_data.testing.endpoint import Endpoint, serving
+from kat_data.testing.fleet import outcome
 from kat_data.testing.node import Node
 from kat_data.testing.request_log import Served, read_log
 from kat_data.testing.scripted_server import ScriptedServer
@@ -249,18 +250,6 @@ def in_flight(chaos: Chaos, log: list[Served]) -> int:
     )
 
 
-def outcome(registry: Registry) -> set[tuple[str, ...]]:
-    """Return query, state and sample of every item of the one run, by content hashes."""
-    with registry.connection(autocommit=True) as connection:
-        rows = connection.execute(
-            "SELECT encode(queries.hash, 'hex'), state || coalesce(reason, ''),"
-            " coalesce(encode(samples.hash, 'hex') || encode(lineage, 'hex'), '')"
-            " FROM work_items JOIN queries ON queries.id = query_id LEFT JOIN samples USING (run_id, query_id)"
-        ).fetchall()
-    assert len(rows) == len(set(rows)) == QUERIES
-    return set(rows)
-
-
 async def calm(registry: Registry) -> set[tuple[str, ...]]:
     """Return the outcome of the same run by the local executor, at an endpoint without faults."""
     fill(registry)
@@ -315,14 +304,16 @@ async def test_a_run_in_chaos_ends_as_in_calm(
     with serving("--latency", 0.2, "--faults", 0.05, "--seed", SEED, "--log", path) as endpoint:
         for _ in range(NODES):
             fleet.start()
-        row = fleet.submit(recipe(endpoint.url))
-        chaos = Chaos(fleet, witness(row.id), endpoint, plan())
+        run = fleet.submit(recipe(endpoint.url))
+        chaos = Chaos(fleet, witness(run), endpoint, plan())
         chaos.happen()
         seconds = time.monotonic() - started
         look = chaos.witness
 
         assert look.ask("SELECT state, reason FROM runs WHERE id = %(run)s") == [("finished", None)]
-        assert outcome(fleet.registry) == await calm(registry)
+        ended = outcome(fleet.registry)
+        assert len(ended) == QUERIES
+        assert ended == await calm(registry)
 
         assert tallied(look) == counted(look)
 
