@@ -30,10 +30,6 @@ class Fleet(fleet.Fleet):
     def __init__(self, home: Path) -> None:
         super().__init__(home, connect(Settings.load({"KAT_HOME": str(home)})), {})
 
-    def start(self) -> Node:
-        # Without the limit, Celery itself would kill the paused process once it is awake.
-        return self.node(options=("--time-limit", "3600"))
-
     def postmaster(self) -> int:
         return int((self.home / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
 
@@ -112,11 +108,12 @@ class Witness:
     def newest_worker(self) -> int:
         return int(self.one("SELECT coalesce(max(id), 0) FROM workers"))
 
-    def written_by(self, workers: list[int]) -> tuple[int, int]:
-        """Return how many attempts and how many replies workers have written."""
-        attempts = self.one("SELECT count(*) FROM stage_attempts WHERE worker_id = ANY(%(ids)s)", ids=workers)
-        sql = "SELECT count(*) FROM calls WHERE state = 'done' AND worker_id = ANY(%(ids)s)"
-        return int(attempts), int(self.one(sql, ids=workers))
+    def attempts_of(self, workers: list[int]) -> int:
+        return int(self.one("SELECT count(*) FROM stage_attempts WHERE worker_id = ANY(%(ids)s)", ids=workers))
+
+    def stored(self) -> set[tuple[Any, ...]]:
+        """Return every stored reply: its key, who stored it, and when."""
+        return set(self.ask("SELECT key, worker_id, settled_at, md5(reply::text) FROM calls WHERE state = 'done'"))
 
 
 @pytest.fixture(name="fleet")
