@@ -13,7 +13,6 @@ from kat_data.registry.claims import ALIVE_WORKERS, LOCKED_WORKERS
 from kat_data.registry.session import Registry, connect
 from kat_data.settings import Settings
 from kat_data.testing import fleet
-from kat_data.testing.node import Node
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
