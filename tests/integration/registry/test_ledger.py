@@ -165,7 +165,6 @@ RESERVE_AND_HANG = """
 import asyncio, sys
 from kat_data.clock import SystemClock
 from kat_data.domain.call import Charge
-from kat_data.registry.claims import GROUPS_BY_KEYS
 from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.session import Registry
 from kat_data.registry.worker import Worker
