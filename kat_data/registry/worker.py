@@ -22,11 +22,12 @@ import psycopg
 from kat_data.clock import Clock
 from kat_data.domain.draft import Draft
 from kat_data.domain.states import ItemState
-from kat_data.errors import LeaseLost
+from kat_data.errors import LeaseLost, WorkerLost
 from kat_data.logs import note
 from kat_data.observer import UNOBSERVED, Observer
 from kat_data.redaction import redact
 from kat_data.registry import claims
+from kat_data.registry.budgets import TAKEN_FOR_DEAD
 from kat_data.registry.claims import commit_statement
 from kat_data.registry.drafts import load_drafts
 from kat_data.registry.facts import Row
@@ -166,10 +167,11 @@ class Worker:
     async def claim(self, run: int, limit: int, stages: Sequence[str]) -> list[Claim]:
         """Lease at most `limit` items of the run, of the first of the `stages` that have any; return their drafts, too.
 
-        Raises psycopg's `OperationalError` where the heartbeat has ended: others take this worker for dead.
+        Raises `WorkerLost` where the heartbeat has ended: others take this worker for dead.
         """
         if self._heartbeat.done():
-            self._heartbeat.result()
+            await self._claims.execute("SELECT")  # where the server is lost, that is what is to be said
+            raise WorkerLost(TAKEN_FOR_DEAD.format(worker=self.id)) from self._heartbeat.exception()
         async with self._claiming:
             asked = {"run": run, "limit": limit, "worker": self.id, "stages": list(stages)}
             cursor = await self._claims.execute(claims.CLAIM, asked)

@@ -14,7 +14,7 @@ import pytest
 from kat_data.clock import SystemClock
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
 from kat_data.domain.states import ItemState
-from kat_data.errors import LeaseLost
+from kat_data.errors import LeaseLost, WorkerLost
 from kat_data.hashing import content_hash
 from kat_data.registry.claims import GROUPS_BY_KEYS, commit_statement
 from kat_data.registry.facts import new_facts
@@ -280,7 +280,7 @@ async def test_a_worker_whose_session_is_lost_takes_no_more_items(registry, open
         clock.wake()
         await asyncio.wait({worker._heartbeat})
         await worker.commit(step(claim))  # its lease has not gone to anyone yet
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(WorkerLost, match="others have its work"):
             await worker.claim(run.id, 1, STAGES)
 
 
