@@ -13,7 +13,8 @@ from kat_data.domain.call import CallRequest, Charge, Price, Reply
 from kat_data.errors import BadReply, EndpointDown, EndpointFault, KatError, RequestRejected, RunStopped
 from kat_data.llm.backoff import Backoff
 from kat_data.llm.batch import BatchBook, MemoryBook, Outcome, Unanswered
-from kat_data.llm.batches import BatchCounters, Batches
+from kat_data.llm.batch_tools import BatchCounters
+from kat_data.llm.batches import Batches
 from kat_data.llm.budget import Budget
 from kat_data.llm.client import Transient
 from kat_data.llm.endpoint import Endpoint

@@ -1,7 +1,7 @@
 """OpenAI's Batch API over aiohttp: a file of requests up, a batch of it, files of replies and errors down."""
 
 import tempfile
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -74,7 +74,7 @@ class OpenAIBatches:
 
     async def results(
         self, status: BatchStatus, wanted: Mapping[bytes, BatchRow]
-    ) -> AsyncIterator[tuple[bytes, Outcome]]:
+    ) -> AsyncGenerator[tuple[bytes, Outcome], None]:
         for file in status.results:
             async with self._http.exchange("GET", self._base / "files" / file / "content") as response:
                 async for line in lines_of(response):

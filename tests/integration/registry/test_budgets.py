@@ -186,8 +186,7 @@ def test_the_migration_carries_over_what_runs_have_spent(registry: Registry) -> 
     assert sorted(spent for _, _, spent in slices(registry)) == [0.0, 1.75]
 
 
-async def _open_and_close(registry: Registry, spent) -> None:
+async def _open_and_close(registry: Registry) -> None:
     async with await Worker.start(registry, SystemClock()) as worker:
         ledger = await PostgresLedger.open(registry, run=1, worker=worker.id, clock=SystemClock())
-        assert spent() == Charge(usd=1.75, tokens=175)
         await ledger.close()
