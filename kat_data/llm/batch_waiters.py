@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 from kat_data.clock import Clock
-from kat_data.errors import RequestRejected, RunStopped
+from kat_data.errors import RequestRejected, RunStopped, WorkerLost
 from kat_data.llm.batch import Outcome
 
 
@@ -50,7 +50,10 @@ class Waiters:
             self._stop(error)
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Let `work` go on beside its callers; what breaks it stops the run, which would wait for it for ever."""
+        """Let `work` go on beside its callers, who would wait for ever where it breaks.
+
+        A lost database and a defect end this worker alone: the batch can be fetched by others.
+        """
         task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -82,6 +85,6 @@ class Waiters:
             self.end(error)
         except Exception as error:
             said = str(error).partition("\n")[0]
-            stopped = RunStopped(f"calls in batches cannot go on ({type(error).__name__}: {said}): resume the run")
-            stopped.__cause__ = error
-            self.end(stopped)
+            lost = WorkerLost(f"this worker's batches cannot go on ({type(error).__name__}: {said}): start another one")
+            lost.__cause__ = error
+            self.end(lost)

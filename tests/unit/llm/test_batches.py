@@ -9,7 +9,7 @@ import pytest
 
 from kat_data.clock import SystemClock
 from kat_data.domain.call import Price
-from kat_data.errors import BudgetExhausted, EndpointFault, EndpointRefused, RequestRejected, RunInterrupted, RunStopped
+from kat_data.errors import BudgetExhausted, EndpointFault, EndpointRefused, RequestRejected, RunInterrupted, WorkerLost
 from kat_data.llm.anthropic_batch import AnthropicBatches
 from kat_data.llm.anthropic_http import AnthropicClient
 from kat_data.llm.backoff import Backoff
@@ -314,7 +314,7 @@ async def test_a_row_that_cannot_be_stored_is_asked_again_alone(server) -> None:
     await bench.gateway.close()
 
 
-async def test_what_breaks_the_machinery_stops_the_run(server, bench, monkeypatch) -> None:
+async def test_what_breaks_the_machinery_ends_the_worker(server, bench, monkeypatch) -> None:
     async def broken(batch, word):
         raise RuntimeError("a defect")
 
@@ -322,8 +322,8 @@ async def test_what_breaks_the_machinery_stops_the_run(server, bench, monkeypatc
     server.answers = lambda body: Fault(status=500) if "What is 3 +" in body["messages"][-1]["content"] else "fine"
     *_, error = await bench.ask(*REQUESTS[:4])
     [later] = await bench.ask(REQUESTS[9])
-    assert type(error) is type(later) is RunStopped
-    assert "a defect): resume the run" in str(error)
+    assert type(error) is type(later) is WorkerLost
+    assert "a defect): start another one" in str(error)
 
 
 async def test_replies_keep_no_key_of_the_endpoint(server, bench) -> None:
