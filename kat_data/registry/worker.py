@@ -22,6 +22,7 @@ import psycopg
 from kat_data.clock import Clock
 from kat_data.domain.draft import Draft
 from kat_data.domain.states import ItemState
+from kat_data.domain.text import storable
 from kat_data.errors import LeaseLost, WorkerLost
 from kat_data.logs import note
 from kat_data.observer import UNOBSERVED, Observer
@@ -247,7 +248,7 @@ class Worker:
             "started_at": attempt.started_at,
             "seconds": attempt.seconds,
             "outcome": attempt.outcome,
-            "error": attempt.error and redact(attempt.error),
+            "error": attempt.error and storable(redact(attempt.error)),
             "calls": ["\\x" + call for call in attempt.calls],
         }
 
@@ -269,7 +270,7 @@ def _move(step: Step) -> Row:
         "state": move.state,
         "attempts": move.attempts,
         "reason": move.reason,
-        "detail": move.detail and redact(move.detail),
+        "detail": move.detail and storable(redact(move.detail)),
         "pool": move.pool,
         "responses": move.responses,
         "keep": move.keep,
