@@ -24,6 +24,12 @@ _MAYBE_PAID = frozenset({408, 504, 524})
 _NOBODY_THERE = frozenset({"ConnectError", "ConnectionRefusedError", "ClientConnectorError", "ClientConnectorDNSError"})
 
 
+def check_installed(name: str) -> None:
+    """Raise `RecipeError` where the extra that endpoint `name` needs is not installed."""
+    if importlib.util.find_spec("litellm") is None:
+        raise RecipeError(f"endpoint `{name}` needs litellm: install it with `pip install 'kat-data[litellm]'`")
+
+
 class LitellmClient:
     """Sends each request once through `litellm.acompletion`; `seconds` bound the whole answer.
 
@@ -34,8 +40,7 @@ class LitellmClient:
     def __init__(
         self, name: str, *, url: str | None = None, api_key: str | None, key_variable: str | None, seconds: float
     ) -> None:
-        if importlib.util.find_spec("litellm") is None:
-            raise RecipeError(f"endpoint `{name}` needs litellm: install it with `pip install 'kat-data[litellm]'`")
+        check_installed(name)
         check_key(name, api_key, key_variable)
         self._name = name
         self._url = url
