@@ -56,9 +56,12 @@ def work(registry: Registry) -> Work:
 def opened(registry: Registry, lean: Callable[..., Any], add_queries, easy_queries) -> Callable[..., int]:
     """Open a run to the fleet."""
 
-    def open_(**parts: Any) -> int:
+    def open_(**endpoint: Any) -> int:
         add_queries(*easy_queries)
-        row, _ = open_run(registry, parse_recipe(lean(**parts), "lean.yaml"))
+        plain = lean(endpoint=endpoint)
+        if endpoint.keys() & {"recording", "provider"}:
+            del plain["endpoints"]["scripted"]["url"]
+        row, _ = open_run(registry, parse_recipe(plain, "lean.yaml"))
         with registry.engine.begin() as connection:
             runs.open_to(connection, row.id, "celery")
         return row.id
@@ -131,16 +134,15 @@ async def test_the_fleet_takes_up_open_runs_alone(
     ("endpoint", "message"),
     [
         ({"key_env": "KAT_TEST_NO_KEY"}, "KAT_TEST_NO_KEY, which is not set"),
-        ({"recording": "nowhere.jsonl.gz", "url": None}, "nowhere.jsonl.gz cannot be read"),
-        ({"provider": "litellm", "url": None}, "needs litellm"),
+        ({"recording": "nowhere.jsonl.gz"}, "nowhere.jsonl.gz cannot be read"),
+        ({"provider": "litellm"}, "needs litellm"),
     ],
 )
 async def test_what_one_machine_lacks_leaves_the_run_to_others(
-    work: Work, opened, look, lean, monkeypatch: pytest.MonkeyPatch, endpoint: dict[str, Any], message: str
+    work: Work, opened, look, monkeypatch: pytest.MonkeyPatch, endpoint: dict[str, Any], message: str
 ) -> None:
     monkeypatch.setattr("kat_data.llm.litellm_client.importlib.util.find_spec", lambda _: None)
-    plain = lean(endpoint=endpoint)["endpoints"]["scripted"]
-    run = opened(endpoints={"scripted": {name: value for name, value in plain.items() if value is not None}})
+    run = opened(**endpoint)
     ending = await work(run, ValueError("worked on"))
     assert ending.how is How.LACKING
     assert message in ending.reason
