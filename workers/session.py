@@ -72,9 +72,10 @@ class Session:
         """Be at work for `seconds`, less where nothing is left to do or the node ends; return whether more is left."""
         start = time.monotonic()
         self._until = max(self._until, start + seconds)
-        while (left := start + seconds - time.monotonic()) > 0 and not self.leaving:
+        while (left := start + seconds - time.monotonic()) > 0 and not self.over:
             if self._is_ending():
                 self._stop.set()
+                return False
             if self._watched is not None and self._watched.idle_seconds > IDLE_SECONDS:
                 return False
             await asyncio.wait({self._work}, timeout=min(left, 0.5))
