@@ -23,6 +23,7 @@ KatError
 ├── VerifierFault             a verifier broke; never a verdict: retry on a fresh one
 │   └── SandboxFault          slots were lost again and again: see to the engine, then retry
 ├── SandboxMissing            programs cannot be run here: the message says how they can
+│   └── CompilerMissing       those of one language cannot, in a sandbox that is there
 ├── LeaseLost                 another worker owns the item now: drop the work
 ├── RegistryError             Postgres cannot be reached or started
 ├── BrokerError               the broker of the workers cannot be reached or started
@@ -156,6 +157,10 @@ class SandboxMissing(KatError):
     """No sandbox is at hand; the message says how to get one."""
 
     exit_code = 7
+
+
+class CompilerMissing(SandboxMissing):
+    """The sandbox has no compiler for the program's language; others run."""
 
 
 class LeaseLost(KatError):

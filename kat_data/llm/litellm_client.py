@@ -22,6 +22,12 @@ _REFUSED = frozenset({"AuthenticationError", "PermissionDeniedError", "NotFoundE
 _NOBODY_THERE = frozenset({"ConnectError", "ConnectionRefusedError", "ClientConnectorError", "ClientConnectorDNSError"})
 
 
+def check_installed(name: str) -> None:
+    """Raise `RecipeError` where the extra that endpoint `name` needs is not installed."""
+    if importlib.util.find_spec("litellm") is None:
+        raise RecipeError(f"endpoint `{name}` needs litellm: install it with `pip install 'kat-data[litellm]'`")
+
+
 class LitellmClient:
     """Sends each request once through `litellm.acompletion`; `seconds` bound the whole answer.
 
@@ -39,8 +45,7 @@ class LitellmClient:
         seconds: float,
         clock: Clock | None = None,
     ) -> None:
-        if importlib.util.find_spec("litellm") is None:
-            raise RecipeError(f"endpoint `{name}` needs litellm: install it with `pip install 'kat-data[litellm]'`")
+        check_installed(name)
         check_key(name, api_key, key_variable)
         self._name = name
         self._url = url
