@@ -18,6 +18,8 @@ from kat_data.llm.openai_wire import chat_fields, read_reply
 from kat_data.llm.status import MAYBE_PAID, REJECTED, THROTTLED, retry_after, short
 from kat_data.redaction import hide
 
+# Clients below litellm that find no key before they send anything, which it passes on as a server's fault.
+_NO_KEY = ("Missing credentials", "api_key client option must be set", "Missing API Key")
 _REFUSED = frozenset({"AuthenticationError", "PermissionDeniedError", "NotFoundError", "LiteLLMUnknownProvider"})
 _NOBODY_THERE = frozenset({"ConnectError", "ConnectionRefusedError", "ClientConnectorError", "ClientConnectorDNSError"})
 
@@ -88,7 +90,7 @@ class LitellmClient:
         """Return what litellm's error means to the gateway."""
         kind, status, says = type(error).__name__, getattr(error, "status_code", None), short(str(error), self._api_key)
         where = f"endpoint {self._name} (litellm)"
-        if kind in {"AuthenticationError", "PermissionDeniedError"}:
+        if kind in {"AuthenticationError", "PermissionDeniedError"} or any(words in says for words in _NO_KEY):
             advice = f"set {self._key_variable} to a valid key" if self._key_variable else "name its key as `key_env`"
             return EndpointRefused(f"{where} refuses the key ({kind}): {advice}")
         if kind == "UnsupportedParamsError":
