@@ -108,7 +108,7 @@ async def test_a_wrong_key_is_named_by_its_variable_and_never_shown(server) -> N
 @noisy
 async def test_no_key_at_all_is_refused_before_anything_is_paid(server, monkeypatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(EndpointRefused, match="refuses the key .*name its key as `key_env`"):
+    with pytest.raises(EndpointRefused, match="name its key as `key_env`"):
         await a_client(server, api_key=None, key_variable=None).complete(a_request("Hello", model="openai/scripted"))
     assert server.statistics.requests == 0
 
