@@ -12,7 +12,7 @@ KatError
 │   ├── EndpointDown          the endpoint does not answer: start it
 │   ├── BudgetExhausted       the hard cap is reached: raise it
 │   ├── RecordingMiss         a recorded ledger lacks this call: record it or run live
-│   ├── WorkerLost            this worker was taken for dead: start another
+│   ├── WorkerLost            this worker alone cannot go on (taken for dead, say): start another
 │   └── RunInterrupted        someone asked it to stop: resume it when you like
 ├── BadReply                  a model answered, and the answer cannot be used
 │   ├── ReplyCut              finish_reason was `length`
@@ -23,6 +23,7 @@ KatError
 ├── VerifierFault             a verifier broke; never a verdict: retry on a fresh one
 │   └── SandboxFault          slots were lost again and again: see to the engine, then retry
 ├── SandboxMissing            programs cannot be run here: the message says how they can
+│   └── CompilerMissing       those of one language cannot, in a sandbox that is there
 ├── LeaseLost                 another worker owns the item now: drop the work
 ├── RegistryError             Postgres cannot be reached or started
 ├── BrokerError               the broker of the workers cannot be reached or started
@@ -94,7 +95,7 @@ class RecordingMiss(RunStopped):
 
 
 class WorkerLost(RunStopped):
-    """The others take this worker for dead, and have what it held: it sends nothing more."""
+    """This worker cannot go on: the others take it for dead, or it lost what it works with; they have what it held."""
 
 
 class RunInterrupted(RunStopped):
@@ -156,6 +157,10 @@ class SandboxMissing(KatError):
     """No sandbox is at hand; the message says how to get one."""
 
     exit_code = 7
+
+
+class CompilerMissing(SandboxMissing):
+    """The sandbox has no compiler for the program's language; others run."""
 
 
 class LeaseLost(KatError):

@@ -10,16 +10,14 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import psycopg
-
 from kat_data.clock import SystemClock
 from kat_data.domain.job import JobKind
-from kat_data.errors import KatError, RegistryError, SnapshotBusy
+from kat_data.errors import KatError, SnapshotBusy
 from kat_data.logs import bound, note
 from kat_data.pipeline.publish import publication, publish_run
 from kat_data.registry import jobs
 from kat_data.registry.jobs import JobRow
-from kat_data.registry.session import Registry
+from kat_data.registry.session import Registry, is_lost
 from kat_data.registry.worker import Worker
 from kat_data.sandbox.base import Sandbox
 
@@ -49,17 +47,17 @@ class Bench:
         try:
             with self.open_registry() as registry:
                 return asyncio.run(self._take_up(registry, kind))
-        except (RegistryError, psycopg.OperationalError) as error:  # with its worker, the job is free again
+        except Exception as error:
+            if not is_lost(error):
+                raise
             note(_log, logging.ERROR, "registry.lost", reason=str(error).partition("\n")[0])
-            return False
+            return False  # with its worker, the job is free again
 
     async def _take_up(self, registry: Registry, kind: JobKind) -> bool:
-        with registry.engine.connect() as connection:
-            if not jobs.waiting(connection, [kind]):
-                return False
+        if not await asyncio.to_thread(_waits, registry, kind):
+            return False
         async with await Worker.start(registry, SystemClock()) as worker:
-            with registry.engine.begin() as connection:
-                job = jobs.claim(connection, kind, worker.id)
+            job = await asyncio.to_thread(_claim, registry, kind, worker.id)
             if job is not None:
                 with bound(job=job.id):
                     note(_log, logging.INFO, "job.taken_up", kind=kind.value, attempt=job.attempts)
@@ -69,9 +67,9 @@ class Bench:
     async def _do(self, registry: Registry, job: JobRow) -> None:
         work = _begin(lambda: PERFORM[job.kind](self, registry, job.arguments))
         if await self._ended(work):
-            self._conclude(registry, job, work)
+            await asyncio.to_thread(self._conclude, registry, job, work)
         else:
-            self._write(registry, jobs.put_back, job)
+            await asyncio.to_thread(self._write, registry, jobs.put_back, job)
             note(_log, logging.INFO, "job.left", reason="the node ends")
 
     async def _ended(self, work: "Future[Any]") -> bool:
@@ -88,24 +86,38 @@ class Bench:
         except SnapshotBusy as error:
             self._write(registry, jobs.put_back, job, delay=jobs.BACKOFF_SECONDS)
             note(_log, logging.WARNING, "job.waits", reason=str(error))
-        except (RegistryError, psycopg.OperationalError) as error:
-            self._write(registry, jobs.put_back, job, delay=jobs.BACKOFF_SECONDS)
-            note(_log, logging.ERROR, "registry.lost", reason=str(error).partition("\n")[0])
-        except KatError as error:
-            self._write(registry, jobs.finish, job, error=str(error))
-            note(_log, logging.ERROR, "job.failed", error=error, reason=str(error))
         except Exception as error:
-            _log.exception("a defect ended job %s", job.id)
-            self._write(registry, jobs.spoil, job, error=f"a defect: {type(error).__name__}: {error}")
+            self._failed(registry, job, error)
         else:
             self._write(registry, jobs.finish, job, result=result)
             note(_log, logging.INFO, "job.done")
+
+    def _failed(self, registry: Registry, job: JobRow, error: Exception) -> None:
+        if is_lost(error):
+            self._write(registry, jobs.put_back, job, delay=jobs.BACKOFF_SECONDS)
+            note(_log, logging.ERROR, "registry.lost", reason=str(error).partition("\n")[0])
+        elif isinstance(error, KatError):
+            self._write(registry, jobs.finish, job, error=str(error))
+            note(_log, logging.ERROR, "job.failed", error=error, reason=str(error))
+        else:
+            _log.error("a defect ended job %s", job.id, exc_info=error)
+            self._write(registry, jobs.spoil, job, error=f"a defect: {type(error).__name__}: {error}")
 
     def _write(self, registry: Registry, write: Callable[..., bool], job: JobRow, **values: Any) -> None:
         with registry.engine.begin() as connection:
             ours = write(connection, job, **values)
         if not ours:
             note(_log, logging.WARNING, "job.lost", reason="it was cancelled, or went to another worker")
+
+
+def _waits(registry: Registry, kind: JobKind) -> bool:
+    with registry.engine.connect() as connection:
+        return bool(jobs.waiting(connection, [kind]))
+
+
+def _claim(registry: Registry, kind: JobKind, worker: int) -> JobRow | None:
+    with registry.engine.begin() as connection:
+        return jobs.claim(connection, kind, worker)
 
 
 def _begin(work: Callable[[], Any]) -> "Future[Any]":

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
+from threading import Lock
 
 from kat_data.domain.job import JobKind
 from kat_data.metrics.process import open_observer
@@ -44,9 +45,18 @@ def is_ending() -> bool:
     return _ending[0] == 1
 
 
-@cache
+_making = Lock()
+"""Held while the attendance or the bench is made, as several threads may have their first task at once."""
+
+
 def attendance() -> Attendance:
     """Return this process's attendance, made with the first task: threads and connections do not survive a fork."""
+    with _making:
+        return _attendance()
+
+
+@cache
+def _attendance() -> Attendance:
     settings = _settings()
     return Attendance(
         lambda: connect(settings),
@@ -58,9 +68,14 @@ def attendance() -> Attendance:
     )
 
 
-@cache
 def bench() -> Bench:
     """Return what this process does jobs with."""
+    with _making:
+        return _bench()
+
+
+@cache
+def _bench() -> Bench:
     settings = _settings()
     return Bench(
         open_registry=lambda: connect(settings),
@@ -72,7 +87,7 @@ def bench() -> Bench:
 
 def leave() -> None:
     """End the attendance, if there is one: what it has under way is stored, and the rest given back."""
-    if attendance.cache_info().currsize:
+    if _attendance.cache_info().currsize:
         attendance().close()
 
 

@@ -14,7 +14,7 @@ from celery.worker import state
 from kat_data.domain.job import JobKind
 from kat_data.errors import KatError
 from kat_data.executors.broker import broker_url, wake, wake_for_job
-from kat_data.pipeline.fleet import work_left
+from kat_data.pipeline.fleet import Work, work_left
 from kat_data.registry import jobs
 from kat_data.registry.session import Registry, connect
 from kat_data.settings import Settings
@@ -45,6 +45,7 @@ class Reaper:
         self._stop = Event()
         self._registry: Registry | None = None
         self._woken: dict[int, float] = {}
+        self._turn = 0
         self._thread = Thread(target=self._look_again_and_again, name="reaper", daemon=True)
 
     def start(self) -> None:
@@ -59,8 +60,9 @@ class Reaper:
         trouble = ""
         while not self._stop.wait(INTERVAL):
             try:
-                self._look()
-                self._beat()
+                waiting, found = self._look()
+                self._beat()  # a broker that is lost is no fault of this node
+                self._wake(waiting, found)
                 trouble = ""
             except (KatError, psycopg.OperationalError) as error:
                 self._disconnect()  # connecting anew starts an embedded server that was lost
@@ -70,18 +72,22 @@ class Reaper:
             except Exception:
                 _log.exception("a defect kept the reaper from its work")
 
-    def _look(self) -> None:
+    def _look(self) -> tuple[list[tuple[int, JobKind]], list[Work]]:
+        """Free what dead workers held, and return the jobs that wait and the work that is left."""
         self._registry = self._registry or connect(self._settings)
         with self._registry.engine.begin() as connection:
             jobs.free_dead(connection)
             waiting = jobs.waiting(connection, node.jobs)
-        found = work_left(self._registry, node.kinds) if node.kinds else []
+        return waiting, work_left(self._registry, node.kinds) if node.kinds else []
+
+    def _wake(self, waiting: list[tuple[int, JobKind]], found: list[Work]) -> None:
         broker_url(self._settings)  # an embedded broker that was lost is started again
         self._wake_for_jobs(waiting)
         # Without a broker no message comes in, not even those of our own processes that they are done: they seem busy.
         free = node.processes - len(state.active_requests)
-        for number in range(free if found else 0):
-            work = found[number % len(found)]
+        for _ in range(free if found else 0):
+            work = found[self._turn % len(found)]
+            self._turn += 1  # also from one look to the next: with one process free, each run has its turn
             wake(self._app, work.run, work.kind, expires=2 * INTERVAL)
 
     def _beat(self) -> None:

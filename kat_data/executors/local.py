@@ -8,19 +8,18 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import psycopg
-
 from kat_data.clock import Clock, SystemClock
 from kat_data.domain.states import RunState
-from kat_data.errors import KatError, RegistryError, RunInterrupted, WorkerLost
+from kat_data.errors import RegistryError, RunInterrupted
 from kat_data.executors.drain import drain
 from kat_data.logs import note
 from kat_data.observer import UNOBSERVED, Observer
-from kat_data.pipeline.recipe import parse_recipe
-from kat_data.pipeline.run import conclude, note_stop
+from kat_data.pipeline.job import RunJob
+from kat_data.pipeline.recipe import Recipe
+from kat_data.pipeline.run import left_to_others, note_stop
 from kat_data.pipeline.wiring import MakeClient, make_client
+from kat_data.pipeline.work import Ending, How, work_on
 from kat_data.pipeline.workshop import Progress, Workshop, items_in_flight
-from kat_data.registry import runs
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
 from kat_data.sandbox.base import Sandbox
@@ -47,43 +46,37 @@ async def execute_run(
     Under `home` bulks of queries are looked up in files; without one in Postgres alone.
 
     Raises `RunStopped` (endpoint, budget, `stop` set, cancelled) after what was in flight is stored; the run can be
-    resumed. Raises `UserError` where what decides the run's samples has changed since it was opened, `RegistryError`
-    where the database is lost.
+    resumed. Raises `UserError` where what decides the run's samples has changed since it was opened, or where this
+    machine lacks a key, say, `SandboxMissing` where a sandbox was asked for by name, `RegistryError` where the database
+    is lost.
     """
     clock, stop = clock or SystemClock(), stop or asyncio.Event()
-    recipe = parse_recipe(run.recipe, f"run {run.id}")
+
+    async def work(job: RunJob, recipe: Recipe) -> None:
+        await drain(job, in_flight=items_in_flight(recipe), clock=clock, stop=stop)
+
     with Verifiers(open_sandbox=open_sandbox) as verifiers:
         shop = Workshop(
             registry=registry, verifiers=verifiers, client=client, clock=clock, home=home, observer=observer
         )
-        try:
-            async with shop.open_job(run, recipe, stop=stop, observe=observe) as job:
-                # Not before we count among those at work, the last of whom stops the run.
-                await asyncio.to_thread(_take_up, registry, run)
-                note(_log, logging.INFO, "run.taken_up", run=run.id, recipe=run.name, queries=run.queries)
-                await drain(job, in_flight=items_in_flight(recipe), clock=clock, stop=stop)
-        except RunInterrupted:
-            pass  # asked for, here or by `kat runs cancel`: the run's state tells which
-        except WorkerLost:
-            raise  # the run goes on with those who took this worker's work
-        except KatError as error:
-            note_stop(registry, run.id, str(error))
-            note(_log, logging.ERROR, "run.stopped", run=run.id, error=error, reason=str(error))
-            raise
-        except psycopg.OperationalError as error:
-            reason = str(error).partition("\n")[0]
-            raise RegistryError(f"lost the database: {reason}; start it and run the same command again") from error
-    concluded = conclude(registry, run.id)
-    event = "run.left" if concluded.state is RunState.OPEN else f"run.{concluded.state.value}"
-    note(_log, logging.INFO, event, run=run.id, reason=concluded.reason)
-    if concluded.state is not RunState.FINISHED:
-        raise RunInterrupted(_left(concluded))
-    return concluded
+        ending = await work_on(shop, run.id, work, executor="local", stop=stop, observe=observe)
+    return await asyncio.to_thread(_told, ending, registry, run.id)
 
 
-def _take_up(registry: Registry, run: RunRow) -> None:
-    with registry.engine.begin() as connection:
-        runs.open_to(connection, run.id, "local")
+def _told(ending: Ending, registry: Registry, run: int) -> RunRow:
+    """Return the run where it is finished, else raise what says to people why it is not."""
+    if ending.run is not None:
+        if ending.how is How.FINISHED:
+            return ending.run
+        raise RunInterrupted(_left(ending.run))
+    assert ending.error is not None
+    if ending.how is How.LACKING and not left_to_others(registry, run):
+        note_stop(registry, run, str(ending.error))
+        note(_log, logging.ERROR, "run.stopped", run=run, error=ending.error, reason=str(ending.error))
+    if ending.how is How.REGISTRY_LOST and not isinstance(ending.error, RegistryError):
+        message = f"lost the database: {ending.reason}; start it and run the same command again"
+        raise RegistryError(message) from ending.error
+    raise ending.error
 
 
 def _left(run: RunRow) -> str:

@@ -28,11 +28,6 @@ class Budget:
         """What is paid for, and what cannot be got back."""
         return self._share.others + self._own
 
-    @property
-    def reserved(self) -> Charge:
-        """What the calls in flight can cost at most."""
-        return self._reserved
-
     async def reserve(self, estimate: Charge) -> None:
         """Reserve `estimate`; waits while calls in flight may still give enough back, else raises `BudgetExhausted`."""
         while not self._fits(estimate):

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 
+import orjson
 import psycopg
 
 from kat_data.clock import Clock
@@ -14,7 +15,7 @@ from kat_data.domain.draft import Draft
 from kat_data.domain.drop import Dropped, DropReason
 from kat_data.domain.held import Held
 from kat_data.domain.states import ItemState
-from kat_data.errors import KatError, LeaseLost, RecipeError, RunStopped
+from kat_data.errors import CompilerMissing, KatError, LeaseLost, RecipeError, RunStopped, SandboxMissing
 from kat_data.logs import bound, note
 from kat_data.observer import UNOBSERVED, Observer
 from kat_data.pipeline.casting import cast_for
@@ -22,10 +23,12 @@ from kat_data.pipeline.mixture import Round
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.tracing import TracedModel
 from kat_data.registry.facts import Row, new_facts, sample_rows
+from kat_data.registry.session import is_lost
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
 from kat_data.stages.stage import Kind, Stage, Tools
 
 _log = logging.getLogger(__name__)
+_UNSTORABLE = (psycopg.DataError, psycopg.IntegrityError, orjson.JSONEncodeError)  # what commits of bad outputs raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +103,7 @@ class RunJob:
     async def work(self, claim: Claim) -> None:
         """Take one item as far as it goes.
 
-        Raises `RunStopped`, `RecipeError` or psycopg's `OperationalError` where the whole run cannot go on.
+        Raises what ends more than this item's try: `RunStopped`, `RecipeError`, `SandboxMissing`, a lost database.
         """
         with bound(run=self._run, worker=self._worker.id, query=lambda: claim.draft.query.hash.hex()):
             try:
@@ -121,7 +124,7 @@ class RunJob:
         done = await self._try(stage, claim)
         try:
             return await self._commit(claim, stage, done)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:  # outputs that Postgres refuses
+        except _UNSTORABLE as error:
             await self._fail(claim, replace(done.attempt, outcome="failed", error=_describe(error)), error)
             return None
 
@@ -147,9 +150,9 @@ class RunJob:
         try:
             result = await stage.run(claim.draft, replace(self._tools, models=models))
             outcome = {Dropped: "dropped", Held: "held"}.get(type(result), "done")
-        except (RunStopped, RecipeError, psycopg.OperationalError):
-            raise
         except Exception as failure:  # a defect in one stage costs its item a try, never the run
+            if _ends_more_than_a_try(failure):
+                raise
             result, outcome, error = failure, "failed", _describe(failure)
         seconds = self._clock.monotonic() - start
         self._observer.staged(stage.name, outcome, seconds)
@@ -248,6 +251,13 @@ class RunJob:
             stage=claim.stage, started_at=self._clock.now(), seconds=0.0, outcome="dropped", calls=(), error=None
         )
         await self._drop(claim, attempt, dropped)
+
+
+def _ends_more_than_a_try(error: Exception) -> bool:
+    """Whether it concerns the run, or all that this machine does; one without a compiler runs other programs."""
+    if isinstance(error, SandboxMissing):
+        return not isinstance(error, CompilerMissing)
+    return isinstance(error, (RunStopped, RecipeError)) or is_lost(error)
 
 
 def _nothing_accepted() -> Dropped:

@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from kat_data.dedup.task import RULE
-from kat_data.domain.states import RunState
 from kat_data.errors import UserError
 from kat_data.pipeline import decontamination
 from kat_data.pipeline.plan import Plan
@@ -137,24 +136,18 @@ def choice_of(recipe: Recipe) -> Choice:
 def conclude(registry: Registry, run: int) -> runs.RunRow:
     """Leave an open run finished where every item has ended, else stopped where nobody works on it any more.
 
-    The fleet's runs stay open, as its reapers wake others.
+    The fleet's runs stay open, as its reapers wake others. One that was cancelled or stopped meanwhile stays so.
     """
     with registry.engine.begin() as connection:
-        row = runs.get_run(connection, run)
-        if row.state is not RunState.OPEN:
-            pass  # cancelled or stopped meanwhile, or concluded by another worker
-        elif not runs.unfinished(connection, run):
-            runs.finish(connection, run)
-        elif row.executor == "local" and not runs.at_work(connection, run):
-            runs.set_state(connection, run, RunState.STOPPED, "interrupted")
+        if not runs.finish(connection, run):
+            runs.stop_left(connection, run)
         return runs.get_run(connection, run)
 
 
 def note_stop(registry: Registry, run: int, reason: str) -> None:
     """Stop the run for everybody who works on it, and leave the reason behind; a cancelled run stays so."""
     with registry.engine.begin() as connection:
-        if runs.get_run(connection, run).state is RunState.OPEN:
-            runs.set_state(connection, run, RunState.STOPPED, reason)
+        runs.stop(connection, run, reason)
 
 
 def left_to_others(registry: Registry, run: int) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from kat_data.clock import Clock
 from kat_data.domain.call import Price, Sampling
 from kat_data.domain.slice import EndpointLimits
-from kat_data.errors import RecipeError
+from kat_data.errors import InputError, KatError, RecipeError
 from kat_data.llm.anthropic_batch import AnthropicBatches
 from kat_data.llm.anthropic_http import AnthropicClient
 from kat_data.llm.backoff import Backoff
@@ -26,7 +26,7 @@ from kat_data.llm.http import check_key
 from kat_data.llm.leased_budget import LeasedBudget
 from kat_data.llm.ledger import Ledger
 from kat_data.llm.limits import Limit
-from kat_data.llm.litellm_client import LitellmClient
+from kat_data.llm.litellm_client import LitellmClient, check_installed
 from kat_data.llm.observed_client import ObservedClient
 from kat_data.llm.openai_batch import OpenAIBatches
 from kat_data.llm.openai_http import OpenAIClient
@@ -85,6 +85,20 @@ def check_keys(recipe: Recipe) -> None:
             endpoint_key(name, spec)
 
 
+def find_lack(recipe: Recipe) -> KatError | None:
+    """Return what the recipe needs of this machine and does not find, as its own error: a key, litellm, a recording."""
+    try:
+        check_keys(recipe)
+        for name, spec in recipe.endpoints.items():
+            if spec.recording is not None and not (path := recording_path(spec.recording)).is_file():
+                return InputError(f"{path} cannot be read as a recording: there is no such file")
+            if spec.recording is None and spec.provider == "litellm":
+                check_installed(name)
+    except RecipeError as error:
+        return error
+    return None
+
+
 def recording_path(name: str) -> Path:
     """Return the path of a bundled recording, or of one of the user's."""
     return BUNDLED_RECORDINGS.get(name) or Path(name)
@@ -127,6 +141,7 @@ def build_gateway(
         Endpoint(
             name,
             ObservedClient(client(name, spec), name, observer, clock),
+            key=None if spec.recording is not None else endpoint_key(name, spec),
             concurrency=spec.concurrency,
             backoff=Backoff(tries=spec.retries + 1),
             clock=clock,

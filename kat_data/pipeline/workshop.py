@@ -81,8 +81,7 @@ class Workshop:
         Once `stop` is set, no more calls are sent. Raises `UserError` where what decides the run's samples has changed
         since it was opened, `RegistryError` and psycopg's `OperationalError` where the database is lost.
         """
-        with self.registry.engine.begin() as connection:
-            check_context(connection, row, recipe)
+        await asyncio.to_thread(self._check_context, row, recipe)
         async with AsyncExitStack() as parts:
             worker = await parts.enter_async_context(
                 await Worker.start(self.registry, self.clock, self.observer, run=row.id)
@@ -109,6 +108,10 @@ class Workshop:
             )
             observe(Progress(items=job.counts, calls=gateway.counters))
             yield job
+
+    def _check_context(self, row: RunRow, recipe: Recipe) -> None:
+        with self.registry.engine.begin() as connection:
+            check_context(connection, row, recipe)
 
     @asynccontextmanager
     async def _open_gateway(self, run: int, worker: int, recipe: Recipe) -> AsyncIterator[Gateway]:

@@ -152,6 +152,11 @@ GIVE_BACK = """
 
 AT_WORK = f"SELECT EXISTS (SELECT FROM workers WHERE run_id = %(run)s AND id IN ({ALIVE_WORKERS}))"
 
+STOP_LEFT = f"""
+    UPDATE runs SET state = 'stopped', reason = 'interrupted'
+    WHERE id = %(run)s AND state = 'open' AND executor = 'local' AND NOT ({AT_WORK}) RETURNING id
+"""
+
 # With its old token, one that was taken for dead and wakes cannot write, whether others have its items by then or not.
 FREE_DEAD = f"""
     UPDATE work_items SET worker_id = NULL, lease_token = lease_token + 1, available_at = now()

@@ -14,7 +14,7 @@ from kat_data.hashing import content_hash
 from kat_data.redaction import redact
 from kat_data.registry import tallies
 from kat_data.registry.choice import Choice, Chosen, choose
-from kat_data.registry.claims import AT_WORK, REVIVE
+from kat_data.registry.claims import AT_WORK, REVIVE, STOP_LEFT
 
 RUN_COLUMNS = "id, name, recipe, context, state, executor, reason, queries, left_out, created_at, finished_at"
 
@@ -166,12 +166,31 @@ def open_to(connection: Connection, run: int, executor: str) -> None:
     connection.execute(text("UPDATE runs SET executor = :executor WHERE id = :run"), {"run": run, "executor": executor})
 
 
-def finish(connection: Connection, run: int) -> None:
-    """Finish an open run whose items have all ended; of several that try, the first does it."""
-    connection.execute(text("SELECT FROM runs WHERE id = :run FOR UPDATE"), {"run": run})
-    if get_run(connection, run).state is RunState.OPEN:
-        fold_counters(connection, run)
-        set_state(connection, run, RunState.FINISHED)
+def finish(connection: Connection, run: int) -> bool:
+    """Finish an open run whose items have all ended; return whether this did it, as of several that try the first does.
+
+    Once the run is locked nobody cancels or stops it, and nobody starts its items again, before this is decided.
+    """
+    locked = text("SELECT state FROM runs WHERE id = :run FOR UPDATE")
+    if connection.execute(locked, {"run": run}).scalar() != RunState.OPEN or unfinished(connection, run):
+        return False
+    fold_counters(connection, run)
+    set_state(connection, run, RunState.FINISHED)
+    return True
+
+
+def stop(connection: Connection, run: int, reason: str) -> bool:
+    """Stop an open run for everybody; return whether this did it, and left `reason` behind."""
+    sql = "UPDATE runs SET state = 'stopped', reason = :reason WHERE id = :run AND state = 'open' RETURNING id"
+    return connection.execute(text(sql), {"run": run, "reason": redact(reason)}).scalar() is not None
+
+
+def stop_left(connection: Connection, run: int) -> bool:
+    """Stop an open run of local processes that nobody works on any more; return whether this did it.
+
+    The fleet's runs stay open, as its reapers wake others.
+    """
+    return connection.exec_driver_sql(STOP_LEFT, {"run": run}).scalar() is not None
 
 
 def at_work(connection: Connection, run: int) -> bool:

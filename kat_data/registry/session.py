@@ -20,6 +20,23 @@ STREAMED = {"stream_results": True, "yield_per": 2000}
 """The `execution_options` of a statement whose rows come as they are taken; otherwise all are held at once."""
 
 
+_CONNECT_SECONDS = 10
+"""How long a connection may take to come about, where the URL does not say."""
+
+_GONE = ("08", "53", "57P", "58")
+"""Classes of SQLSTATE by which a server says that it cannot go on: connection, resources, shutdown, disk."""
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether an error means that the database is gone or cannot go on: a deadlock, say, or a cancelled query is none.
+
+    An error without an SQLSTATE did not come from the server, but in its place.
+    """
+    if isinstance(error, psycopg.OperationalError):
+        return error.sqlstate is None or error.sqlstate.startswith(_GONE)
+    return isinstance(error, RegistryError)
+
+
 def connect(settings: Settings) -> "Registry":
     """Open the registry that `settings` name; raises `RegistryError` where it cannot be reached or needs an upgrade.
 
@@ -48,7 +65,7 @@ class Registry:
     def engine(self) -> "Engine":
         """The SQLAlchemy engine, with a small pool that drops connections which a restarted server closed.
 
-        A lost server is psycopg's `OperationalError` here as on every other way in.
+        A lost server is psycopg's `OperationalError` here as on every other way in: `is_lost` tells it from others.
         """
         from sqlalchemy import create_engine, event
 
@@ -61,16 +78,21 @@ class Registry:
     def connection(self, *, autocommit: bool = False) -> "psycopg.Connection[Any]":
         """Return a new synchronous connection, which the caller closes."""
         try:
-            return psycopg.connect(self.url, autocommit=autocommit)
+            return psycopg.connect(self._conninfo, autocommit=autocommit)
         except psycopg.OperationalError as error:
             raise self.unreachable(error) from error
 
     async def async_connection(self, *, autocommit: bool = False) -> "psycopg.AsyncConnection[Any]":
         """Return a new asynchronous connection, which the caller closes."""
         try:
-            return await psycopg.AsyncConnection.connect(self.url, autocommit=autocommit)
+            return await psycopg.AsyncConnection.connect(self._conninfo, autocommit=autocommit)
         except psycopg.OperationalError as error:
             raise self.unreachable(error) from error
+
+    @cached_property
+    def _conninfo(self) -> str:
+        told = "connect_timeout" in conninfo.conninfo_to_dict(self.url)
+        return self.url if told else conninfo.make_conninfo(self.url, connect_timeout=_CONNECT_SECONDS)
 
     def close(self) -> None:
         """Close what the engine's pool holds."""

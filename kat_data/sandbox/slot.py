@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 import orjson
 
-from kat_data.errors import SandboxMissing
+from kat_data.errors import CompilerMissing
 from kat_data.sandbox import boot
 from kat_data.sandbox.base import Call, Called, Ending, Language, Program, Raised, Ran, Returned, Suite, Tested
 from kat_data.sandbox.inside import frames, values
@@ -69,7 +69,7 @@ class Slot:
     def load(self, program: Program) -> None:
         """Put a program into the slot, once the one before is known to be gone without a trace."""
         if program.language is Language.CPP and not self._compiler:
-            raise SandboxMissing("The sandbox has no g++ for C++: install it there, or take the standard image.")
+            raise CompilerMissing("The sandbox has no g++ for C++: install it there, or take the standard image.")
         self.settle()
         self._program = program
         self.programs += 1
