@@ -220,8 +220,8 @@ def set_aside(connection: Connection, run: int, items: int) -> None:
     """Move some items to the rare stage."""
     connection.execute(
         text("""
-            UPDATE work_items SET stage = 'rare' WHERE run_id = :run AND query_id IN (
-                SELECT query_id FROM work_items WHERE run_id = :run AND state = 'ready' LIMIT :items)
+            UPDATE work_items SET stage = 'rare' WHERE run_id = :run AND query_id = ANY(ARRAY(
+                SELECT query_id FROM work_items WHERE run_id = :run AND state = 'ready' LIMIT :items))
         """),
         {"run": run, "items": items},
     )

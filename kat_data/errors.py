@@ -12,7 +12,7 @@ KatError
 │   ├── EndpointDown          the endpoint does not answer: start it
 │   ├── BudgetExhausted       the hard cap is reached: raise it
 │   ├── RecordingMiss         a recorded ledger lacks this call: record it or run live
-│   ├── WorkerLost            this worker was taken for dead: start another
+│   ├── WorkerLost            this worker alone cannot go on (taken for dead, say): start another
 │   └── RunInterrupted        someone asked it to stop: resume it when you like
 ├── BadReply                  a model answered, and the answer cannot be used
 │   ├── ReplyCut              finish_reason was `length`
@@ -95,7 +95,7 @@ class RecordingMiss(RunStopped):
 
 
 class WorkerLost(RunStopped):
-    """The others take this worker for dead, and have what it held: it sends nothing more."""
+    """This worker cannot go on: the others take it for dead, or it lost what it works with; they have what it held."""
 
 
 class RunInterrupted(RunStopped):

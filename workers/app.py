@@ -1,6 +1,7 @@
 """The Celery application: what a node serves, its reaper, and how its processes end."""
 
 import logging
+import sys
 import warnings
 from typing import Any
 
@@ -14,6 +15,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 
+from kat_data.errors import KatError
 from kat_data.executors.broker import JOB_QUEUES, QUEUES, broker_url, make_app
 from kat_data.logs import configure
 from kat_data.settings import Settings
@@ -23,8 +25,11 @@ from workers.reaper import Reaper
 # Celery's notice, at each loss of the broker, of what its next major version will do with tasks that go on meanwhile.
 warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
-settings = Settings.load()
-app = make_app(broker_url(settings))
+try:
+    settings = Settings.load()
+    app = make_app(broker_url(settings))
+except KatError as error:  # before Celery makes a long traceback of one clear line
+    sys.exit(f"workers: {error}")
 app.conf.imports = ("workers.tasks",)
 _reapers: list[Reaper] = []
 

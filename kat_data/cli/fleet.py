@@ -3,21 +3,28 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import Event
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
 from typing import Any
 
 import click
+import psycopg
 
 from kat_data.cli.output import say
 from kat_data.cli.watch import watch_run
+from kat_data.domain.budget import BUDGET_OF
 from kat_data.domain.job import JobState
 from kat_data.domain.states import RunState
-from kat_data.errors import RunInterrupted, RunStopped
+from kat_data.errors import BudgetExhausted, RunInterrupted, RunStopped
 from kat_data.registry import jobs, runs
 from kat_data.registry.jobs import JobRow
 from kat_data.registry.session import Registry
 
+NOBODY_SECONDS = 10.0
+NOBODY = (
+    "nobody has taken up run {run}: start workers with `celery -A workers worker`. If they run, their logs say why "
+    "they leave it, such as a key that is not set there; `kat doctor` looks at the rest"
+)
 LOOK_SECONDS = 0.2
 PATIENCE_SECONDS = 5.0  # for a worker, before we say how one is started
 
@@ -41,15 +48,35 @@ def follow(registry: Registry, run: int) -> None:
 
     Ctrl-C leaves it: the run goes on without this process.
     """
-    with _leaving() as leave:
+    with _leaving() as leave, _advised(registry, run):
         watch_run(registry, run, leave=leave)
     with registry.engine.begin() as connection:
         row = runs.get_run(connection, run)
     if row.state is RunState.OPEN:
         raise RunInterrupted(f"run {run} goes on: `kat runs watch {run}` shows it, `kat runs cancel {run}` ends it")
     if row.state is not RunState.FINISHED:
-        raise RunStopped(f"run {run} is {row.state.value}: {row.reason}; go on with `kat runs resume {run}`")
+        why = row.reason or row.state.value
+        raise (BudgetExhausted if why.startswith(BUDGET_OF) else RunStopped)(f"run {run} stopped: {why}")
     say(f"run {run} is finished")
+
+
+@contextmanager
+def _advised(registry: Registry, run: int) -> Iterator[None]:
+    """Say once what to do where nobody takes the run up."""
+    done = Event()
+
+    def advise() -> None:
+        if done.wait(NOBODY_SECONDS):
+            return
+        with suppress(psycopg.OperationalError), registry.engine.begin() as connection:
+            if not runs.at_work(connection, run):
+                say(NOBODY.format(run=run))
+
+    Thread(target=advise, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def follow_job(registry: Registry, job: int) -> JobRow:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 
 from kat_data.cli.output import say, usd
 from kat_data.executors.local import execute_run
-from kat_data.llm.batches import BatchCounters
+from kat_data.llm.batch_tools import BatchCounters
 from kat_data.metrics.process import open_observer
 from kat_data.pipeline.wiring import MakeClient, make_client
 from kat_data.pipeline.workshop import Progress

@@ -19,7 +19,7 @@ from kat_data.errors import ConfigError, RunStopped, UserError
 from kat_data.executors.fleet import submit
 from kat_data.pipeline.recipe import Recipe, load_recipe, parse_recipe, with_counts
 from kat_data.pipeline.run import choice_of, open_run
-from kat_data.pipeline.unverified import take_up_unverified
+from kat_data.pipeline.unverified import isolates, take_up_unverified
 from kat_data.pipeline.wiring import MakeClient, check_keys, make_client
 from kat_data.registry import runs
 from kat_data.registry.choice import count_chosen
@@ -61,6 +61,8 @@ def run(
     With --accept 'category=math mode=think_on difficulty=6..9: 5000', which can be given several times, the run goes
     on until every stratum has its samples, or until the budget or the pool of queries ends, and says which.
     """
+    if detach and (executor != "celery" or preview):
+        raise UserError("--detach goes with --executor celery, and without --preview: there is nothing to wait for")
     whole = with_counts(load_recipe(recipe), _counts(accept), budget)
     if licence_allow is not None:
         whole = _with_queries(whole, licences=_licences(licence_allow))
@@ -100,8 +102,7 @@ def finish_run(
     Unless it lacked a sandbox, and there is one now. Where the run stops before, `stopped` gets the report of what is
     there, and the error is raised.
     """
-    if again := take_up_unverified(registry, row, opener(Settings.load())):
-        say(f"{again} queries whose programs no sandbox could run before are taken up again")
+    _take_up_unverified(registry, row, lambda: isolates(opener(Settings.load())))
 
     def work(left: int) -> None:
         work_on(registry, row, row.queries - left, client=client)
@@ -116,6 +117,7 @@ def finish_by_fleet(
 
     With `detach`, return at once.
     """
+    _take_up_unverified(registry, row, lambda: True)  # whether a worker has a sandbox, workers will find
 
     def work(_: int) -> None:
         submit(registry, row, Settings.load())
@@ -125,6 +127,11 @@ def finish_by_fleet(
             follow(registry, row.id)
 
     return _finish(registry, row, work, stopped)
+
+
+def _take_up_unverified(registry: Registry, row: runs.RunRow, isolated: Callable[[], bool]) -> None:
+    if again := take_up_unverified(registry, row, isolated):
+        say(f"{again} queries whose programs no sandbox could run before are taken up again")
 
 
 def _finish(registry: Registry, row: runs.RunRow, work: Callable[[int], None], stopped: Show) -> dict[str, Any]:

@@ -226,7 +226,7 @@ def _crew(now: RunOverview) -> str:
     if now.state is not RunState.OPEN:
         return ""
     if not now.workers:
-        return "nobody works on it"
+        return "nobody works on it (`kat workers status`)"
     expired = f", {now.expired} leases expired" if now.expired else ""
     return f"{now.workers} worker{'s' if now.workers > 1 else ''}, {now.leases} items in hand{expired}"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kat_data import __version__
-from kat_data.doctor.finding import Finding, ok, warn
+from kat_data.doctor.finding import Finding, fail, ok, warn
 from kat_data.pipeline.recipe import Recipe
 from kat_data.settings import Settings
 
@@ -36,6 +36,8 @@ def free_space(check: str, folder: Path, name: str) -> Finding:
     """Return how much room is left where `folder` is or would be; little is a warning."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     usage = shutil.disk_usage(there)
+    if not usage.total:  # a file system that only pretends, such as /proc
+        return fail(check, f"{folder} for {name} lies where no files can be", f"set {name} to a folder of your own")
     share = usage.free / usage.total
     found = f"{gibibytes(usage.free)} free of {gibibytes(usage.total)} ({share:.0%}) for {name}, {folder}"
     if usage.free < LOW_BYTES or share < LOW_SHARE:

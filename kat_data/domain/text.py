@@ -41,6 +41,12 @@ def fold(text: str) -> str:
     return " ".join(text.split())
 
 
+def storable(text: str) -> str:
+    """Return `text` without what no database holds: the character NUL, and lone surrogates (which become `?`)."""
+    text = text.replace("\0", "")
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
 def damage(text: str) -> str | None:
     """Return why `text`, as it came, lost something that cannot be put back, as the end of a sentence; else none.
 

@@ -23,6 +23,7 @@ from kat_data.errors import BrokerError
 
 _START_SECONDS = 10.0
 _POLL_SECONDS = 0.02
+_SILENCE_SECONDS = 5.0
 _LONGEST_SOCKET_PATH = 100
 _OPTIONS = ("--port", "0", "--unixsocketperm", "700", "--save", "", "--appendonly", "no", "--daemonize", "no")
 
@@ -33,14 +34,14 @@ def start(home: Path) -> str:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = _socket(folder)
     with _lock(folder):
-        if _ask(path, b"PING") != b"+PONG":
+        if not _answers(path):
             _launch(folder, path)
     return f"redis+socket://{quote(str(path))}"
 
 
 def running(home: Path) -> bool:
-    """Whether the broker of `home` answers."""
-    return _ask(_socket(_folder(home)), b"PING") == b"+PONG"
+    """Whether the broker of `home` answers; raises `BrokerError` where it is there and says nothing."""
+    return _answers(_socket(_folder(home)))
 
 
 def stop(home: Path) -> bool:
@@ -50,7 +51,7 @@ def stop(home: Path) -> bool:
     if not folder.is_dir():
         return False
     with _lock(folder):
-        if _ask(path, b"PING") is None:
+        if not _answers(path):
             return False
         _ask(path, b"SHUTDOWN NOSAVE")
         give_up = time.monotonic() + _START_SECONDS
@@ -75,23 +76,39 @@ def _launch(folder: Path, path: Path) -> None:
             start_new_session=True,
         )
     give_up = time.monotonic() + _START_SECONDS
-    while _ask(path, b"PING") != b"+PONG":
+    while not _answers(path):
         if time.monotonic() > give_up:
             last = (folder / "log").read_text(errors="replace").strip().rpartition("\n")[2]
             raise BrokerError(f"The embedded broker did not start: {last or 'it says nothing'}")
         time.sleep(_POLL_SECONDS)
 
 
+def _answers(path: Path) -> bool:
+    """Whether a server answers here; false where there is none, and `BrokerError` where it is silent or a stranger."""
+    answer = _ask(path, b"PING")
+    if answer not in (None, b"+PONG"):
+        says = f"answers {answer.decode(errors='replace')!r}" if answer else f"is silent for {_SILENCE_SECONDS:g} s"
+        raise BrokerError(f"The embedded broker at {path} {says}: wait for it, or end its process and try again")
+    return answer is not None
+
+
 def _ask(path: Path, command: bytes) -> bytes | None:
-    """Return the first line of the server's answer, or none where nobody answers."""
+    """Return the first line of the server's answer, empty where it is silent; none where there is no server."""
     with socket.socket(socket.AF_UNIX) as line:
-        line.settimeout(5.0)
+        line.settimeout(_SILENCE_SECONDS)
         try:
             line.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return None
+        except OSError:  # a server that is stopped, with a full queue of callers
+            return b""
+        try:
             line.sendall(command + b"\r\n")
             return line.recv(1024).partition(b"\r\n")[0] or None
-        except OSError:
+        except ConnectionError:  # it has just ended
             return None
+        except OSError:
+            return b""
 
 
 def _binary() -> Path:

@@ -31,12 +31,12 @@ class Allowance:
         self._refunds = Counter[int]()
         self._waiting: deque[tuple[int, asyncio.Future[int]]] = deque()
         self._told = False
-        self._closed = False
+        self._bypassed = False
 
     async def draw(self, tokens: int) -> int:
         """Wait for one request and `tokens`; returns the period that they count in."""
         tokens = self._bound(tokens)
-        if self._closed or (not self._waiting and self._fits(tokens)):
+        if self._bypassed or (not self._waiting and self._fits(tokens)):
             return self._take(tokens)
         turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((tokens, turn))
@@ -108,16 +108,16 @@ class Allowance:
                 turn.set_exception(error)
         self._waiting.clear()
 
-    def close(self) -> None:
+    def bypass(self) -> None:
         """Let everyone through, now and later."""
-        self._closed = True
+        self._bypassed = True
         self._admit()
 
     def _admit(self) -> None:
         while self._waiting:
             tokens, turn = self._waiting[0]
             if not turn.done():
-                if not (self._closed or self._fits(tokens)):
+                if not (self._bypassed or self._fits(tokens)):
                     break
                 turn.set_result(self._take(tokens))
             self._waiting.popleft()

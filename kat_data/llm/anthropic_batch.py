@@ -1,7 +1,7 @@
 """Anthropic's Message Batches API over aiohttp: one body of requests up, one stream of results down."""
 
 import tempfile
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -71,7 +71,7 @@ class AnthropicBatches:
 
     async def results(
         self, status: BatchStatus, wanted: Mapping[bytes, BatchRow]
-    ) -> AsyncIterator[tuple[bytes, Outcome]]:
+    ) -> AsyncGenerator[tuple[bytes, Outcome], None]:
         for ident in status.results:
             async with self._http.exchange("GET", self._batches / ident / "results") as response:
                 async for line in lines_of(response):

@@ -30,7 +30,7 @@ class AnthropicClient:
 
     async def complete(self, request: CallRequest) -> Reply:
         async with self._http.exchange("POST", self._target, message_body(request)) as response:
-            return self._http.without_key(read_message(orjson.loads(await response.read()), request))
+            return read_message(orjson.loads(await response.read()), request)
 
     async def close(self) -> None:
         await self._http.close()

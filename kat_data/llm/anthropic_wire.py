@@ -13,6 +13,7 @@ from kat_data.domain.call import CallRequest, FinishReason, Reply, Usage
 from kat_data.domain.query import Message, Role
 from kat_data.domain.tool_call import ToolCall, call_id
 from kat_data.llm.http import readable
+from kat_data.llm.reply_parts import text_of, tool_call_of
 
 _FINISH = {
     "end_turn": FinishReason.STOP,
@@ -51,8 +52,8 @@ def message_body(request: CallRequest) -> bytes:
 def read_message(document: Any, request: CallRequest) -> Reply:
     """Read a decoded message; raises `ValueError` where it is none."""
     blocks = document["content"]
-    texts = [_string(block["text"]) for block in blocks if block["type"] == "text"]
-    thoughts = [_string(block["thinking"]) for block in blocks if block["type"] == "thinking"]
+    texts = [text_of(block["text"]) for block in blocks if block["type"] == "text"]
+    thoughts = [text_of(block["thinking"]) for block in blocks if block["type"] == "thinking"]
     calls = [block for block in blocks if block["type"] == "tool_use"]
     finish = _FINISH.get(str(document["stop_reason"]), FinishReason.OTHER)
     usage = document["usage"]
@@ -60,12 +61,17 @@ def read_message(document: Any, request: CallRequest) -> Reply:
     if request.schema is not None and calls:
         texts, calls = [orjson.dumps(calls[0]["input"]).decode()], []
         finish = FinishReason.STOP if finish is FinishReason.TOOL_CALLS else finish
+    tool_calls: tuple[ToolCall, ...] = ()
+    try:
+        tool_calls = tuple(tool_call_of(call["name"], call["input"]) for call in calls)
+    except TypeError:  # kept as text, as with OpenAI's: it shows why the reply is malformed
+        texts = texts or [text_of(orjson.dumps(calls).decode())]
     return Reply(
         text="".join(texts),
         finish_reason=finish,
         usage=Usage(prompt_tokens=tokens, completion_tokens=usage["output_tokens"]),
         reasoning="\n".join(thoughts),
-        tool_calls=tuple(ToolCall(name=call["name"], arguments=call["input"]) for call in calls),
+        tool_calls=tool_calls,
     )
 
 
@@ -104,7 +110,3 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     function = tool.get("function", tool)
     made = {"name": function["name"], "input_schema": function.get("parameters") or {"type": "object"}}
     return made | ({"description": function["description"]} if function.get("description") else {})
-
-
-def _string(value: Any) -> str:
-    return value.replace("\0", "") if isinstance(value, str) else ""  # no database holds the character NUL

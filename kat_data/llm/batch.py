@@ -1,6 +1,6 @@
 """The seam to Batch APIs: many requests handed in at once, cheaper, and answered within a day."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,7 +59,9 @@ class BatchClient(Protocol):
 
     async def look(self, ident: str) -> BatchStatus: ...
 
-    def results(self, status: BatchStatus, wanted: Mapping[bytes, BatchRow]) -> AsyncIterator[tuple[bytes, Outcome]]:
+    def results(
+        self, status: BatchStatus, wanted: Mapping[bytes, BatchRow]
+    ) -> AsyncGenerator[tuple[bytes, Outcome], None]:
         """Yield key and outcome of the wanted rows of an ended batch, in any order; those that are missing have none.
 
         Who iterates takes away from `wanted` what it has got.

@@ -3,7 +3,7 @@
 import asyncio
 import copy
 
-from kat_data.domain.budget import Cap, Share
+from kat_data.domain.budget import BUDGET_OF, Cap, Share
 from kat_data.domain.call import Charge
 from kat_data.errors import BudgetExhausted
 
@@ -27,11 +27,6 @@ class Budget:
     def spent(self) -> Charge:
         """What is paid for, and what cannot be got back."""
         return self._share.others + self._own
-
-    @property
-    def reserved(self) -> Charge:
-        """What the calls in flight can cost at most."""
-        return self._reserved
 
     async def reserve(self, estimate: Charge) -> None:
         """Reserve `estimate`; waits while calls in flight may still give enough back, else raises `BudgetExhausted`."""
@@ -82,7 +77,7 @@ class Budget:
             else (f"${cap.usd:.2f}", f"${spent.usd:.4f}", f"${estimate.usd:.4f}")
         )
         return (
-            f"the budget of {total} is reached: {so_far} spent, and the next call can cost {more}; "
+            f"{BUDGET_OF} {total} is reached: {so_far} spent, and the next call can cost {more}; "
             "raise the budget in the recipe and run it again"
         )
 

@@ -7,6 +7,7 @@ from kat_data.llm.backoff import Backoff
 from kat_data.llm.batch import BatchClient, BatchTerms
 from kat_data.llm.circuit import Circuit
 from kat_data.llm.client import Client
+from kat_data.llm.key_mask import KeyMask
 from kat_data.llm.limits import AdaptiveLimit, Limit
 
 
@@ -14,7 +15,7 @@ class Endpoint:
     """One place that serves models; at most `concurrency` requests are under way there at once.
 
     `batch` speaks to its Batch API, on these `terms`. `limit` is one that is shared with other processes; without it
-    this one keeps its own.
+    this one keeps its own. `key` is that of its account, which no reply keeps.
     """
 
     def __init__(
@@ -28,9 +29,11 @@ class Endpoint:
         batch: BatchClient | None = None,
         terms: BatchTerms | None = None,
         limit: Limit | None = None,
+        key: str | None = None,
     ) -> None:
         self.name = name
         self.client = client
+        self.without_key = KeyMask(key)
         self.backoff = backoff or Backoff()
         self.limit = limit or AdaptiveLimit(concurrency, clock or SystemClock())
         self.circuit = Circuit()

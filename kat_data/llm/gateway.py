@@ -4,6 +4,7 @@ import asyncio
 import copy
 import random
 from collections.abc import Coroutine, Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from kat_data.clock import Clock, SystemClock
@@ -12,7 +13,8 @@ from kat_data.domain.call import CallRequest, Charge, Price, Reply
 from kat_data.errors import BadReply, EndpointDown, EndpointFault, KatError, RequestRejected, RunStopped
 from kat_data.llm.backoff import Backoff
 from kat_data.llm.batch import BatchBook, MemoryBook, Outcome, Unanswered
-from kat_data.llm.batches import BatchCounters, Batches
+from kat_data.llm.batch_tools import BatchCounters
+from kat_data.llm.batches import Batches
 from kat_data.llm.budget import Budget
 from kat_data.llm.client import Transient
 from kat_data.llm.endpoint import Endpoint
@@ -117,10 +119,14 @@ class Gateway:
 
     async def close(self) -> None:
         """Wait for what is still being stored, then close the clients."""
-        await self._batches.close()
+        async with AsyncExitStack() as closing:  # each of them, whatever the others raise
+            for endpoint in self._endpoints.values():
+                closing.push_async_callback(endpoint.client.close)
+            closing.push_async_callback(self._stored)
+            await self._batches.close()
+
+    async def _stored(self) -> None:
         await asyncio.gather(*self._finishing, return_exceptions=True)
-        for endpoint in self._endpoints.values():
-            await endpoint.client.close()
 
     async def _answer(self, endpoint: Endpoint, request: CallRequest, price: Price, in_batch: bool) -> Reply:
         tries = 0
@@ -242,7 +248,7 @@ class Gateway:
         estimate, limit = purchase.estimate, purchase.endpoint.limit
         try:
             self._go_on()
-            reply = await purchase.endpoint.client.complete(purchase.request)
+            reply = purchase.endpoint.without_key(await purchase.endpoint.client.complete(purchase.request))
         except BaseException as error:
             if _cost_nothing(error):
                 self._budget.refund(estimate)
@@ -309,7 +315,7 @@ class Gateway:
         self._stopped = error
         self._budget.stop(error)
         for endpoint in self._endpoints.values():
-            endpoint.limit.close()
+            endpoint.limit.bypass()
         for sleep in self._sleeping:
             sleep.cancel()
         self._batches.stop(error)

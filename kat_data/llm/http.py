@@ -1,13 +1,9 @@
 """One endpoint over HTTP: its session, its key, and what each way of failing means for a caller."""
 
-import math
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import aiohttp
@@ -15,10 +11,10 @@ import orjson
 from yarl import URL
 
 from kat_data.clock import Clock, SystemClock
-from kat_data.domain.call import Reply
 from kat_data.errors import EndpointRefused, RecipeError, RequestRejected
 from kat_data.llm.client import Transient
-from kat_data.redaction import MASK, hide, pattern_of, redact
+from kat_data.llm.status import MAYBE_PAID, PASSING, REJECTED, THROTTLED, retry_after, short
+from kat_data.redaction import hide
 
 Arguments = ParamSpec("Arguments")
 Read = TypeVar("Read")
@@ -27,14 +23,7 @@ _CORRECT = "correct the recipe"
 _CONNECT_SECONDS = 10.0
 # uvicorn drops idle connections after five seconds; a request that meets a dropped one might be paid twice.
 _KEEPALIVE_SECONDS = 4.0
-_ERROR_CHARS = 200
-_REAL_KEY = 16
 _LINE_BYTES = 2**20
-_PASSING = frozenset({408, 409, 425, 429})
-_THROTTLED = frozenset({429, 503, 529})
-# A gateway that gave up waiting says nothing of whether the model behind it finished, and charged.
-_MAYBE_PAID = frozenset({504, 524})
-_REJECTED = frozenset({400, 413, 422})
 
 
 class HttpEndpoint:
@@ -62,8 +51,6 @@ class HttpEndpoint:
         check_key(name, api_key, key_variable)
         self._api_key = api_key
         hide(api_key)
-        # A short word is a placeholder rather than a key, and may well stand in an answer.
-        self._key_pattern = pattern_of([api_key]) if api_key and len(api_key) >= _REAL_KEY else None
         self._key_variable = key_variable
         self._headers = {**(headers or {}), **({key_header: key_format.format(api_key)} if api_key else {})}
         self._idle_seconds = idle_seconds
@@ -95,13 +82,6 @@ class HttpEndpoint:
         """Send one request and return what `read` makes of the JSON that answers it."""
         async with self.exchange(method, url, data, missing=missing) as response:
             return read(orjson.loads(await response.read()))
-
-    def without_key(self, reply: Reply) -> Reply:
-        """Return the reply with the endpoint's own key masked: it is stored, and may become training data."""
-        if self._key_pattern is None or not self._key_pattern.search(f"{reply.text}\n{reply.reasoning}"):
-            return reply
-        clean = partial(self._key_pattern.sub, MASK)
-        return replace(reply, text=clean(reply.text), reasoning=clean(reply.reasoning))
 
     async def close(self) -> None:
         if self._session is not None:
@@ -137,14 +117,14 @@ class HttpEndpoint:
             return EndpointRefused(f"{self._where} refuses the key (HTTP {status}): {self._key_advice}")
         if status == 404:
             return EndpointRefused(f"{self._where} has no such path or model (HTTP 404{says}): {missing}")
-        if status in _REJECTED:
+        if status in REJECTED:
             return RequestRejected(f"{self._where} rejects the request (HTTP {status}{says})")
-        if status in _PASSING or status >= 500:
+        if status in PASSING or status >= 500:
             return Transient(
                 f"{self._where} answers HTTP {status}{says}",
-                retry_after=self._retry_after(response.headers.get("Retry-After", "")),
-                throttled=status in _THROTTLED,
-                maybe_paid=status in _MAYBE_PAID,
+                retry_after=retry_after(response.headers.get("Retry-After", ""), self._clock.now()),
+                throttled=status in THROTTLED,
+                maybe_paid=status in MAYBE_PAID,
             )
         return EndpointRefused(f"{self._where} refuses calls (HTTP {status}{says}): correct its URL or account")
 
@@ -161,28 +141,13 @@ class HttpEndpoint:
         # A body that is no completion is a proxy's page or half an answer far more often than a model's doing.
         return Transient(f"{self._where} sent a body that cannot be read: {self._clean(str(error))}", maybe_paid=True)
 
-    def _retry_after(self, value: str) -> float | None:
-        """Read Retry-After, seconds or an HTTP date, as seconds from now; none where it says neither."""
-        try:
-            seconds = float(value)
-        except ValueError:
-            seconds = self._seconds_until(value)
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-
-    def _seconds_until(self, date: str) -> float:
-        try:
-            return (parsedate_to_datetime(date).replace(tzinfo=UTC) - self._clock.now()).total_seconds()
-        except ValueError:
-            return math.nan
-
     def _short(self, body: bytes) -> str:
         # The key goes first of all: cutting or tidying the text could leave a part of it that nobody finds.
         text = self._clean(_message(body.replace(self._api_key.encode(), b"***") if self._api_key else body))
         return f": {text}" if text else ""
 
     def _clean(self, text: str) -> str:
-        text = text.replace(self._api_key, "***") if self._api_key else text
-        return " ".join(redact(text).split())[:_ERROR_CHARS]
+        return short(text, self._api_key)
 
     @property
     def _where(self) -> str:

@@ -20,7 +20,7 @@ class Limit:
         self._generation = 0
         self._resume_at = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._closed = False
+        self._bypassed = False
 
     @property
     def pause_left(self) -> float:
@@ -65,13 +65,13 @@ class Limit:
         """Keep every caller from sending for `seconds`."""
         self._resume_at = max(self._resume_at, self._clock.monotonic() + seconds)
 
-    def close(self) -> None:
+    def bypass(self) -> None:
         """Let everyone through, now and later: the caller has stopped sending, and nobody may wait for ever."""
-        self._closed = True
+        self._bypassed = True
         self._admit()
 
     def _has_room(self) -> bool:
-        return self._closed or self.in_flight < self.limit
+        return self._bypassed or self.in_flight < self.limit
 
     def _queued(self) -> None:
         """Take note that a caller waits."""

@@ -9,18 +9,16 @@ import importlib.util
 import os
 from typing import Any
 
+from kat_data.clock import Clock, SystemClock
 from kat_data.domain.call import Api, CallRequest, Reply
 from kat_data.errors import EndpointRefused, RecipeError, RequestRejected
 from kat_data.llm.client import Transient
 from kat_data.llm.http import check_key
 from kat_data.llm.openai_wire import chat_fields, read_reply
+from kat_data.llm.status import MAYBE_PAID, REJECTED, THROTTLED, retry_after, short
 from kat_data.redaction import hide
 
-_ERROR_CHARS = 200
 _REFUSED = frozenset({"AuthenticationError", "PermissionDeniedError", "NotFoundError", "LiteLLMUnknownProvider"})
-_REJECTED = frozenset({400, 413, 422})
-_THROTTLED = frozenset({429, 503, 529})
-_MAYBE_PAID = frozenset({408, 504, 524})
 _NOBODY_THERE = frozenset({"ConnectError", "ConnectionRefusedError", "ClientConnectorError", "ClientConnectorDNSError"})
 
 
@@ -38,7 +36,14 @@ class LitellmClient:
     """
 
     def __init__(
-        self, name: str, *, url: str | None = None, api_key: str | None, key_variable: str | None, seconds: float
+        self,
+        name: str,
+        *,
+        url: str | None = None,
+        api_key: str | None,
+        key_variable: str | None,
+        seconds: float,
+        clock: Clock | None = None,
     ) -> None:
         check_installed(name)
         check_key(name, api_key, key_variable)
@@ -48,6 +53,7 @@ class LitellmClient:
         hide(api_key)
         self._key_variable = key_variable
         self._seconds = seconds
+        self._clock = clock or SystemClock()
         self._loading: asyncio.Task[Any] | None = None
 
     async def complete(self, request: CallRequest) -> Reply:
@@ -71,8 +77,7 @@ class LitellmClient:
             raise Transient(f"endpoint {self._name} sent what cannot be read: {error}", maybe_paid=True) from error
 
     async def close(self) -> None:
-        if self._loading is not None:
-            await (await self._loading).close_litellm_async_clients()
+        """Leave litellm's connections open: they are shared by all its callers, and it closes them with the process."""
 
     async def _litellm(self) -> Any:
         if self._loading is None:
@@ -81,7 +86,7 @@ class LitellmClient:
 
     def _translated(self, error: Exception) -> Exception:
         """Return what litellm's error means to the gateway."""
-        kind, status, says = type(error).__name__, getattr(error, "status_code", None), self._clean(str(error))
+        kind, status, says = type(error).__name__, getattr(error, "status_code", None), short(str(error), self._api_key)
         where = f"endpoint {self._name} (litellm)"
         if kind in {"AuthenticationError", "PermissionDeniedError"}:
             advice = f"set {self._key_variable} to a valid key" if self._key_variable else "name its key as `key_env`"
@@ -90,7 +95,7 @@ class LitellmClient:
             return EndpointRefused(f"{where} does not take a parameter ({says}): perhaps set `send_seed: false`")
         if kind in _REFUSED or "LLM Provider NOT provided" in says:
             return EndpointRefused(f"{where} has no such model ({says}): name it as litellm does, provider/model")
-        if status in _REJECTED:
+        if status in REJECTED:
             return RequestRejected(f"{where} rejects the request ({says})")
         if kind == "Timeout":
             return Transient(f"{where} did not answer within {self._seconds:g} s", maybe_paid=True)
@@ -98,15 +103,11 @@ class LitellmClient:
         unreachable = bool(_NOBODY_THERE & {type(cause).__name__ for cause in _causes(error)})
         return Transient(
             f"{where} failed ({kind}: {says})",
-            retry_after=_retry_after(headers),
-            throttled=status in _THROTTLED,
+            retry_after=retry_after((headers or {}).get("retry-after") or "", self._clock.now()),
+            throttled=status in THROTTLED,
             unreachable=unreachable,
-            maybe_paid=not unreachable and (headers is None or status in _MAYBE_PAID),
+            maybe_paid=not unreachable and (headers is None or status in MAYBE_PAID),
         )
-
-    def _clean(self, text: str) -> str:
-        text = text.replace(self._api_key, "***") if self._api_key else text
-        return " ".join(text.split())[:_ERROR_CHARS]
 
 
 def _load() -> Any:
@@ -125,10 +126,3 @@ def _causes(error: BaseException | None) -> list[BaseException]:
         found.append(error)
         error = error.__cause__ or error.__context__
     return found
-
-
-def _retry_after(headers: Any) -> float | None:
-    try:
-        return max(0.0, float(headers["retry-after"]))
-    except (KeyError, TypeError, ValueError):
-        return None

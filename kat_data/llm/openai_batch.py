@@ -1,7 +1,7 @@
 """OpenAI's Batch API over aiohttp: a file of requests up, a batch of it, files of replies and errors down."""
 
 import tempfile
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,11 +15,11 @@ from kat_data.errors import RequestRejected
 from kat_data.llm.batch import Outcome, Unanswered
 from kat_data.llm.http import HttpEndpoint, base_url, lines_of, readable
 from kat_data.llm.openai_wire import read_reply, request_body
+from kat_data.llm.status import PASSING
 
 _NO_BATCHES = "it has no Batch API: take `mode: batch` from the roles that ask it"
 _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 _CROWDED = "token_limit_exceeded"
-_PASSING_ROWS = frozenset({408, 409, 425, 429})
 _TOKEN = "kat_batch"  # noqa: S105 (the name of a field)
 _CLOCK_SKEW = timedelta(hours=1)
 
@@ -74,7 +74,7 @@ class OpenAIBatches:
 
     async def results(
         self, status: BatchStatus, wanted: Mapping[bytes, BatchRow]
-    ) -> AsyncIterator[tuple[bytes, Outcome]]:
+    ) -> AsyncGenerator[tuple[bytes, Outcome], None]:
         for file in status.results:
             async with self._http.exchange("GET", self._base / "files" / file / "content") as response:
                 async for line in lines_of(response):
@@ -159,7 +159,7 @@ def _outcome(row: dict[str, Any], request: CallRequest) -> Outcome:
     status, body = response["status_code"], response.get("body")
     problem = body.get("error", body) if isinstance(body, dict) else body
     says = problem.get("message") if isinstance(problem, dict) else problem
-    if status in _PASSING_ROWS or status >= 500:
+    if status in PASSING or status >= 500:
         return Unanswered(reason=f"HTTP {status} in a batch: {says}")
     return RequestRejected(f"the batch's endpoint rejects the request (HTTP {status}: {says})")
 

@@ -51,7 +51,7 @@ class OpenAIClient:
 
     async def _answer(self, body: bytes, request: CallRequest, read: Callable[[Any, CallRequest], Reply]) -> Reply:
         async with self._http.exchange("POST", self._targets[request.api], body) as response:
-            return self._http.without_key(read(await _document(response), request))
+            return read(await _document(response), request)
 
     async def close(self) -> None:
         await self._http.close()

@@ -1,5 +1,6 @@
 """The OpenAI chat format: requests as bodies, bodies as replies; no network here."""
 
+import json
 import re
 from collections import deque
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import orjson
 from kat_data.domain.call import CallRequest, FinishReason, Reply, Usage
 from kat_data.domain.query import Message, Role
 from kat_data.domain.tool_call import ToolCall, call_id
+from kat_data.llm.reply_parts import text_of, tool_call_of
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -70,18 +72,18 @@ def read_reply(document: Any, request: CallRequest) -> Reply:
         raw_calls = message.get("tool_calls")
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError("the body is no chat completion") from error
-    text = _string(content)
-    reasoning = _string(message.get("reasoning_content")) or _string(message.get("reasoning"))
+    text = text_of(content)
+    reasoning = text_of(message.get("reasoning_content")) or text_of(message.get("reasoning"))
     if not reasoning:
         reasoning, text = split_thinking(text)
-    finish = _FINISH.get(_string(choice.get("finish_reason")), FinishReason.OTHER)
+    finish = _FINISH.get(text_of(choice.get("finish_reason")), FinishReason.OTHER)
     tool_calls: tuple[ToolCall, ...] = ()
     if raw_calls:
         try:
             tool_calls = tuple(_tool_call(call) for call in raw_calls)
         except (AttributeError, KeyError, TypeError, ValueError):
             # Kept as text: a reply that ends with `tool_calls` and has none is malformed, and this shows why.
-            text = text or orjson.dumps(raw_calls).decode()
+            text = text or text_of(json.dumps(raw_calls, ensure_ascii=False, separators=(",", ":")))
         finish = finish if finish is FinishReason.LENGTH else FinishReason.TOOL_CALLS
     return Reply(
         text=text,
@@ -136,10 +138,7 @@ def _tool_call(raw: Any) -> ToolCall:
     arguments = function.get("arguments") or "{}"
     if isinstance(arguments, str):
         arguments = orjson.loads(arguments)
-    name = _string(function["name"])
-    if not isinstance(arguments, dict) or not name or b"\\u0000" in orjson.dumps(arguments):
-        raise TypeError("a tool call needs a name and an object of arguments without the character NUL")
-    return ToolCall(name=name, arguments=arguments)
+    return tool_call_of(function["name"], arguments)
 
 
 def _usage(raw: Any, request: CallRequest, reasoning: str, text: str) -> Usage:
@@ -156,7 +155,3 @@ def _usage(raw: Any, request: CallRequest, reasoning: str, text: str) -> Usage:
 
 def _call_size(message: Message) -> int:
     return len(orjson.dumps(message.tool_calls)) if message.tool_calls else 0
-
-
-def _string(value: Any) -> str:
-    return value.replace("\0", "") if isinstance(value, str) else ""  # no database holds the character NUL

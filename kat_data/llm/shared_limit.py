@@ -86,9 +86,9 @@ class SharedLimit(Limit):
         self._asked_pause = max(self._asked_pause, seconds)
         self._renew_soon.set()
 
-    def close(self) -> None:
-        super().close()
-        self._allowance.close()
+    def bypass(self) -> None:
+        super().bypass()
+        self._allowance.bypass()
 
     def report(self) -> Report:
         """Say what the slice is used for, and bind this worker to it until `adopt`."""
@@ -130,7 +130,7 @@ class SharedLimit(Limit):
         self._waiting.clear()
 
     def _has_room(self) -> bool:
-        if self._closed:
+        if self._bypassed:
             return True
         return self.in_flight < self.limit and self._clock.monotonic() < self._valid_until
 

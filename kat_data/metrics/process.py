@@ -22,10 +22,18 @@ _GROUP_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 def open_observer(folder: Path | None) -> Observer:
-    """Return the observer of this process, which writes into `folder`; without one nobody listens."""
+    """Return the observer of this process, which writes into `folder`; without one nobody listens.
+
+    Raises `ConfigError` where the folder cannot be made.
+    """
     if folder is None:
         return UNOBSERVED
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"KAT_METRICS_DIR: {folder} cannot be made ({error.strerror}): name another folder"
+        ) from error
     use_folder(folder)
     from prometheus_client import REGISTRY
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 
+import orjson
 import psycopg
 
 from kat_data.clock import Clock
@@ -27,6 +28,7 @@ from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
 from kat_data.stages.stage import Kind, Stage, Tools
 
 _log = logging.getLogger(__name__)
+_UNSTORABLE = (psycopg.DataError, psycopg.IntegrityError, orjson.JSONEncodeError)  # what commits of bad outputs raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +124,7 @@ class RunJob:
         done = await self._try(stage, claim)
         try:
             return await self._commit(claim, stage, done)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:  # outputs that Postgres refuses
+        except _UNSTORABLE as error:
             await self._fail(claim, replace(done.attempt, outcome="failed", error=_describe(error)), error)
             return None
 

@@ -13,8 +13,8 @@ from kat_data.registry.session import Registry
 from kat_data.sandbox.base import Sandbox
 
 
-def take_up_unverified(registry: Registry, run: runs.RunRow, open_sandbox: Callable[[], Sandbox | None]) -> int:
-    """Let what the run could not verify start again if `open_sandbox` gives a sandbox now; return how many queries.
+def take_up_unverified(registry: Registry, run: runs.RunRow, isolates: Callable[[], bool]) -> int:
+    """Let what the run could not verify start again if programs can be verified now; return how many queries.
 
     They go through every stage as in a new run, in a mixture from its entry on; the ledger answers what was asked
     before. Raises `UserError` where what decides the run's samples has changed.
@@ -22,7 +22,7 @@ def take_up_unverified(registry: Registry, run: runs.RunRow, open_sandbox: Calla
     with registry.engine.begin() as connection:
         if not unverified.count(connection, run.id):
             return 0
-    if not _isolates(open_sandbox):
+    if not isolates():
         return 0
     recipe = parse_recipe(run.recipe, f"run {run.id}")
     plan = Plan(recipe.stages)
@@ -33,7 +33,7 @@ def take_up_unverified(registry: Registry, run: runs.RunRow, open_sandbox: Calla
     return restarted
 
 
-def _isolates(open_sandbox: Callable[[], Sandbox | None]) -> bool:
+def isolates(open_sandbox: Callable[[], Sandbox | None]) -> bool:
     """Whether programs can be verified here; one that was asked for and is missing is no reason to show no report."""
     with suppress(SandboxMissing):
         if (sandbox := open_sandbox()) is not None:

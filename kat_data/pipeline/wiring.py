@@ -141,6 +141,7 @@ def build_gateway(
         Endpoint(
             name,
             ObservedClient(client(name, spec), name, observer, clock),
+            key=None if spec.recording is not None else endpoint_key(name, spec),
             concurrency=spec.concurrency,
             backoff=Backoff(tries=spec.retries + 1),
             clock=clock,

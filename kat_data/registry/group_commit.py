@@ -8,7 +8,10 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+import orjson
 import psycopg
+
+DEADLOCKS = 5  # of one group, before its callers hear of them
 
 Operation = TypeVar("Operation")
 Result = TypeVar("Result")
@@ -19,8 +22,9 @@ class GroupCommit(Generic[Operation, Result]):
 
     `flush` returns one result for each, in order.
 
-    A group that Postgres refuses for its data is done again one by one, so that one bad record fails alone; one that
-    it undid to end a deadlock is done again whole. `told` gets the operations and the seconds of each group.
+    A group that is refused for its data, by Postgres or on the way there, is done again one by one, so that one bad
+    record fails alone; one that was undone to end a deadlock is done again whole, a few times. `told` gets the
+    operations and the seconds of each group.
     """
 
     def __init__(
@@ -61,13 +65,9 @@ class GroupCommit(Generic[Operation, Result]):
             self._worker = None
 
     async def _do(self, group: list[tuple[Operation, "asyncio.Future[Result]"]]) -> None:
-        start = time.monotonic()
         try:
-            results = await self._flush([operation for operation, _ in group])
-            self._told(len(group), time.monotonic() - start)
-        except psycopg.errors.DeadlockDetected:
-            await self._do(group)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            results = await self._flushed([operation for operation, _ in group])
+        except (psycopg.DataError, psycopg.IntegrityError, orjson.JSONEncodeError) as error:
             if len(group) == 1:
                 _fail(group, error)
             else:
@@ -79,6 +79,19 @@ class GroupCommit(Generic[Operation, Result]):
             for (_, future), result in zip(group, results, strict=True):
                 if not future.done():
                     future.set_result(result)
+
+    async def _flushed(self, operations: Sequence[Operation]) -> Sequence[Result]:
+        for last in (False,) * (DEADLOCKS - 1) + (True,):
+            start = time.monotonic()
+            try:
+                results = await self._flush(operations)
+            except psycopg.errors.DeadlockDetected:
+                if last:
+                    raise
+            else:
+                self._told(len(operations), time.monotonic() - start)
+                return results
+        raise AssertionError
 
 
 def _fail(group: list[tuple[Operation, "asyncio.Future[Result]"]], error: Exception) -> None:

@@ -5,8 +5,8 @@ Reserve a key before its call is sent, store the reply before anyone uses it (ar
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Collection, Sequence
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -17,11 +17,13 @@ from kat_data.clock import Clock
 from kat_data.domain.batch import InBatch
 from kat_data.domain.call import CallRequest, Charge, Reply
 from kat_data.domain.codec import from_python
+from kat_data.domain.text import storable
 from kat_data.errors import LeaseLost, WorkerLost
 from kat_data.logs import note
 from kat_data.observer import UNOBSERVED, Observer
 from kat_data.redaction import redact
 from kat_data.registry import tallies
+from kat_data.registry.awaited import AwaitedKeys
 from kat_data.registry.budgets import END_SLICE, FREE_DEAD_CALLS, HOLDS_SLICE, OPEN_SLICE, TAKEN_FOR_DEAD
 from kat_data.registry.claims import BY_KEYS, GROUPS_BY_KEYS
 from kat_data.registry.group_commit import GroupCommit
@@ -45,6 +47,8 @@ RESERVE = """
     WHERE calls.state = 'failed'
     RETURNING key
 """
+
+STILL_ASKED = "SELECT key FROM calls WHERE key = ANY(%(keys)s) AND state = 'reserved' AND batch_id IS NULL"
 
 LOOK_UP = "SELECT key, state, batch_id, reply FROM calls WHERE key = ANY(%(keys)s)"
 
@@ -85,16 +89,6 @@ SETTLE = f"""
     SELECT key FROM settled
 """
 
-# Losses stand with the run that had them: a key that failed may be paid for by another run later.
-SPENT = """
-    SELECT lost_usd + coalesce(sum(usd), 0), lost_tokens + coalesce(sum(tokens), 0)::bigint
-    FROM runs LEFT JOIN (
-        SELECT run_id, usd, tokens FROM calls UNION ALL SELECT run_id, usd, tokens FROM pruned_calls
-    ) AS paid ON run_id = runs.id
-    WHERE runs.id = %(run)s GROUP BY runs.id
-"""
-
-
 _NOTHING = Charge()
 
 
@@ -120,9 +114,9 @@ class PostgresLedger:
         self._run = run
         self._worker = worker
         self._who = {"run": run, "worker": worker}
-        self._clock = clock
         self._recorded = recorded
         self._lock = asyncio.Lock()
+        self._asked_elsewhere = AwaitedKeys(self._no_longer_asked, clock)
         self._reservations: GroupCommit[dict[str, Any], Reply | InBatch | bool] = GroupCommit(
             self._reserve, told=partial(observer.committed, "reservations")
         )
@@ -145,23 +139,18 @@ class PostgresLedger:
 
         What dead workers were asking is free from here on.
         """
-        reserving = await registry.async_connection(autocommit=True)
-        # A reservation lost in a crash of the server costs at most the call in flight: no fsync is due.
-        await reserving.execute(f"SET synchronous_commit = off; {BY_KEYS}")
-        settling = await registry.async_connection(autocommit=True)
-        await settling.execute(GROUPS_BY_KEYS)
         who = {"run": run, "worker": worker}
-        await settling.execute(OPEN_SLICE, who)
-        _note_freed((await settling.execute(FREE_DEAD_CALLS, who)).rowcount)
+        async with AsyncExitStack() as opened:
+            reserving, settling = [
+                await opened.enter_async_context(await registry.async_connection(autocommit=True)) for _ in range(2)
+            ]
+            # A reservation lost in a crash of the server costs at most the call in flight: no fsync is due.
+            await reserving.execute(f"SET synchronous_commit = off; {BY_KEYS}")
+            await settling.execute(GROUPS_BY_KEYS)
+            await settling.execute(OPEN_SLICE, who)
+            _note_freed((await settling.execute(FREE_DEAD_CALLS, who)).rowcount)
+            opened.pop_all()
         return cls(reserving, settling, run=run, worker=worker, clock=clock, recorded=recorded, observer=observer)
-
-    async def spent(self) -> Charge:
-        """Return what this run has been charged so far."""
-        async with self._lock:
-            cursor = await self._reserving.execute(SPENT, {"run": self._run})
-            row = await cursor.fetchone()
-        assert row is not None
-        return Charge(usd=row[0], tokens=row[1])
 
     async def reserve(self, request: CallRequest, estimate: Charge) -> Reply | InBatch | None:
         """Return the stored reply, or none: the caller now owns the key and must settle or release it.
@@ -180,16 +169,13 @@ class PostgresLedger:
             "run_id": self._run,
             "worker_id": self._worker,
         }
-        wait = 0.05
         while True:
             answer = await self._reservations.submit(row)
             if not isinstance(answer, bool):
                 return answer
             if answer:
                 return None
-            await self._clock.sleep(wait)  # another worker is asking: its reply comes, or it dies
-            await self._free_dead()
-            wait = min(2 * wait, 2.0)
+            await self._asked_elsewhere.wait(request.key)  # the other worker's reply comes, or it dies
 
     async def lose(self, request: CallRequest, estimate: Charge) -> None:
         """Charge a try that brought no reply and may have cost `estimate`; the key stays the caller's.
@@ -200,7 +186,7 @@ class PostgresLedger:
         await self._write(request, {**self._settled(request, "reserved", estimate), **reserved})
 
     async def settle(self, request: CallRequest, reply: Reply, charge: Charge, seconds: float) -> None:
-        """Store the reply and what it cost.
+        """Store the reply and what it cost; one that cannot be stored leaves its charge, and the key free.
 
         Raises `LeaseLost` where the key went to another worker meanwhile: that worker's reply stands.
         """
@@ -214,18 +200,24 @@ class PostgresLedger:
         }
         try:
             await self._write(request, row)
-        except psycopg.DataError:  # paid for, and still no reply that could be stored
-            await self.lose(request, charge)
-            await self.release(request, "Postgres refuses the reply")
+        except LeaseLost:
+            raise
+        except Exception as error:  # paid for, and still no reply
+            with suppress(LeaseLost, psycopg.OperationalError):  # with the server, the worker and its keys are lost
+                await self.lose(request, charge)
+                await self.release(request, f"its reply cannot be stored: {error}")
             raise
 
     async def release(self, request: CallRequest, error: str) -> None:
         """Free a key that got no reply."""
         nothing = {"usd": 0.0, "tokens": 0}
-        await self._settlements.submit({**self._settled(request, "failed"), **nothing, "error": redact(error)})
+        await self._settlements.submit(
+            {**self._settled(request, "failed"), **nothing, "error": storable(redact(error))}
+        )
 
     async def close(self) -> None:
         """Wait until every settlement is committed, give back the slice, and close the connections."""
+        await self._asked_elsewhere.close()
         await self._reservations.drain()
         await self._settlements.drain()
         with suppress(psycopg.OperationalError):  # with the server, the worker is lost, and its slice with it
@@ -233,11 +225,14 @@ class PostgresLedger:
         await self._reserving.close()
         await self._settling.close()
 
-    async def _free_dead(self) -> None:
+    async def _no_longer_asked(self, keys: Collection[bytes]) -> set[bytes]:
+        """Free what dead workers were asking, and return the keys that nobody asks for any more."""
         _note_freed((await self._settling.execute(FREE_DEAD_CALLS, self._who)).rowcount)
         cursor = await self._settling.execute(HOLDS_SLICE, self._who)
         if await cursor.fetchone() != (True,):
             raise WorkerLost(TAKEN_FOR_DEAD.format(worker=self._worker))
+        cursor = await self._settling.execute(STILL_ASKED, {"keys": list(keys)})
+        return set(keys) - {key async for (key,) in cursor}
 
     async def _write(self, request: CallRequest, row: dict[str, Any]) -> None:
         if not await self._settlements.submit(row):

@@ -26,17 +26,21 @@ _OLD = f"""
         AND run_id = coalesce(%(run)s, run_id)
 """
 
-# The ledger keys behind every item that has not ended, or is dead and may be tried again.
+# The ledger keys behind every item that has not ended, or is dead and may be tried again; also of cancelled runs, but
+# for the one that is named.
 _NEEDED = """
-    CREATE TEMPORARY TABLE needed AS
-    SELECT DISTINCT unnest(calls) AS key FROM stage_attempts JOIN (
+    INSERT INTO needed SELECT DISTINCT unnest(calls) AS key FROM stage_attempts JOIN (
         SELECT DISTINCT work_items.run_id, waiting.query_id
         FROM (
             SELECT query_id FROM work_items JOIN runs ON runs.id = work_items.run_id
-            WHERE work_items.state IN ('ready', 'held', 'dead') AND runs.state <> 'cancelled'
+            WHERE work_items.state IN ('ready', 'held', 'dead')
+                AND (runs.state <> 'cancelled' OR runs.id IS DISTINCT FROM %(run)s)
         ) AS waiting JOIN work_items USING (query_id)
     ) AS items USING (run_id, query_id)
 """
+
+# What is needed changes where runs are opened and taken up again.
+_RUNS_NOW = "SELECT md5(string_agg(concat_ws(' ', id, state), ',' ORDER BY id)) FROM runs"
 
 _UNNEEDED = "AND NOT EXISTS (SELECT FROM needed WHERE needed.key = calls.key)"
 
@@ -109,14 +113,11 @@ def prune_calls(
         _check(connection, run)
         [before] = connection.execute("SELECT now() - %s", [age]).fetchone() or [None]
         where = {"run": run, "before": before}
-        if replies:
-            connection.execute(_NEEDED)
-            connection.execute("CREATE INDEX ON needed (key)")
-            connection.execute("ANALYZE needed")
+        needed = _Needed(connection, run) if replies else None
         looked_at = _counts(connection, LOOK_AT_REPLIES if replies else LOOK_AT_REQUESTS, where)
         done = looked_at
         if not dry:
-            done = _prune(connection, PRUNE_REPLIES if replies else PRUNE_REQUESTS, where, observe)
+            done = _prune(connection, PRUNE_REPLIES if replies else PRUNE_REQUESTS, where, observe, needed)
         kept = _counts(connection, f"SELECT count(*), 0 {_OLD}", where)[0] if replies else 0
     return Pruned(
         calls=done[0],
@@ -136,13 +137,40 @@ def _check(connection: "psycopg.Connection[Any]", run: int | None) -> None:
         raise UserError(f"run {run} is {row[0]}, and may need its calls: finish it with `kat runs resume {run}` first")
 
 
+class _Needed:
+    """The keys that must stay, in a table of this connection."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]", run: int | None) -> None:
+        self._connection = connection
+        self._run = run
+        self._runs: Any = None
+        connection.execute("CREATE TEMPORARY TABLE needed (key bytea)")
+        connection.execute("CREATE INDEX ON needed (key)")
+        self.renew()
+
+    def renew(self) -> None:
+        """Look again where a run was opened or taken up since the last look."""
+        found = self._connection.execute(_RUNS_NOW).fetchone()
+        if found != self._runs:
+            self._runs = found
+            self._connection.execute("TRUNCATE needed")
+            self._connection.execute(_NEEDED, {"run": self._run})
+            self._connection.execute("ANALYZE needed")
+
+
 def _prune(
-    connection: "psycopg.Connection[Any]", statement: str, where: dict[str, Any], observe: Callable[[int, int], None]
+    connection: "psycopg.Connection[Any]",
+    statement: str,
+    where: dict[str, Any],
+    observe: Callable[[int, int], None],
+    needed: _Needed | None,
 ) -> tuple[int, int]:
     row = connection.execute(_SPAN, where).fetchone()
     first, end = (int(row[0]), int(row[1]) + 1) if row and row[0] is not None else (0, 0)
     calls, size = 0, 0
     for low in range(first, end, WINDOW):
+        if needed:
+            needed.renew()
         found = _counts(connection, statement, {**where, "low": low, "high": low + WINDOW})
         calls, size = calls + found[0], size + found[1]
         observe(min(low + WINDOW, end) - first, end - first)

@@ -6,13 +6,15 @@ hangs while it holds the lock, and each statement sees what those before it, and
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from kat_data.domain.slice import EndpointLimits, Report, Slice
+from kat_data.errors import WorkerLost
+from kat_data.registry.budgets import TAKEN_FOR_DEAD
 from kat_data.registry.claims import ALIVE_WORKERS, LEASE_SECONDS
 from kat_data.registry.session import Registry
 
@@ -22,7 +24,7 @@ WINDOW_SECONDS = 62
 # Of what is free in the minute, the part that is given in one second: a burst is spread, and 94 % of the rate is used.
 PART = 0.25
 PATIENCE_SECONDS = 30  # with a server that does not answer
-MOURNING_SECONDS = 3  # the endpoint may still have calls of a dead worker, whose seats wait for so long
+DEAD_SEAT_SECONDS = 3  # a dead worker's seats stay taken: the endpoint may still work on its calls
 TURN_SECONDS = 5  # where there are fewer seats than workers, how long one keeps its seat
 
 MINE = "endpoint_id = %(endpoint)s AND worker_id = %(worker)s AND lease = %(lease)s"
@@ -56,7 +58,7 @@ SPEND = f"""
     WITH dead AS (
         DELETE FROM endpoint_slices
         WHERE endpoint_id = %(endpoint)s AND worker_id <> %(worker)s AND worker_id NOT IN ({ALIVE_WORKERS})
-          AND reported_at < {_NOW} - interval '{MOURNING_SECONDS} seconds'
+          AND reported_at < {_NOW} - interval '{DEAD_SEAT_SECONDS} seconds'
         RETURNING requests, tokens
     ), spent AS (
         SELECT sum(requests) AS requests, sum(tokens) AS tokens FROM (
@@ -225,9 +227,11 @@ class PostgresSlices:
         cls, registry: Registry, *, worker: int, now: Callable[[], datetime | None] = lambda: None
     ) -> "PostgresSlices":
         """Open them on a connection of their own, which `close` closes; the worker holds its lock already."""
-        connection = await registry.async_connection(autocommit=True)
-        # What a crash of the server takes along, the workers' next reports bring back.
-        await connection.execute(f"SET synchronous_commit = off; LISTEN {CHANNEL}")
+        async with AsyncExitStack() as opened:
+            connection = await opened.enter_async_context(await registry.async_connection(autocommit=True))
+            # What a crash of the server takes along, the workers' next reports bring back.
+            await connection.execute(f"SET synchronous_commit = off; LISTEN {CHANNEL}")
+            opened.pop_all()
         return cls(connection, worker=worker, now=now)
 
     async def open(self, place: str, limits: EndpointLimits) -> int:
@@ -250,12 +254,12 @@ class PostgresSlices:
     async def renew(self, lease: int, report: Report) -> Slice:
         """Report what became of a slice, and take the next.
 
-        A worker that others take for dead gets nothing. Raises psycopg's `OperationalError` where it stays so.
+        A worker that others take for dead gets nothing. Raises `WorkerLost` where it stays so.
         """
         seats, share, generation, pause, requests, tokens, second, alive, _ = await self._ask(RENEW, lease, report)
         self._dead_since = None if alive else self._dead_since or second
         if self._dead_since is not None and second - self._dead_since > LEASE_SECONDS:
-            raise psycopg.OperationalError("others take this worker for dead")
+            raise WorkerLost(TAKEN_FOR_DEAD.format(worker=self._worker))
         return Slice(
             seats=seats,
             share=share,

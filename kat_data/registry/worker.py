@@ -22,11 +22,13 @@ import psycopg
 from kat_data.clock import Clock
 from kat_data.domain.draft import Draft
 from kat_data.domain.states import ItemState
-from kat_data.errors import LeaseLost
+from kat_data.domain.text import storable
+from kat_data.errors import LeaseLost, WorkerLost
 from kat_data.logs import note
 from kat_data.observer import UNOBSERVED, Observer
 from kat_data.redaction import redact
 from kat_data.registry import claims
+from kat_data.registry.budgets import TAKEN_FOR_DEAD
 from kat_data.registry.claims import commit_statement
 from kat_data.registry.drafts import load_drafts
 from kat_data.registry.facts import Row
@@ -166,10 +168,11 @@ class Worker:
     async def claim(self, run: int, limit: int, stages: Sequence[str]) -> list[Claim]:
         """Lease at most `limit` items of the run, of the first of the `stages` that have any; return their drafts, too.
 
-        Raises psycopg's `OperationalError` where the heartbeat has ended: others take this worker for dead.
+        Raises `WorkerLost` where the heartbeat has ended: others take this worker for dead.
         """
         if self._heartbeat.done():
-            self._heartbeat.result()
+            await self._claims.execute("SELECT")  # where the server is lost, that is what is to be said
+            raise WorkerLost(TAKEN_FOR_DEAD.format(worker=self.id)) from self._heartbeat.exception()
         async with self._claiming:
             asked = {"run": run, "limit": limit, "worker": self.id, "stages": list(stages)}
             cursor = await self._claims.execute(claims.CLAIM, asked)
@@ -245,7 +248,7 @@ class Worker:
             "started_at": attempt.started_at,
             "seconds": attempt.seconds,
             "outcome": attempt.outcome,
-            "error": attempt.error and redact(attempt.error),
+            "error": attempt.error and storable(redact(attempt.error)),
             "calls": ["\\x" + call for call in attempt.calls],
         }
 
@@ -267,7 +270,7 @@ def _move(step: Step) -> Row:
         "state": move.state,
         "attempts": move.attempts,
         "reason": move.reason,
-        "detail": move.detail and redact(move.detail),
+        "detail": move.detail and storable(redact(move.detail)),
         "pool": move.pool,
         "responses": move.responses,
         "keep": move.keep,

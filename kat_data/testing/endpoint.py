@@ -26,7 +26,18 @@ class Endpoint:
     @property
     def statistics(self) -> dict[str, Any]:
         """What it has seen, as `scripted_server.Statistics` names it."""
-        with urlopen(self.url.removesuffix("/v1") + "/stats", timeout=20) as response:  # noqa: S310 (our own server)
+        return self._say("/stats")
+
+    def hold(self, *, after: int = 0) -> None:
+        """Let `after` more answers go, and no other until `release`."""
+        self._say(f"/hold?after={after}", b"")
+
+    def release(self) -> None:
+        """Let all answers go again."""
+        self._say("/release", b"")
+
+    def _say(self, path: str, body: bytes | None = None) -> dict[str, Any]:
+        with urlopen(self.url.removesuffix("/v1") + path, body, timeout=60) as response:  # noqa: S310 (our own server)
             found: dict[str, Any] = orjson.loads(response.read())
             return found
 

@@ -45,6 +45,31 @@ class Statistics:
     peak: int = 0
 
 
+class Gate:
+    """Lets all pass, or so many and then none."""
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+        self._opened = asyncio.Event()
+
+    def hold(self, after: int) -> None:
+        """Let `after` more pass, and no other until `release`."""
+        self._left = after
+        self._opened.clear()
+
+    def release(self) -> None:
+        """Let all pass, those that wait and those that come."""
+        self._left = None
+        self._opened.set()
+
+    async def passed(self) -> None:
+        """Return when the caller may pass."""
+        while self._left == 0:
+            await self._opened.wait()
+        if self._left is not None:
+            self._left -= 1
+
+
 class ScriptedServer:
     """Serves POST /v1/chat/completions and /v1/embeddings, GET /v1/models and /stats while it is entered.
 
@@ -52,7 +77,8 @@ class ScriptedServer:
     `latency` is in seconds. With `api_key`, requests without it get 401. Faults queued by `fail` meet the next requests
     before the script is asked. `counts` has a number for every distinct body, by its SHA-256. Embeddings are bags of
     words unless `embed` makes others. A client that leaves ends its request, as it does with vLLM. `log` is a file that
-    gets a line for every request (`request_log.Served`).
+    gets a line for every request (`request_log.Served`). Answers wait between `hold` and `release`, which are also
+    served: POST /hold (`?after=20` lets so many go first) and /release.
     """
 
     def __init__(
@@ -80,6 +106,7 @@ class ScriptedServer:
         self._port = port
         self._log = RequestLog(log)
         self._faults: deque[Fault] = deque()
+        self._gate = Gate()
         self._closing = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
@@ -92,6 +119,14 @@ class ScriptedServer:
         """Meet the next requests with `faults`, one each."""
         self._faults.extend(faults)
 
+    def hold(self, *, after: int = 0) -> None:
+        """Let `after` more answers go, and no other until `release`; faults are answers, too."""
+        self._gate.hold(after)
+
+    def release(self) -> None:
+        """Let all answers go again."""
+        self._gate.release()
+
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=2**26)
         app.router.add_post("/v1/chat/completions", self._complete)
@@ -100,6 +135,8 @@ class ScriptedServer:
         app.router.add_post("/v1/embeddings", self._embeddings)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/stats", self._stats)
+        app.router.add_post("/hold", self._hold)
+        app.router.add_post("/release", self._release)
         self.add_routes(app.router)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await self._runner.setup()
@@ -158,6 +195,7 @@ class ScriptedServer:
             self.bodies.append(body)
         if self._latency:
             await asyncio.sleep(self._latency)
+        await self._gate.passed()
         answer = self._faults.popleft() if self._faults else script(body)
         if isinstance(answer, Fault):
             served.outcome = answer.outcome
@@ -193,6 +231,14 @@ class ScriptedServer:
 
     async def _stats(self, request: web.Request) -> web.Response:
         return _json(asdict(self.statistics))
+
+    async def _hold(self, request: web.Request) -> web.Response:
+        self.hold(after=int(request.query.get("after", 0)))
+        return _json({})
+
+    async def _release(self, request: web.Request) -> web.Response:
+        self.release()
+        return _json({})
 
 
 def _scored(path: str, values: list[float]) -> dict[str, Any]:

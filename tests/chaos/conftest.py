@@ -1,7 +1,5 @@
 """A fleet of real processes that a test kills, pauses and robs of its servers, and a witness who looks on."""
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,16 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from kat_data.executors import embedded_broker
-from kat_data.executors.fleet import submit
-from kat_data.pipeline.recipe import parse_recipe
-from kat_data.pipeline.run import open_run
 from kat_data.registry import embedded
 from kat_data.registry.claims import ALIVE_WORKERS, LOCKED_WORKERS
-from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry, connect
 from kat_data.settings import Settings
-from kat_data.testing.node import Node
+from kat_data.testing import fleet
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -30,37 +23,14 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
                 terminalreporter.write_line(f"chaos: {value}")
 
 
-class Fleet:
-    """Nodes of one process each on a home of their own; who dies is replaced, as a supervisor would do it."""
+class Fleet(fleet.Fleet):
+    """A fleet with servers of its own, on a home of its own; who dies is replaced, as a supervisor would do it."""
 
     def __init__(self, home: Path) -> None:
-        self.home = home
-        self.settings = Settings.load({"KAT_HOME": str(home)})
-        self.registry = connect(self.settings)
-        self.nodes: list[Node] = []
-        self.started = 0
-
-    def start(self) -> Node:
-        self.started += 1
-        # Without the limit, Celery itself would kill the paused process once it is awake.
-        node = Node(self.home, self.home / f"node{self.started}.log", options=["--time-limit", "3600"])
-        self.nodes.append(node)
-        return node
-
-    def submit(self, recipe: dict[str, Any]) -> RunRow:
-        row, _ = open_run(self.registry, parse_recipe(recipe, "chaos.yaml"))
-        submit(self.registry, row, self.settings)
-        return row
-
-    def kill_broker(self) -> None:
-        """Kill the embedded broker, and with it all that it carries: it keeps nothing on disk."""
-        os.kill(_listening(self.home / "broker"), signal.SIGKILL)
+        super().__init__(home, connect(Settings.load({"KAT_HOME": str(home)})), {})
 
     def postmaster(self) -> int:
         return int((self.home / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
-
-    def said(self) -> str:
-        return "".join(path.read_text(errors="replace") for path in sorted(self.home.glob("node*.log")))
 
     def left_over(self) -> list[str]:
         """Return the command lines of processes that work in this home, its servers excepted."""
@@ -73,21 +43,9 @@ class Fleet:
         return [line for line in found if "valkey" not in line and "postgres" not in line]
 
     def close(self) -> None:
-        for node in self.nodes:
-            with suppress(ProcessLookupError):
-                node.kill()
+        super().close()
         self.registry.close()
-        embedded_broker.stop(self.home)
         embedded.stop(self.home)
-
-
-def _listening(folder: Path) -> int:
-    """Return the process that works in `folder`."""
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):
-            if entry.name.isdigit() and (entry / "cwd").readlink() == folder:
-                return int(entry.name)
-    raise AssertionError(f"nobody works in {folder}")
 
 
 class Witness:
@@ -149,20 +107,21 @@ class Witness:
     def newest_worker(self) -> int:
         return int(self.one("SELECT coalesce(max(id), 0) FROM workers"))
 
-    def written_by(self, workers: list[int]) -> tuple[int, int]:
-        """Return how many attempts and how many replies workers have written."""
-        attempts = self.one("SELECT count(*) FROM stage_attempts WHERE worker_id = ANY(%(ids)s)", ids=workers)
-        sql = "SELECT count(*) FROM calls WHERE state = 'done' AND worker_id = ANY(%(ids)s)"
-        return int(attempts), int(self.one(sql, ids=workers))
+    def attempts_of(self, workers: list[int]) -> int:
+        return int(self.one("SELECT count(*) FROM stage_attempts WHERE worker_id = ANY(%(ids)s)", ids=workers))
+
+    def stored(self) -> set[tuple[Any, ...]]:
+        """Return every stored reply: its key, who stored it, and when."""
+        return set(self.ask("SELECT key, worker_id, settled_at, md5(reply::text) FROM calls WHERE state = 'done'"))
 
 
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path / "home")
+@pytest.fixture(name="fleet")
+def a_fleet(tmp_path: Path) -> Iterator[Fleet]:
+    made = Fleet(tmp_path / "home")
     try:
-        yield fleet
+        yield made
     finally:
-        fleet.close()
+        made.close()
 
 
 @pytest.fixture

@@ -4,17 +4,32 @@ from collections.abc import Callable
 
 import pytest
 
+from kat_data.domain.call import Charge
 from kat_data.domain.query import Query
 from kat_data.hashing import content_hash
 from kat_data.registry import runs
 from kat_data.registry.choice import Choice
 from kat_data.registry.imports import import_queries
+from kat_data.registry.overview import run_overview
 from kat_data.registry.runs import RunRow, WantedRun
 from kat_data.registry.session import Registry
 from kat_data.testing import a_query
 
+Spent = Callable[..., Charge]
 AddQueries = Callable[..., None]
 OpenRun = Callable[..., RunRow]
+
+
+@pytest.fixture
+def spent(registry: Registry) -> Spent:
+    """Say what a run has been charged, with what its calls in flight may cost."""
+
+    def spent_by(run: int = 1) -> Charge:
+        with registry.engine.connect() as connection:
+            found = run_overview(connection, run)
+        return Charge(usd=found.usd, tokens=found.tokens) + Charge(usd=found.reserved_usd, tokens=found.reserved_tokens)
+
+    return spent_by
 
 
 @pytest.fixture

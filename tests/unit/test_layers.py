@@ -46,7 +46,7 @@ ARROWS = {
     "kat_data/doctor": BELOW_PIPELINE | {"recipes", "pipeline", "executors"},
     "kat_data/executors": BELOW_PIPELINE | {"recipes", "pipeline"},
     "kat_data/metrics": {"domain", "registry"},
-    "kat_data/testing": BELOW_PIPELINE | {"recipes", "pipeline"},
+    "kat_data/testing": BELOW_PIPELINE | {"recipes", "pipeline", "executors"},
     "kat_data/cli": BELOW_SHELL,
     "workers": BELOW_SHELL,
     "migrations": {"registry"},

@@ -81,7 +81,7 @@ def test_the_broker_is_named_and_its_password_masked(tmp_path: Path, url: str) -
     assert shown(Settings.load({}, tmp_path))["broker_url"] == (embedded, "default")
 
 
-@pytest.mark.parametrize("url", ["http://broker", "broker:6379", "redis:/broker"])
+@pytest.mark.parametrize("url", ["http://broker", "broker:6379", "redis:/broker", "redis://host:port/0"])
 def test_a_broker_of_another_kind_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(ConfigError, match="KAT_BROKER_URL has to read redis://"):
         Settings.load({"KAT_BROKER_URL": url}, tmp_path)

@@ -39,6 +39,7 @@ BESIDE = {
             "command": ["python", "/files/endpoint.py"],
             "volumes": ["./files:/files:ro"],
             "networks": ["outside"],
+            "init": True,
         }
     }
 }
@@ -147,6 +148,11 @@ def test_no_container_is_privileged_or_root_or_open_to_others(stack: Stack) -> N
             assert not container["HostConfig"]["Privileged"], service
             assert container["HostConfig"]["CapDrop"] == ["ALL"], service
             assert not container["HostConfig"]["PortBindings"], service
+
+
+def test_workers_see_no_process_of_the_machine(stack: Stack) -> None:
+    owners = stack("exec", "-T", "worker", "sh", "-c", "stat --format=%u /run/proc/[0-9]*; true").split()
+    assert set(owners) == {"10001"}
 
 
 def test_workers_are_healthy_and_end_when_they_are_told_to(stack: Stack) -> None:

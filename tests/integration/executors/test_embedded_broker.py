@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kat_data.domain.job import JobKind
+from kat_data.errors import BrokerError
 from kat_data.executors import embedded_broker
 from kat_data.executors.broker import JOB_QUEUES, QUEUES, Queue, make_app, wake, wake_for_job
 from kat_data.stages.stage import Kind
@@ -90,3 +91,18 @@ def test_nobody_else_may_enter(home: Path) -> None:
     embedded_broker.start(home)
     assert (home / "broker").stat().st_mode & 0o077 == 0
     assert (home / "broker" / "socket").stat().st_mode & 0o077 == 0
+
+
+def test_a_server_that_is_silent_is_left_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_broker, "_SILENCE_SECONDS", 0.2)
+    embedded_broker.start(home)
+    pid = _pid(home)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for ask in (embedded_broker.start, embedded_broker.running, embedded_broker.stop):
+            with pytest.raises(BrokerError, match=r"is silent for 0\.2 s: wait for it, or end its process"):
+                ask(home)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    embedded_broker.start(home)
+    assert _pid(home) == pid

@@ -12,6 +12,7 @@ from kat_data.pipeline.recipe import parse_recipe
 from kat_data.pipeline.run import open_run
 from kat_data.registry import migrate
 from kat_data.registry.session import Registry
+from kat_data.testing.fleet import outcome
 from kat_data.testing.scripted_server import ScriptedServer
 
 pytestmark = pytest.mark.integration
@@ -33,8 +34,8 @@ async def test_two_nodes_make_what_one_process_makes(
         plain["endpoints"]["scripted"]["url"] = server.url
         row, _ = open_run(bare_database, parse_recipe(plain, "recipe.yaml"))
         await execute_run(bare_database, row)
-    assert fleet.outcome() == fleet.outcome(bare_database)
-    assert {state for _, state, _ in fleet.outcome()} >= {"accepted"}
+    assert outcome(fleet.registry) == outcome(bare_database)
+    assert {state for _, state, _ in outcome(fleet.registry)} >= {"accepted"}
     assert all(node.end() == 0 for node in nodes)
     assert "Traceback" not in fleet.said()
 
@@ -57,10 +58,13 @@ def test_a_node_that_is_ended_gives_its_items_back_and_loses_nothing(
     fleet: Any, add_queries: Callable[..., None], pool: str
 ) -> None:
     add_queries(*fleet.easy(100))
-    node = fleet.node(pool=pool)
+    fleet.endpoint.hold(after=40)
+    node = fleet.node(options=("-P", pool))
     run = fleet.submit(fleet.recipe())
-    fleet.until(lambda: fleet.endpoint.requests > 40, "requests")
+    fleet.held_after(40)
     workers = fleet.workers_of(node)
+    node.process.terminate()
+    fleet.endpoint.release()
     assert node.end() == 0
     assert fleet.row(run).state is RunState.OPEN
     [(held,)] = fleet.ask("SELECT count(*) FROM work_items WHERE worker_id IS NOT NULL")
@@ -81,9 +85,11 @@ def test_the_shell_hands_a_run_over_watches_it_cancels_and_resumes_it(
     path = fleet.write(fleet.recipe())
     handed = fleet.kat("run", path, "--executor", "celery", "--detach")
     assert (handed["run"], handed["state"]) == (1, "open")
+    fleet.endpoint.hold(after=300)
     fleet.node()
-    fleet.until(lambda: fleet.endpoint.requests > 20, "requests")
+    fleet.held_after(300)
     fleet.kat("runs", "cancel", 1)
+    fleet.endpoint.release()
     fleet.until(lambda: fleet.ask("SELECT count(*) FROM work_items WHERE worker_id IS NOT NULL") == [(0,)], "rest")
     asked = fleet.endpoint.requests
     ended = fleet.kat("runs", "watch", 1)["ended"]
@@ -97,12 +103,14 @@ def test_the_shell_hands_a_run_over_watches_it_cancels_and_resumes_it(
 
 
 def test_two_runs_share_a_node(fleet: Any, add_queries: Callable[..., None]) -> None:
-    add_queries(*fleet.easy(150))
+    add_queries(*fleet.easy(50))
+    fleet.endpoint.hold()
     fleet.node(processes=2)
     first, second = fleet.submit(fleet.recipe(name="first")), fleet.submit(fleet.recipe(name="second", seed=6))
     both = "SELECT count(DISTINCT run_id) FROM stage_attempts"
     fleet.until(lambda: fleet.ask(both) == [(2,)], "work on both")
     assert {fleet.row(first).state, fleet.row(second).state} == {RunState.OPEN}
+    fleet.endpoint.release()
     assert {fleet.finished(run).state for run in (first, second)} == {RunState.FINISHED}
 
 
@@ -139,11 +147,13 @@ def test_several_workers_fill_a_mixture_to_its_targets(fleet: Any, add_queries: 
 
 
 def test_a_broker_that_is_lost_comes_back_and_the_run_goes_on(fleet: Any, add_queries: Callable[..., None]) -> None:
-    add_queries(*fleet.easy(150))
+    add_queries(*fleet.easy(50))
+    fleet.endpoint.hold(after=20)
     fleet.node()
     run = fleet.submit(fleet.recipe())
-    fleet.until(lambda: fleet.endpoint.requests > 20, "requests")
-    os.kill(fleet.broker_pid(), 9)
+    fleet.held_after(20)
+    fleet.kill_broker()
+    fleet.endpoint.release()
     assert fleet.finished(run).state is RunState.FINISHED
     assert fleet.endpoint.statistics["duplicates"] == 0
     fleet.until(lambda: fleet.nodes[0].said.count("Connection to broker lost"), "the loss in the log")

@@ -35,7 +35,6 @@ class Desk:
     def __init__(self, fleet: Any, run: int) -> None:
         self.fleet = fleet
         self.run = run
-
         self.wanted = {"run": run, "name": None, "partial": False, "root": None}
 
     def ask(self, **parts: Any) -> int:
@@ -56,7 +55,7 @@ class Desk:
 
     def done(self, job: int) -> JobRow:
         """Return a job once it is open no more."""
-        self.fleet.until(lambda: self.show(job).state is not JobState.OPEN, f"its end\n{self.fleet.said()}")
+        self.fleet.until(lambda: self.show(job).state is not JobState.OPEN, lambda: f"its end\n{self.fleet.said()}")
         return self.show(job)
 
     @contextmanager
@@ -69,7 +68,7 @@ class Desk:
     def stuck(self) -> None:
         """Wait until somebody waits for the lock."""
         sql = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'snapshots'::regclass"
-        self.fleet.until(lambda: self.fleet.ask(sql), f"a snapshot under way\n{self.fleet.said()}")
+        self.fleet.until(lambda: self.fleet.ask(sql), lambda: f"a snapshot under way\n{self.fleet.said()}")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import yaml
 from aiohttp import web
@@ -19,6 +20,7 @@ from kat_data.testing import a_query
 from kat_data.testing.anthropic_server import AnthropicServer
 from kat_data.testing.batch_desk import Course
 from kat_data.testing.batch_server import BatchServer
+from kat_data.testing.patience import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.integration
 
@@ -165,14 +167,22 @@ class Command:
 
     async def finish(self) -> None:
         process = await self.start()
-        _, said = await asyncio.wait_for(process.communicate(), 120)
+        _, said = await asyncio.wait_for(process.communicate(), PATIENCE_SECONDS)
         assert process.returncode == 0, said.decode()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(120):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+async def seen(condition: Callable[[], bool], what: str) -> None:
+    await asyncio.to_thread(until, condition, what)
+
+
+async def handed_in(registry: Registry, rows: int = 1) -> None:
+    """Wait until so many rows are with the endpoint, and no others on the way to it."""
+
+    def there() -> bool:
+        found = batch_rows(registry)
+        return {batch[0] for batch in found} == {"submitted"} and sum(batch[2] for batch in found) >= rows
+
+    await seen(there, f"{rows} rows in batches")
 
 
 @pytest.mark.parametrize("end", ["completed", "expired"])
@@ -184,7 +194,7 @@ async def test_a_killed_process_leaves_its_batch_to_the_next(
     server.desk.held = True
     server.desk.plan(Course(end=end, answered=30 if end == "expired" else None))
     process = await command.start()
-    await until(lambda: {row[0] for row in batch_rows(registry)} == {"submitted"})
+    await handed_in(registry)
     process.kill()
     await process.wait()
     server.desk.held = False
@@ -211,7 +221,7 @@ async def test_a_kill_while_a_batch_is_handed_in_hands_it_in_once(
     server.before = before
     server.process = await command.start()
     process = server.process
-    await asyncio.wait_for(process.wait(), 120)
+    await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
     assert [row[0] for row in batch_rows(registry)] == ["submitting"]
     assert len(server.desk.batches) == (0 if before else 1)
     await command.finish()
@@ -232,18 +242,25 @@ async def test_a_run_asks_at_once_what_another_has_in_a_batch_and_waits_for_it(
     add_queries(*sums())
     server.desk.held = True
     waited = asyncio.create_task(run(patient("voters")))
-    await until(lambda: {row[0] for row in batch_rows(registry)} == {"submitted"})
+    await handed_in(registry, 60)
     other = asyncio.create_task(run(lean(name="other")))
-    await until(lambda: len(look.runs()) == 2)
-    await asyncio.sleep(0.5)
-    assert server.statistics.requests == 0
+    await seen(lambda: normalised(registry) >= 60 + 8, "items of the other run that come to their votes")
     server.desk.held = False
     first, second = await waited, await other
+    votes = {orjson.dumps(body["messages"]) for batch in server.desk.batches.values() for _, body in batch.rows}
+    assert server.bodies
+    assert votes.isdisjoint(orjson.dumps(body["messages"]) for body in server.bodies)
     assert (first.state, second.state) == (RunState.FINISHED, RunState.FINISHED)
     assert server.statistics.duplicates == 0
     with registry.engine.connect() as connection:
         made = [queries.run_cost(connection, row.id).made for row in (first, second)]
     assert sum(made) == server.statistics.requests + server.desk.handed_in.total()
+
+
+def normalised(registry: Registry) -> int:
+    with registry.connection(autocommit=True) as connection:
+        found = connection.execute("SELECT count(*) FROM stage_attempts WHERE stage = 'normalise'").fetchone()
+    return int(found[0])
 
 
 async def test_a_batch_is_fetched_also_by_a_run_that_asks_at_once_now(
@@ -252,9 +269,9 @@ async def test_a_batch_is_fetched_also_by_a_run_that_asks_at_once_now(
     add_queries(*sums())
     server.desk.held = True
     process = await Command(registry, tmp_path, patient("voters")).start()
-    await until(lambda: sum(rows for state, _, rows, _ in batch_rows(registry) if state == "submitted") == 60)
+    await handed_in(registry, 60)
     process.terminate()  # it does not wait for its batches
-    await asyncio.wait_for(process.wait(), 120)
+    await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
     server.desk.held = False
     finished = await run(lean())
     assert finished.state is RunState.FINISHED
@@ -271,11 +288,11 @@ async def test_two_processes_at_one_run_share_it_and_one_fetches_what_the_other_
     command = Command(registry, tmp_path, patient(batch={"items": 30}))
     server.desk.held = True
     first, second = await command.start(), await command.start()
-    await until(lambda: sum(rows for state, _, rows, _ in batch_rows(registry) if state == "submitted") == 60)
+    await handed_in(registry, 60)
     first.kill()
     await first.wait()
     server.desk.held = False
-    _, said = await asyncio.wait_for(second.communicate(), 120)
+    _, said = await asyncio.wait_for(second.communicate(), PATIENCE_SECONDS)
     assert second.returncode == 0, said.decode()
     assert server.desk.handed_in.total() == len(server.desk.handed_in)
     assert look.ends(look.runs()[0].id).keys() <= {"accepted", "dropped"}

@@ -14,7 +14,7 @@ from kat_data.domain.states import RunState
 from kat_data.errors import BudgetExhausted, NotFoundError, UserError
 from kat_data.pipeline.publish import publish_run
 from kat_data.registry import queries, retention, runs
-from kat_data.registry.ledger import PostgresLedger
+from kat_data.registry.overview import run_overview
 from kat_data.registry.retention import Pruned, prune_calls
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
@@ -37,13 +37,10 @@ class Books:
             cost, models = asdict(queries.run_cost(connection, run)), queries.models_of(connection, run)
         return [rounded(row) for row in (cost, *models)]  # sums depend on their order
 
-    async def spent(self, run: int) -> Any:
-        ledger = await PostgresLedger.open(self._registry, run=run, worker=0, clock=SystemClock())
-        try:
-            spent = await ledger.spent()
-            return round(spent.usd, 9), spent.tokens
-        finally:
-            await ledger.close()
+    def spent(self, run: int) -> Any:
+        with self._registry.engine.connect() as connection:
+            found = run_overview(connection, run)
+        return round(found.usd, 9), found.tokens
 
     def calls(self, run: int) -> list[dict[str, Any]]:
         """The calls behind the run's first sample, but for their bodies."""
@@ -101,13 +98,13 @@ async def test_without_replies_keys_are_paid_again_and_the_old_books_stay_closed
     registry: Registry, finished: RunRow, books: Books, run: Any, lean: Lean, server: ScriptedServer
 ) -> None:
     asked, account, calls = server.statistics.requests, books.account(finished.id), books.calls(finished.id)
-    spent = await books.spent(finished.id)
+    spent = books.spent(finished.id)
     found = prune_calls(registry, NOW, replies=True)
     assert (found.calls, found.payable_again, found.kept) == (asked, asked, 0)
     assert books.count("true") == 0
     for _ in range(2):  # before and after the same keys are paid again
         assert books.account(finished.id) == account
-        assert await books.spent(finished.id) == spent
+        assert books.spent(finished.id) == spent
         assert unpruned(books.calls(finished.id)) == calls
         assert {call["pruned"] for call in books.calls(finished.id)} == {"request and reply"}
         another = await run(lean(name="another"))
@@ -117,7 +114,7 @@ async def test_without_replies_keys_are_paid_again_and_the_old_books_stay_closed
     assert {call["paid_by_run"] for call in books.calls(another.id)} == {another.id}
     prune_calls(registry, NOW, replies=True)  # the second generation follows the first
     assert books.count("true", "pruned_calls") == 2 * asked
-    assert (await books.spent(finished.id), await books.spent(another.id)) == (spent, spent)
+    assert (books.spent(finished.id), books.spent(another.id)) == (spent, spent)
     assert books.account(finished.id) == account
     assert {call["paid_by_run"] for call in books.calls(another.id)} == {another.id}
 
@@ -138,9 +135,32 @@ async def test_what_unfinished_items_may_ask_for_is_kept(
     assert books.count(f"run_id = {stopped.id} AND (request IS NULL OR state = 'done' AND reply IS NULL)") == 0
     with registry.engine.begin() as connection:
         runs.set_state(connection, stopped.id, RunState.CANCELLED)
-    assert prune_calls(registry, NOW, replies=True).calls == asked  # a cancelled run's calls go where it is named
+    found = prune_calls(registry, NOW, replies=True)
+    assert (found.calls, found.kept) == (0, asked)  # a cancelled run can be resumed
     assert books.count(f"run_id = {stopped.id} AND state = 'done'") == theirs > 0
-    assert prune_calls(registry, NOW, run=stopped.id, replies=True).calls == theirs
+    assert prune_calls(registry, NOW, run=stopped.id, replies=True).calls == theirs  # its own go where it is named
+
+
+async def test_a_run_that_is_taken_up_meanwhile_keeps_what_it_needs(
+    registry: Registry, finished: RunRow, books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "WINDOW", 7)
+
+    def take_up(done: int, total: int) -> None:  # after the first window
+        with registry.connection(autocommit=True) as connection:
+            connection.execute(
+                "INSERT INTO runs (key, name, recipe, state, queries) VALUES ('new', 'new', '{}', 'open', 1)"
+                " ON CONFLICT DO NOTHING"
+            )
+            connection.execute(
+                "INSERT INTO work_items (run_id, query_id, stage, state)"
+                " SELECT max(runs.id), query_id, stage, 'ready' FROM work_items, runs GROUP BY query_id, stage"
+                " ON CONFLICT DO NOTHING"
+            )
+
+    total = books.count("true")
+    found = prune_calls(registry, NOW, replies=True, observe=take_up)
+    assert 0 < found.calls == total - books.count("true") < total
 
 
 async def test_only_old_calls_of_the_run_go_window_by_window(

@@ -10,7 +10,7 @@ import pytest
 
 from kat_data.domain.call import CallRequest, Charge, FinishReason, Price, Reply, Sampling, Usage
 from kat_data.llm.estimate import upper_bound
-from kat_data.registry.ledger import SPENT
+from kat_data.registry.overview import run_overview
 from kat_data.registry.session import Registry
 from kat_data.testing import a_request
 from kat_data.testing.scripted_server import ScriptedServer
@@ -113,13 +113,14 @@ class Fleet:
 
     def charged(self) -> Charge:
         """What the run is charged, on which ledger and slices agree once everything is settled."""
+        with self._registry.engine.connect() as connection:
+            run = run_overview(connection, 1)
         with self._registry.connection(autocommit=True) as connection:
-            spent = connection.execute(SPENT, {"run": 1}).fetchone()
             slices = connection.execute("SELECT worker_id, spent_usd, spent_tokens FROM budget_slices").fetchall()
-        assert spent is not None
-        assert sum(row[1] for row in slices) == pytest.approx(spent[0])
-        assert sum(row[2] for row in slices) == spent[1]
-        return Charge(usd=spent[0], tokens=spent[1])
+        assert run.in_flight == 0
+        assert sum(row[1] for row in slices) == pytest.approx(run.usd)
+        assert sum(row[2] for row in slices) == run.tokens
+        return Charge(usd=run.usd, tokens=run.tokens)
 
     def answered(self) -> float:
         with self._registry.connection(autocommit=True) as connection:

@@ -12,7 +12,7 @@ from kat_data.domain.category import Category
 from kat_data.domain.query import Query, VerifierKind, VerifierSpec
 from kat_data.domain.states import RunState
 from kat_data.errors import SandboxMissing
-from kat_data.pipeline.unverified import take_up_unverified
+from kat_data.pipeline.unverified import isolates, take_up_unverified
 from kat_data.registry import queries
 from kat_data.sandbox.open import open_sandbox
 from kat_data.sandbox.pool import SlotPool
@@ -71,11 +71,11 @@ async def test_what_lacked_a_sandbox_starts_again_with_one_and_pays_nothing_twic
         assert look.ends(row.id) == {"accepted": 12, "dropped": 2}
         assert look.reasons(row.id) == {"no_sandbox"}
 
-        assert take_up_unverified(registry, row, lambda: None) == 0
+        assert take_up_unverified(registry, row, lambda: isolates(lambda: None)) == 0
         assert (look.stored(row.id).state, look.reasons(row.id)) == (RunState.FINISHED, {"no_sandbox"})
 
         paid = server.statistics.requests
-        assert take_up_unverified(registry, row, lambda: sandbox) == 2
+        assert take_up_unverified(registry, row, lambda: isolates(lambda: sandbox)) == 2
         assert look.ends(row.id) == {"accepted": 12, "ready": 2}
         again = await run(recipe, open_sandbox=lambda: sandbox)
         assert again.id == row.id
@@ -88,14 +88,14 @@ async def test_what_lacked_a_sandbox_starts_again_with_one_and_pays_nothing_twic
         lineage = queries.sample_lineage(connection, str(sample["id"]))
     assert [v["outcome"] for v in lineage["verdicts"]] == ["incorrect", "correct"]
 
-    assert take_up_unverified(registry, row, lambda: sandbox) == 0
+    assert take_up_unverified(registry, row, lambda: isolates(lambda: sandbox)) == 0
 
 
 async def test_a_sandbox_that_isolates_nothing_takes_nothing_up(registry, run, lean, add_queries, look) -> None:
     add_queries(code_query("add"))
     async with ScriptedServer(programmer()) as server:
         row = await run(lean(url=server.url))
-    assert take_up_unverified(registry, row, lambda: open_sandbox("none")) == 0
+    assert take_up_unverified(registry, row, lambda: isolates(lambda: open_sandbox("none"))) == 0
     assert look.reasons(row.id) == {"no_sandbox"}
 
 
@@ -109,7 +109,7 @@ async def test_a_mixture_takes_up_no_more_than_it_needs(registry, run, lean, add
         assert look.ends(row.id) == {"dropped": 4}
         assert look.reasons(row.id) == {"no_sandbox"}
 
-        assert take_up_unverified(registry, row, lambda: sandbox) == 4
+        assert take_up_unverified(registry, row, lambda: isolates(lambda: sandbox)) == 4
         assert look.ends(row.id) == {"held": 4}
         await run(recipe, open_sandbox=lambda: sandbox)
         assert look.ends(row.id) == {"accepted": 2, "dropped": 2}

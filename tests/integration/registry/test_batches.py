@@ -128,7 +128,7 @@ async def test_a_batch_is_taken_over_once_with_the_rows_that_have_no_reply(regis
     assert await third.book.adopt({PLACE: "here"}) == []
 
 
-async def test_keys_in_a_batch_are_nobody_elses_while_its_worker_is_dead(registry, start) -> None:
+async def test_keys_in_a_batch_are_nobody_elses_while_its_worker_is_dead(registry, start, spent) -> None:
     first, request = await start(), a_request()
     await first.hand_in(request)
     second = await start(2)
@@ -140,22 +140,22 @@ async def test_keys_in_a_batch_are_nobody_elses_while_its_worker_is_dead(registr
     found = await third.book.look_up([request.key])
     assert isinstance(found[request.key], EndpointDown)
     assert "resume run 1" in str(found[request.key])
-    assert await third.ledger.spent() == Charge()
+    assert spent(3) == Charge()
 
 
-async def test_what_a_batch_can_cost_is_charged_while_it_is_under_way_and_free_again_without_a_reply(start) -> None:
+async def test_what_a_batch_can_cost_is_charged_under_way_and_free_again_without_a_reply(start, spent) -> None:
     desk = await start()
     first, second = a_request("one"), a_request("two")
     await desk.hand_in(first, second)
-    assert await desk.ledger.spent() == ESTIMATE + ESTIMATE
+    assert spent() == ESTIMATE + ESTIMATE
     await desk.ledger.release(first, "expired")
-    assert await desk.ledger.spent() == ESTIMATE
+    assert spent() == ESTIMATE
     assert await desk.book.look_up([first.key, second.key]) == {first.key: None}
     other = await start(2)
     assert await other.ledger.reserve(first, ESTIMATE) is None
 
 
-async def test_a_key_that_went_to_another_worker_does_not_go_with_the_batch(registry, start) -> None:
+async def test_a_key_that_went_to_another_worker_does_not_go_with_the_batch(registry, start, spent) -> None:
     desk, kept, lost = await start(), a_request("kept"), a_request("lost")
     for request in (kept, lost):
         await desk.ledger.reserve(request, Charge())
@@ -164,4 +164,4 @@ async def test_a_key_that_went_to_another_worker_does_not_go_with_the_batch(regi
         connection.execute("UPDATE calls SET worker_id = %s WHERE key = %s", [other.worker.id, lost.key])
     _, gone = await desk.book.open(a_batch(kept, lost))
     assert gone == {lost.key}
-    assert await other.ledger.spent() == ESTIMATE
+    assert spent() == ESTIMATE

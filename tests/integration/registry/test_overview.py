@@ -98,3 +98,22 @@ def test_open_runs_come_before_newer_ones(registry: Registry, open_run: Callable
 def test_a_run_that_is_not_there(registry: Registry) -> None:
     with registry.engine.connect() as connection, pytest.raises(NotFoundError, match="no run 7: `kat runs list`"):
         run_overview(connection, 7)
+
+
+def test_leases_and_calls_in_flight_are_those_of_the_runs_that_are_asked_for(
+    registry: Registry, open_run: Callable[..., Any]
+) -> None:
+    first, second = (open_run(sums=n, identity=str(n)).id for n in (2, 3))
+    with registry.engine.begin() as connection:
+        connection.execute(text("UPDATE work_items SET worker_id = 1, available_at = now() + interval '1 minute'"))
+        connection.execute(
+            text(
+                "INSERT INTO calls (key, model, revision, state, usd, tokens, run_id, worker_id)"
+                " SELECT n::text::bytea, 'm', '', 'reserved', 0.5, 10, CASE n WHEN 1 THEN :first ELSE :second END, 1"
+                " FROM generate_series(1, 3) AS n"
+            ),
+            {"first": first, "second": second},
+        )
+        alone, both = overview(connection, [second]), overview(connection, [first, second])
+    assert [(run.leases, run.in_flight, run.reserved_usd) for run in both] == [(2, 1, 0.5), (3, 2, 1.0)]
+    assert [(run.leases, run.in_flight) for run in alone] == [(3, 2)]

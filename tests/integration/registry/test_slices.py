@@ -7,15 +7,15 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 
 from kat_data.clock import SystemClock
 from kat_data.domain.slice import Drawn, EndpointLimits, Report, Slice
+from kat_data.errors import WorkerLost
 from kat_data.llm.allowance import Allowance
 from kat_data.registry.claims import ALIVE_WORKERS
 from kat_data.registry.session import Registry
-from kat_data.registry.slices import MOURNING_SECONDS, PostgresSlices
+from kat_data.registry.slices import DEAD_SEAT_SECONDS, PostgresSlices
 from kat_data.registry.worker import Worker
 
 pytestmark = pytest.mark.integration
@@ -184,7 +184,7 @@ async def test_a_dead_workers_seats_are_free_once_its_calls_must_have_ended(join
     await dying.fill(wants=40)
     await other.fill(wants=40)
     await die(dying)
-    time.seconds += MOURNING_SECONDS
+    time.seconds += DEAD_SEAT_SECONDS
     await other.fill(wants=40)
     assert other.in_flight == 0
     time.seconds += 0.1
@@ -198,7 +198,7 @@ async def test_a_worker_that_others_take_for_dead_gets_nothing_and_ends(join: Jo
     given = await member.renew(wants=9)
     assert (given.seats, given.share) == (0, 0)
     time.seconds += 1000
-    with pytest.raises(psycopg.OperationalError, match="take this worker for dead"):
+    with pytest.raises(WorkerLost, match="others have its work"):
         await member.renew(wants=9)
 
 

@@ -14,7 +14,7 @@ import pytest
 from kat_data.clock import SystemClock
 from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
 from kat_data.domain.states import ItemState
-from kat_data.errors import LeaseLost
+from kat_data.errors import LeaseLost, WorkerLost
 from kat_data.hashing import content_hash
 from kat_data.registry.claims import GROUPS_BY_KEYS, commit_statement
 from kat_data.registry.facts import new_facts
@@ -280,7 +280,7 @@ async def test_a_worker_whose_session_is_lost_takes_no_more_items(registry, open
         clock.wake()
         await asyncio.wait({worker._heartbeat})
         await worker.commit(step(claim))  # its lease has not gone to anyone yet
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(WorkerLost, match="others have its work"):
             await worker.claim(run.id, 1, STAGES)
 
 
@@ -299,14 +299,15 @@ async def test_a_backoff_is_waited_for(registry, start, open_run) -> None:
     assert rows(registry, "SELECT reason, detail FROM work_items") == [("EndpointFault", "busy")]
 
 
-async def test_a_bad_record_fails_alone(registry, start, open_run) -> None:
+@pytest.mark.parametrize(("bad", "error"), [("not\0fine", psycopg.DataError), ("not\ud800fine", TypeError)])
+async def test_a_bad_record_fails_alone(registry, start, open_run, bad, error) -> None:
     worker, run = await start(), open_run(sums=5)
     claims = await worker.claim(run.id, 5, STAGES)
-    reasons = ["fine", "not\0fine", "fine", "fine", "fine"]
+    reasons = ["fine", bad, "fine", "fine", "fine"]
     steps = [step(claim, vote=reason) for claim, reason in zip(claims, reasons, strict=True)]
     ends = await asyncio.gather(*map(worker.commit, steps), return_exceptions=True)
     assert [type(end) for end in ends].count(type(None)) == 4
-    assert isinstance(ends[1], psycopg.DataError)
+    assert isinstance(ends[1], error)
     assert rows(registry, "SELECT reason FROM votes") == [("fine",)] * 4
     assert rows(registry, "SELECT query_id FROM work_items WHERE stage = 'first'") == [(claims[1].query,)]
     assert rows(registry, f"SELECT 1 FROM stage_attempts WHERE query_id = {claims[1].query}") == []

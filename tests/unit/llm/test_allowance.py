@@ -195,6 +195,6 @@ async def test_a_fault_reaches_everyone_who_waits():
 async def test_closing_lets_everyone_through():
     bench = Bench()
     waiting = [await bench.start(10) for _ in range(3)]
-    bench.allowance.close()
+    bench.allowance.bypass()
     await asyncio.gather(*waiting)
     await bench.allowance.draw(10_000)

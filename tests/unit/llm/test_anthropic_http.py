@@ -153,3 +153,12 @@ async def test_a_wrong_key_is_named_by_its_variable_and_never_shown(server) -> N
         await client.complete(a_request())
     assert "wrong-key" not in str(raised.value)
     await client.close()
+
+
+def test_arguments_that_no_database_holds_make_a_malformed_reply() -> None:
+    block = {"type": "tool_use", "id": "1", "name": "find", "input": {"what": "a\0b"}}
+    document = {"content": [block], "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 2}}
+    reply = read_message(document, a_request())
+    assert (reply.tool_calls, reply.finish_reason) == ((), FinishReason.TOOL_CALLS)
+    assert "find" in reply.text
+    assert "\0" not in reply.text

@@ -3,12 +3,13 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from kat_data.clock import SystemClock
 from kat_data.domain.call import Price
-from kat_data.errors import BudgetExhausted, EndpointFault, EndpointRefused, RequestRejected, RunInterrupted
+from kat_data.errors import BudgetExhausted, EndpointFault, EndpointRefused, RequestRejected, RunInterrupted, WorkerLost
 from kat_data.llm.anthropic_batch import AnthropicBatches
 from kat_data.llm.anthropic_http import AnthropicClient
 from kat_data.llm.backoff import Backoff
@@ -28,6 +29,7 @@ from kat_data.testing.scripted_server import Fault
 
 CLIENTS = {BatchServer: (OpenAIClient, OpenAIBatches), AnthropicServer: (AnthropicClient, AnthropicBatches)}
 PRICE = Price(prompt=100.0, completion=1000.0)
+KEY = "the-account's-secret-key"
 REQUESTS = [a_request(f"What is {n} + 1?") for n in range(20)]
 
 
@@ -59,6 +61,7 @@ class Bench:
             clock=clock,
             batch=batches("cheap", server.url, idle_seconds=5.0),
             terms=BatchTerms(**terms),  # type: ignore[arg-type]
+            key=KEY,
         )
         self.gateway = Gateway(
             [endpoint], self.ledger, budget=self.budget, clock=clock, rng=random.Random(1), book=self.book
@@ -94,7 +97,7 @@ async def test_calls_go_in_one_batch_and_get_the_replies_that_they_would_get_at_
     assert replies == await other.ask(*REQUESTS, in_batch=False)
     assert bench.budget.spent == other.budget.spent == bench.ledger.charged
     assert bench.budget.spent.tokens == bench.gateway.counters.tokens > 0
-    assert bench.budget.reserved.tokens == 0
+    assert bench.budget._outstanding == 0
     assert (bench.gateway.counters.calls, bench.gateway.counters.batches.open) == (20, 0)
     await other.gateway.close()
 
@@ -191,7 +194,7 @@ async def test_a_batch_that_the_provider_fails_stops_the_run(server, bench) -> N
     assert "does not exist" in str(errors[0])
     [later] = await bench.ask(REQUESTS[0])
     assert isinstance(later, EndpointRefused)
-    assert bench.budget.reserved.tokens == 0
+    assert bench.budget._outstanding == 0
 
 
 async def test_an_endpoint_without_a_batch_api_says_what_to_change(server) -> None:
@@ -281,3 +284,73 @@ async def test_where_it_is_not_known_whether_a_batch_was_handed_in_its_keys_are_
     await bench.gateway.close()
     assert bench.book.outcomes == {}
     assert set(bench.ledger._owned) == {request.key for request in REQUESTS}
+
+
+class Choosy(MemoryLedger):
+    """A ledger that refuses the first reply to one request, as Postgres does a text that it cannot hold."""
+
+    def __init__(self, refused) -> None:
+        super().__init__()
+        self._refused = [refused.key]
+
+    async def settle(self, request, reply, charge, seconds) -> None:
+        if request.key in self._refused:
+            self._refused.remove(request.key)
+            await self.lose(request, charge)
+            await self.release(request, "no")
+            raise TypeError("surrogates not allowed")
+        await super().settle(request, reply, charge, seconds)
+
+
+async def test_a_row_that_cannot_be_stored_is_asked_again_alone(server) -> None:
+    bench = Bench(server)
+    ledger = bench.gateway._ledger = Choosy(REQUESTS[7])
+    bench.gateway._batches._tools = replace(bench.gateway._batches._tools, ledger=ledger)
+    replies = await bench.ask(*REQUESTS)
+    assert all(reply.text for reply in replies)
+    assert [len(batch.rows) for batch in server.desk.batches.values()] == [20, 1]
+    assert ledger.charged == bench.budget.spent
+    assert bench.budget._outstanding == 0
+    await bench.gateway.close()
+
+
+async def test_what_breaks_the_machinery_ends_the_worker(server, bench, monkeypatch) -> None:
+    async def broken(batch, word):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(bench.book, "ended", broken)
+    server.answers = lambda body: Fault(status=500) if "What is 3 +" in body["messages"][-1]["content"] else "fine"
+    *_, error = await bench.ask(*REQUESTS[:4])
+    [later] = await bench.ask(REQUESTS[9])
+    assert type(error) is type(later) is WorkerLost
+    assert "a defect): start another one" in str(error)
+
+
+async def test_replies_keep_no_key_of_the_endpoint(server, bench) -> None:
+    server.answers = server._script = lambda body: f"the key is {KEY}, indeed"
+    for in_batch, request in ((True, REQUESTS[0]), (False, REQUESTS[1])):
+        [reply] = await bench.ask(request, in_batch=in_batch)
+        assert reply.text == bench.ledger.replies[request.key].text == "the key is ***, indeed"
+
+
+async def test_every_client_is_closed_whatever_the_others_raise(server) -> None:
+    bench = Bench(server)
+    await bench.ask(REQUESTS[0])
+    await bench.ask(REQUESTS[1], in_batch=False)
+    endpoint = bench.gateway._endpoints["cheap"]
+    closed = []
+
+    def failing(name, close):
+        async def close_and_fail() -> None:
+            closed.append(name)
+            await close()
+            raise OSError(name)
+
+        return close_and_fail
+
+    endpoint.batch.close, endpoint.client.close = (
+        failing("batches", endpoint.batch.close), failing("calls", endpoint.client.close)
+    )  # fmt: skip
+    with pytest.raises(OSError, match="calls"):
+        await bench.gateway.close()
+    assert closed == ["batches", "calls"]

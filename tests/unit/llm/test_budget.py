@@ -12,21 +12,21 @@ TEN_CENTS = Charge(usd=0.10, tokens=100)
 async def test_a_budget_without_a_cap_never_refuses():
     budget = Budget()
     await budget.reserve(Charge(usd=1e9, tokens=10**15))
-    assert budget.reserved == Charge(usd=1e9, tokens=10**15)
+    assert budget._reserved == Charge(usd=1e9, tokens=10**15)
 
 
 async def test_settling_replaces_the_reservation_by_the_real_price():
     budget = Budget(usd=1.0)
     await budget.reserve(TEN_CENTS)
     budget.settle(TEN_CENTS, Charge(usd=0.03, tokens=30))
-    assert (budget.spent, budget.reserved) == (Charge(usd=0.03, tokens=30), Charge())
+    assert (budget.spent, budget._reserved) == (Charge(usd=0.03, tokens=30), Charge())
 
 
 async def test_a_refund_leaves_nothing_behind():
     budget = Budget(usd=1.0)
     await budget.reserve(TEN_CENTS)
     budget.refund(TEN_CENTS)
-    assert (budget.spent, budget.reserved) == (Charge(), Charge())
+    assert (budget.spent, budget._reserved) == (Charge(), Charge())
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ async def test_a_call_waits_while_others_may_give_money_back():
     assert not waiting.done()
     budget.refund(TEN_CENTS)
     await waiting
-    assert budget.reserved == TEN_CENTS
+    assert budget._reserved == TEN_CENTS
 
 
 async def test_a_waiting_call_is_refused_once_nothing_can_come_back():
@@ -79,7 +79,7 @@ async def test_a_hundred_callers_never_pass_the_cap():
     async def caller(number: int) -> None:
         nonlocal highest
         await budget.reserve(TEN_CENTS)
-        highest = max(highest, budget.spent.usd + budget.reserved.usd)
+        highest = max(highest, budget.spent.usd + budget._reserved.usd)
         for _ in range(number % 5):
             await asyncio.sleep(0)
         budget.settle(TEN_CENTS, Charge(usd=0.03, tokens=30))

@@ -71,7 +71,7 @@ class Bench:
         return await self.gateway.call("a", a_request(*texts, **fields), price=PRICE)
 
     def nothing_is_held(self):
-        assert self.budget.reserved == Charge()
+        assert self.budget._reserved == Charge()
         assert self.endpoint.limit.in_flight == 0
         assert self.ledger._owned == {}
         assert self.gateway._flights == {}
@@ -249,7 +249,7 @@ async def test_a_hundred_concurrent_callers_never_pass_the_budget():
     class Watched(ScriptedClient):
         async def complete(self, request):
             nonlocal highest
-            highest = max(highest, bench.budget.spent.usd + bench.budget.reserved.usd)
+            highest = max(highest, bench.budget.spent.usd + bench.budget._reserved.usd)
             await asyncio.sleep(0)
             return await super().complete(request)
 

@@ -100,7 +100,7 @@ async def test_calls_within_the_slice_ask_nobody(parts: AsyncExitStack) -> None:
     asked = till.asked
     await budget.reserve(CALL)  # twice what waited was leased
     assert till.asked == asked == 2
-    assert (budget.reserved, budget.spent) == (CALL + CALL, Charge())
+    assert (budget._reserved, budget.spent) == (CALL + CALL, Charge())
 
 
 async def test_recent_spending_is_leased_ahead_and_the_rest_goes_back(parts: AsyncExitStack) -> None:

@@ -149,3 +149,14 @@ def test_a_cut_tool_call_is_cut_and_not_malformed():
 def test_a_body_that_is_no_completion_is_refused(body):
     with pytest.raises(ValueError, match="no chat completion"):
         read_reply(body, a_request())
+
+
+def test_lone_surrogates_are_no_text():
+    broken = {"function": {"name": "f", "arguments": "\ud800"}}
+    message = {"content": "a \ud800 b", "tool_calls": [broken]}
+    reply = read_reply({"choices": [{"message": message, "finish_reason": "stop"}]}, a_request())
+    assert reply.text == "a ? b"
+    message["content"] = None
+    reply = read_reply({"choices": [{"message": message, "finish_reason": "stop"}]}, a_request())
+    assert "?" in reply.text
+    assert reply.tool_calls == ()

@@ -1,10 +1,11 @@
 import asyncio
 from collections.abc import Sequence
 
+import orjson
 import psycopg
 import pytest
 
-from kat_data.registry.group_commit import GroupCommit
+from kat_data.registry.group_commit import DEADLOCKS, GroupCommit
 
 
 class Squares:
@@ -42,6 +43,19 @@ async def test_a_refused_group_is_done_again_one_by_one():
     bad, good = await asyncio.gather(group.submit(2), group.submit(3), return_exceptions=True)
     assert (str(bad), good) == ("alone", 9)
     assert flush.groups == [[2, 3], [2], [3]]
+
+
+async def test_a_group_that_is_no_json_is_done_again_one_by_one():
+    flush = Squares(orjson.JSONEncodeError("surrogates"), orjson.JSONEncodeError("alone"))
+    bad, good = await asyncio.gather(*map(GroupCommit(flush).submit, (2, 3)), return_exceptions=True)
+    assert (str(bad), good) == ("alone", 9)
+
+
+async def test_a_deadlock_that_never_ends_is_told():
+    flush = Squares(*[psycopg.errors.DeadlockDetected("deadlock detected")] * 100)
+    with pytest.raises(psycopg.errors.DeadlockDetected):
+        await GroupCommit(flush).submit(2)
+    assert flush.groups == [[2]] * DEADLOCKS
 
 
 async def test_any_other_error_fails_the_whole_group_and_nothing_after_it():

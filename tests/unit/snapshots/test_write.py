@@ -1,11 +1,8 @@
 """Building: the same bytes from the same rows, versions that are never doubled, and nothing half done."""
 
-import os
 import random
 import shutil
-import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,41 +13,12 @@ import pytest
 from kat_data.errors import SnapshotError
 from kat_data.snapshots import write
 from kat_data.snapshots.folder import exclusive
-from kat_data.snapshots.read import names, open_snapshot, versions
+from kat_data.snapshots.read import open_snapshot, versions
 from kat_data.snapshots.record import Row, TrainingStage
 from kat_data.snapshots.verify import verify
 from kat_data.snapshots.write import SnapshotSpec, write_snapshot
 
 MakeSpec = Callable[..., SnapshotSpec]
-
-BUILD = """
-import random, sys
-from datetime import UTC, datetime
-from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from conftest import make_row
-from kat_data.snapshots.record import TrainingStage
-from kat_data.snapshots.write import SnapshotSpec, write_snapshot
-rows = [make_row(number) for number in range(1, 41)]
-random.Random(int(sys.argv[3])).shuffle(rows)
-spec = SnapshotSpec(name="demo", stage=TrainingStage.STAGE2, seed=7, recipe={"b": 1, "a": 2},
-                    built_at=datetime(2026, 1, 1, tzinfo=UTC))
-write_snapshot(Path(sys.argv[2]), spec, {"train": rows[:]}, shard_bytes=8_000)
-"""
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
-    for seed in ("1", "2"):
-        environment = {**os.environ, "PYTHONHASHSEED": seed}
-        arguments = [str(Path(__file__).parent), str(tmp_path / seed), seed]
-        subprocess.run([sys.executable, "-c", BUILD, *arguments], check=True, env=environment, timeout=60)
-    first, second = (contents(tmp_path / seed) for seed in ("1", "2"))
-    assert first == second
-    assert sum(name.endswith(".parquet") for name in first) > 2
 
 
 @pytest.mark.parametrize("stage", TrainingStage)
@@ -182,34 +150,6 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path, rows: 
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(SnapshotError, match="cannot write in "):
         write_snapshot(tmp_path / "file", make_spec(), {"train": rows})
-
-
-CRASH = BUILD.replace(
-    "rows = [",
-    """
-import os, signal
-from kat_data.snapshots import write
-original = write.write_file
-def dying(path, parts):
-    if path.name == sys.argv[4]:
-        os.kill(os.getpid(), signal.SIGKILL)
-    original(path, parts)
-write.write_file = dying
-rows = [""",
-)
-
-
-@pytest.mark.parametrize("victim", ["train-00001.parquet", "composition.png", "README.md", "manifest.json"])
-def test_a_killed_build_shows_nothing_and_the_next_one_clears_up(
-    tmp_path: Path, rows: list[Row], make_spec: MakeSpec, victim: str
-) -> None:
-    arguments = [str(Path(__file__).parent), str(tmp_path), "1", victim]
-    killed = subprocess.run([sys.executable, "-c", CRASH, *arguments], check=False, timeout=60)
-    assert killed.returncode == -signal.SIGKILL
-    assert names(tmp_path) == []
-    assert len(list((tmp_path / "demo").iterdir())) == 1
-    assert write_snapshot(tmp_path, make_spec(), {"train": rows}).label == "demo@1"
-    assert [p.name for p in (tmp_path / "demo").iterdir()] == ["1"]
 
 
 def test_an_error_between_shards_leaves_nothing(

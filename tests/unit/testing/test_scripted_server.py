@@ -69,6 +69,19 @@ async def test_it_hangs_until_it_is_closed():
     await client.close()
 
 
+async def test_it_holds_its_answers_until_it_may_give_them():
+    async with ScriptedServer() as server:
+        client = OpenAIClient("a", server.url)
+        server.hold(after=1)
+        calls = [asyncio.create_task(client.complete(a_request(str(n)))) for n in range(3)]
+        done, held = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        assert (len(done), server.statistics.answered) == (1, 1)
+        server.release()
+        await asyncio.gather(*held)
+        assert server.statistics.answered == 3
+        await client.close()
+
+
 async def test_it_serves_as_a_process_of_its_own():
     command = [sys.executable, "-W", "error", "-m", "kat_data.testing.scripted_server", "--api-key", "k"]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)

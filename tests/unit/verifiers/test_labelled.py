@@ -1,3 +1,5 @@
+"""The labelled cases that are judged in a moment; the thousands of maths answers are an acceptance test."""
+
 import pytest
 
 from kat_data.domain.query import VerifierKind
@@ -5,8 +7,8 @@ from kat_data.hashing import sha256
 from kat_data.verifiers.dispatch import Verifiers
 from kat_data.verifiers.labelled import KINDS, _file, cases, error_rates
 
+QUICK = tuple(kind for kind in KINDS if kind is not VerifierKind.MATH)
 KNOWN_ERRORS = {
-    VerifierKind.MATH: {"math-hard-03", "math-hard-04", "math-hard-05", "math-part-263"},
     VerifierKind.CHOICE: {f"choice-hard-0{number}" for number in (2, 3, 4, 5)},
     VerifierKind.KEYWORD: {f"keyword-hard-0{number}" for number in (1, 2, 3, 4)},
     VerifierKind.FORMAT: {"format-hard-02", "format-hard-03"},
@@ -15,7 +17,7 @@ KNOWN_ERRORS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", QUICK)
 def test_every_labelled_case_but_the_known_errors_is_decided_as_labelled(
     kind: VerifierKind, verifiers: Verifiers
 ) -> None:
@@ -32,12 +34,10 @@ def test_case_files_have_unique_ids_and_both_outcomes(kind: VerifierKind) -> Non
 
 
 def test_error_rates_count_what_is_wrong_and_name_the_case_file(verifiers: Verifiers) -> None:
-    rates = error_rates(verifiers)
-    assert set(rates) == {kind.value for kind in KINDS}
-    for kind in KINDS:
+    rates = error_rates(verifiers, QUICK)
+    assert set(rates) == {kind.value for kind in QUICK}
+    for kind in QUICK:
         rate = rates[kind.value]
         assert (rate.cases, rate.wrong) == (len(cases(kind)), len(KNOWN_ERRORS[kind]))
         assert rate.wrong == rate.false_correct + rate.false_incorrect + rate.undecided
         assert rate.sha256 == sha256(_file(kind)).hex()
-    assert rates["math"].false_correct == 0
-    assert rates["math"].verifier == "math/3"

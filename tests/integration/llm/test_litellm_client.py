@@ -123,3 +123,24 @@ async def test_silence_and_nobody_there_are_told_apart(server) -> None:
 async def test_a_model_without_a_provider_says_how_to_name_it(server, client) -> None:
     with pytest.raises(EndpointRefused, match="provider/model"):
         await client.complete(a_request(model="small"))
+
+
+@installed
+@noisy
+async def test_one_clients_end_breaks_no_other(server, client) -> None:
+    other = a_client(server)
+    await other.complete(a_request(model="openai/small"))
+    await other.close()
+    assert (await client.complete(a_request("again", model="openai/small"))).text
+
+
+@installed
+async def test_where_litellm_cannot_be_imported_the_end_is_quiet(monkeypatch) -> None:
+    def broken() -> None:
+        raise ImportError("half installed")
+
+    monkeypatch.setattr("kat_data.llm.litellm_client._load", broken)
+    client = a_client(None)
+    with pytest.raises(ImportError, match="half installed"):
+        await client.complete(a_request(model="openai/small"))
+    await client.close()
