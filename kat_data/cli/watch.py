@@ -205,7 +205,8 @@ def _in_order(now: RunOverview, items: dict[str, Any]) -> list[str]:
 
 
 def _calls(now: RunOverview) -> int:
-    return sum(tally.count for tally in now.calls)
+    """How many calls brought a reply; some of those that failed were never sent, as where the budget ended before."""
+    return sum(tally.count for tally in now.calls if tally.outcome != "failed")
 
 
 def _pace(seen: Picture) -> str:
@@ -219,7 +220,7 @@ def _money(seen: Picture) -> str:
     now = seen.now
     spent = usd(now.usd) + (f" of {usd(now.cap_usd)}" if now.cap_usd is not None else "")
     tokens = f"{now.tokens:,} tokens" + (f" of {now.cap_tokens:,}" if now.cap_tokens is not None else "")
-    return f"{spent}, {tokens}" + (f", {now.in_flight} calls in flight" if now.in_flight else "")
+    return f"{spent}, {tokens}" + (f", {now.in_flight} calls sent or waiting" if now.in_flight else "")
 
 
 def _crew(now: RunOverview) -> str:

@@ -65,7 +65,7 @@ def test_a_line() -> None:
     looks = (a_look(), a_look(10, accepted=20, calls=50, workers=2, leases=16, in_flight=8))
     assert line(picture(looks)) == (
         "run 3 open: 20 of 100 ended, 20 accepted, 2.0 items/s, 5.0 calls/s, 250 tokens/s, 40s to go, "
-        "$0.5000 of $5.00, 2,500 tokens, 8 calls in flight, 2 workers, 16 items in hand"
+        "$0.5000 of $5.00, 2,500 tokens, 8 calls sent or waiting, 2 workers, 16 items in hand"
     )
 
 
