@@ -1,5 +1,6 @@
 """Shared fixtures: one embedded Postgres for the whole test session, and a database of its own for each test."""
 
+import logging
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -7,11 +8,21 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from kat_data.logs import OURS
 from kat_data.registry import embedded, migrate
 from kat_data.registry.session import Registry
 
 _TEMPLATE = "kat_template"
 _numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def _levels_of_logs() -> Iterator[None]:
+    """Let no test that runs a command silence the events of those behind it."""
+    before = {name: logging.getLogger(name).level for name in OURS}
+    yield
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")
