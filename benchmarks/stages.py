@@ -104,7 +104,10 @@ PAST = (
 class OneStage(RunJob):
     """A job that takes each of so many items through one stage alone, whatever its recipe has behind it."""
 
-    left = 0
+    def __init__(self, stage: str, items: int, **parts: Any) -> None:
+        super().__init__(**parts)
+        self._serves = (stage,)
+        self.left = items
 
     async def claim(self, limit: int) -> list[Claim]:
         claims = await super().claim(min(limit, self.left)) if self.left else []
@@ -112,7 +115,7 @@ class OneStage(RunJob):
         return claims
 
     async def waiting(self) -> tuple[bool, float | None]:
-        return self.left, 0.0
+        return self.left > 0, 0.0
 
     async def work(self, claim: Claim) -> None:
         await self._step(claim)
@@ -193,7 +196,7 @@ class Window:
 
     async def take(self, stage: str, queries: int, items: int, in_flight: int) -> None:
         """Take at most `items` of those that stand at `stage` through it."""
-        items = self._bring_to_the_front(stage, items)
+        items = self._standing(stage, items)
         if not items:
             return
         clock, stop = SystemClock(), asyncio.Event()
@@ -211,8 +214,8 @@ class Window:
                 seed=self._recipe.seed,
             )
             plan = Plan(self._recipe.stages)
-            job = OneStage(run=self._run, worker=worker, plan=plan, tools=tools, attempts=1, clock=clock, stop=stop)
-            job.left = items
+            parts = {"run": self._run, "worker": worker, "plan": plan, "tools": tools, "clock": clock, "stop": stop}
+            job = OneStage(stage, items, attempts=1, **parts)
             with self._meter.measure(stage, queries, items):
                 await drain(job, in_flight=in_flight, clock=clock, stop=stop)
                 await gateway.close()
@@ -220,18 +223,16 @@ class Window:
         if failed := job.counts["dead"] + job.counts["lease_lost"]:
             raise SystemExit(f"{failed} items failed at {stage}: the figures would mean nothing")
 
-    def _bring_to_the_front(self, stage: str, items: int) -> int:
-        """Make items at `stage` the first to be claimed: those that a stage gave back stand behind all others."""
-        with self._registry.engine.begin() as connection:
-            moved = connection.execute(
-                text("""
-                    UPDATE work_items SET available_at = '2000-01-01' WHERE run_id = :run AND query_id IN (
-                        SELECT query_id FROM work_items WHERE run_id = :run AND state = 'ready' AND stage = :stage
-                        ORDER BY query_id LIMIT :items)
-                """),
-                {"run": self._run, "stage": stage, "items": items},
-            )
-            return int(moved.rowcount)
+    def _standing(self, stage: str, most: int) -> int:
+        """Return how many items stand at the stage, `most` at the most."""
+        sql = """
+            SELECT count(*) FROM (
+                SELECT FROM work_items WHERE run_id = :run AND state = 'ready' AND stage = :stage LIMIT :most) AS first
+        """
+        with self._registry.engine.connect() as connection:
+            asked = {"run": self._run, "stage": stage, "most": most}
+            count: int = connection.execute(text(sql), asked).scalar_one()
+        return count
 
 
 def main() -> None:
