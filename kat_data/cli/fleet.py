@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import wraps
 from threading import Event, Thread
 from typing import Any
 
@@ -15,7 +16,7 @@ from kat_data.cli.watch import watch_run
 from kat_data.domain.budget import BUDGET_OF
 from kat_data.domain.job import JobState
 from kat_data.domain.states import RunState
-from kat_data.errors import BudgetExhausted, RunInterrupted, RunStopped
+from kat_data.errors import BudgetExhausted, RunInterrupted, RunStopped, UserError
 from kat_data.registry import jobs, runs
 from kat_data.registry.jobs import JobRow
 from kat_data.registry.session import Registry
@@ -39,8 +40,15 @@ _detach = click.option("--detach", is_flag=True, help="With --executor celery: h
 
 
 def executor_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--executor` and `--detach` to a command."""
-    return _executor(_detach(command))
+    """Add `--executor` and `--detach` to a command; the latter goes with the fleet alone."""
+
+    @wraps(command)
+    def checked(*args: Any, executor: str, detach: bool, **others: Any) -> Any:
+        if detach and executor != "celery":
+            raise UserError("--detach goes with --executor celery: this process would do the work itself")
+        return command(*args, executor=executor, detach=detach, **others)
+
+    return _executor(_detach(checked))
 
 
 def follow(registry: Registry, run: int) -> None:

@@ -61,8 +61,8 @@ def run(
     With --accept 'category=math mode=think_on difficulty=6..9: 5000', which can be given several times, the run goes
     on until every stratum has its samples, or until the budget or the pool of queries ends, and says which.
     """
-    if detach and (executor != "celery" or preview):
-        raise UserError("--detach goes with --executor celery, and without --preview: there is nothing to wait for")
+    if detach and preview:
+        raise UserError("--detach goes without --preview: the estimate is made of what the run has done")
     whole = with_counts(load_recipe(recipe), _counts(accept), budget)
     if licence_allow is not None:
         whole = _with_queries(whole, licences=_licences(licence_allow))

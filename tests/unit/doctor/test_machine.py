@@ -33,6 +33,12 @@ def test_little_room_is_warned_of(
     assert asked == [tmp_path]
 
 
+def test_a_file_system_that_only_pretends_is_no_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(0, 0, 0))
+    found = free_space("disk", tmp_path, "KAT_HOME")
+    assert (found.level, found.remedy) == (Level.FAIL, "set KAT_HOME to a folder of your own")
+
+
 @pytest.mark.parametrize(
     ("limits", "level", "says"),
     [
