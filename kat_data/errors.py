@@ -187,3 +187,9 @@ class SnapshotError(KatError):
 
 class SnapshotBusy(SnapshotError):
     """Another process is writing a snapshot of the same name: wait for it and try again."""
+
+
+def stop_of(name: str | None) -> type[RunStopped]:
+    """Return the kind of `RunStopped` that a stored run names; the general one where it names no such."""
+    kind = globals().get(name or "")
+    return kind if isinstance(kind, type) and issubclass(kind, RunStopped) else RunStopped

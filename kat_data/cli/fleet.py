@@ -13,10 +13,9 @@ import psycopg
 
 from kat_data.cli.output import say
 from kat_data.cli.watch import watch_run
-from kat_data.domain.budget import BUDGET_OF
 from kat_data.domain.job import JobState
 from kat_data.domain.states import RunState
-from kat_data.errors import BudgetExhausted, RunInterrupted, RunStopped, UserError
+from kat_data.errors import RunInterrupted, UserError, stop_of
 from kat_data.registry import jobs, runs
 from kat_data.registry.jobs import JobRow
 from kat_data.registry.session import Registry
@@ -63,8 +62,7 @@ def follow(registry: Registry, run: int) -> None:
     if row.state is RunState.OPEN:
         raise RunInterrupted(f"run {run} goes on: `kat runs watch {run}` shows it, `kat runs cancel {run}` ends it")
     if row.state is not RunState.FINISHED:
-        why = row.reason or row.state.value
-        raise (BudgetExhausted if why.startswith(BUDGET_OF) else RunStopped)(f"run {run} stopped: {why}")
+        raise stop_of(row.stopped_by)(f"run {run} stopped: {row.reason or row.state.value}")
     say(f"run {run} is finished")
 
 

@@ -4,9 +4,6 @@ from dataclasses import dataclass, field
 
 from kat_data.domain.call import Charge
 
-BUDGET_OF = "the budget of"
-"""How the reason of a run that its budget stopped begins."""
-
 # A tenth of a nanodollar hides the rounding of sums of floats, and nothing else.
 _ROUNDING = 1e-10
 

@@ -71,7 +71,7 @@ def _told(ending: Ending, registry: Registry, run: int) -> RunRow:
         raise RunInterrupted(_left(ending.run))
     assert ending.error is not None
     if ending.how is How.LACKING and not left_to_others(registry, run):
-        note_stop(registry, run, str(ending.error))
+        note_stop(registry, run, ending.error)
         note(_log, logging.ERROR, "run.stopped", run=run, error=ending.error, reason=str(ending.error))
     if ending.how is How.REGISTRY_LOST and not isinstance(ending.error, RegistryError):
         message = f"lost the database: {ending.reason}; start it and run the same command again"

@@ -3,7 +3,7 @@
 import asyncio
 import copy
 
-from kat_data.domain.budget import BUDGET_OF, Cap, Share
+from kat_data.domain.budget import Cap, Share
 from kat_data.domain.call import Charge
 from kat_data.errors import BudgetExhausted
 
@@ -77,7 +77,7 @@ class Budget:
             else (f"${cap.usd:.2f}", f"${spent.usd:.4f}", f"${estimate.usd:.4f}")
         )
         return (
-            f"{BUDGET_OF} {total} is reached: {so_far} spent, and the next call can cost {more}; "
+            f"the budget of {total} is reached: {so_far} spent, and the next call can cost {more}; "
             "raise the budget in the recipe and run it again"
         )
 

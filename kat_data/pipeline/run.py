@@ -144,10 +144,10 @@ def conclude(registry: Registry, run: int) -> runs.RunRow:
         return runs.get_run(connection, run)
 
 
-def note_stop(registry: Registry, run: int, reason: str) -> None:
+def note_stop(registry: Registry, run: int, error: Exception) -> None:
     """Stop the run for everybody who works on it, and leave the reason behind; a cancelled run stays so."""
     with registry.engine.begin() as connection:
-        runs.stop(connection, run, reason)
+        runs.stop(connection, run, error)
 
 
 def left_to_others(registry: Registry, run: int) -> bool:

@@ -124,7 +124,7 @@ async def _ended_by(error: Exception, registry: Registry, run: int) -> Ending:
     try:
         how = await asyncio.to_thread(_how, error, registry, run)
         if how is How.STOPPED:
-            await asyncio.to_thread(note_stop, registry, run, str(error))
+            await asyncio.to_thread(note_stop, registry, run, error)
             note(_log, logging.ERROR, "run.stopped", error=error, reason=str(error))
     except Exception as another:  # the database went away meanwhile
         return Ending(how=How.REGISTRY_LOST if is_lost(another) else How.DEFECT, error=another)

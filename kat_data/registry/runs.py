@@ -16,7 +16,9 @@ from kat_data.registry import tallies
 from kat_data.registry.choice import Choice, Chosen, choose
 from kat_data.registry.claims import AT_WORK, REVIVE, STOP_LEFT
 
-RUN_COLUMNS = "id, name, recipe, context, state, executor, reason, queries, left_out, created_at, finished_at"
+RUN_COLUMNS = """
+    id, name, recipe, context, state, executor, reason, stopped_by, queries, left_out, created_at, finished_at
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,7 @@ class RunRow:
     state: RunState
     executor: str
     reason: str | None
+    stopped_by: str | None
     queries: int
     left_out: list[dict[str, Any]]
     created_at: datetime
@@ -150,7 +153,7 @@ def set_state(connection: Connection, run: int, state: RunState, reason: str | N
     allowed = [old.value for old, news in RUN_MOVES.items() if state in news or old is state]
     moved = connection.execute(
         text("""
-            UPDATE runs SET state = :state, reason = :reason,
+            UPDATE runs SET state = :state, reason = :reason, stopped_by = NULL,
                 finished_at = CASE WHEN :state = 'finished' THEN coalesce(finished_at, now()) END
             WHERE id = :run AND state = ANY(:allowed)
         """),
@@ -179,10 +182,14 @@ def finish(connection: Connection, run: int) -> bool:
     return True
 
 
-def stop(connection: Connection, run: int, reason: str) -> bool:
-    """Stop an open run for everybody; return whether this did it, and left `reason` behind."""
-    sql = "UPDATE runs SET state = 'stopped', reason = :reason WHERE id = :run AND state = 'open' RETURNING id"
-    return connection.execute(text(sql), {"run": run, "reason": redact(reason)}).scalar() is not None
+def stop(connection: Connection, run: int, error: Exception) -> bool:
+    """Stop an open run for everybody; return whether this did it, and left the error's words and kind behind."""
+    sql = """
+        UPDATE runs SET state = 'stopped', reason = :reason, stopped_by = :by WHERE id = :run AND state = 'open'
+        RETURNING id
+    """
+    values = {"run": run, "reason": redact(str(error)), "by": type(error).__name__}
+    return connection.execute(text(sql), values).scalar() is not None
 
 
 def stop_left(connection: Connection, run: int) -> bool:
@@ -283,6 +290,7 @@ def _run(row: Any) -> RunRow:
         state=RunState(row.state),
         executor=row.executor,
         reason=row.reason,
+        stopped_by=row.stopped_by,
         queries=row.queries,
         left_out=row.left_out,
         created_at=row.created_at,

@@ -42,6 +42,7 @@ runs = Table(
     need("state", Text),
     need("executor", Text, "'local'"),  # who works on it while it is open: `local` processes, or the fleet's (`celery`)
     Column("reason", Text),
+    Column("stopped_by", Text),  # the kind of error that stopped it, by the name of its class
     need("queries", BigInteger),
     need("left_out", JSON, "'[]'"),  # what the recipe's sources and categories hold beside the run's queries, and why
     need("lost_usd", Double, "0"),  # charged for tries that brought no reply; whoever pays for their keys later

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from kat_data.cli import fleet
-from kat_data.domain.states import RunState
+from kat_data.errors import BudgetExhausted
 from kat_data.executors import embedded_broker
 from kat_data.registry import runs
 from kat_data.registry.session import Registry
@@ -52,7 +52,7 @@ def test_who_waits_for_nobody_is_told_what_to_do(
 
     def say(text: str) -> None:
         with registry.engine.begin() as connection:
-            runs.set_state(connection, 1, RunState.STOPPED, "the budget of $1.00 is reached")
+            runs.stop(connection, 1, BudgetExhausted("the budget of $1.00 is reached"))
         assert text.startswith("nobody has taken up run 1: start workers with `celery -A workers worker`")
         told.set()
 

@@ -154,7 +154,7 @@ async def test_a_cancel_meanwhile_stays(registry: Registry, work: Work, opened, 
     set_state(registry, run, RunState.CANCELLED)
     for error in (BudgetExhausted("spent"), RunInterrupted("asked")):
         with registry.engine.begin() as connection:
-            assert not runs.stop(connection, run, str(error))
+            assert not runs.stop(connection, run, error)
             assert not runs.stop_left(connection, run)
             assert not runs.finish(connection, run)
     assert look.stored(run).state is RunState.CANCELLED
