@@ -83,8 +83,10 @@ def composer() -> list[str]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     command = composer()
     for image in IMAGES.values():
-        if subprocess.run(["docker", "image", "inspect", image], capture_output=True).returncode:
+        if docker("image", "inspect", image).returncode:
             pytest.skip(f"no engine with the image {image}: run stack/build_offline.sh")
+    if not containers_meet():
+        pytest.skip("this engine's containers do not reach each other: it runs without iptables, behind a firewall")
     folder = tmp_path_factory.mktemp("stack")
     prepare(folder)
     stack = Stack(command, folder)
@@ -93,6 +95,35 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
     finally:
         stack("down", "--volumes", "--remove-orphans")
+
+
+def containers_meet() -> bool:
+    """Whether a container reaches another on a network of theirs."""
+    network, image = f"kat-test-{secrets.token_hex(4)}", IMAGES["IMAGE"]
+    ask = (
+        "import socket, time\n"
+        "until = time.monotonic() + 10\n"
+        "while True:\n"
+        "    try:\n"
+        "        socket.create_connection(('beside', 8000), timeout=2)\n"
+        "        break\n"
+        "    except OSError:\n"
+        "        if time.monotonic() > until: raise\n"
+        "        time.sleep(0.1)\n"
+    )
+    at = ("--rm", "--network", network)
+    docker("network", "create", "--internal", network)
+    try:
+        named = (*at, "--name", network, "--network-alias", "beside")
+        docker("run", "--detach", *named, image, "python", "-m", "http.server")
+        return docker("run", *at, image, "python", "-c", ask).returncode == 0
+    finally:
+        docker("rm", "--force", network)
+        docker("network", "rm", network)
+
+
+def docker(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["docker", *arguments], capture_output=True, check=False)
 
 
 def prepare(folder: Path) -> None:
