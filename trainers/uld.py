@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
 
 BLOCK = 2**22  # logits that are widened at once: 16 MiB in float32
@@ -32,7 +32,7 @@ BLOCK = 2**22  # logits that are widened at once: 16 MiB in float32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """What a model said at N places: log-probabilities of the actual tokens and of the K largest, and the rest's mass."""
+    """What a model said of N tokens: of the actual ones, of the K most probable, and the mass of all others."""
 
     own: Tensor  # (N,) log-probability of the token that stands there
     top: Tensor  # (N, K) the largest log-probabilities, descending
@@ -56,7 +56,7 @@ def predict(logits: Tensor, tokens: Tensor, k: int) -> Predictions:
 
 
 def predict_hidden(hidden: Tensor, head: Callable[[Tensor], Tensor], tokens: Tensor, k: int, rows: int) -> Predictions:
-    """Return the same from `hidden` states (N, H): `head` runs on `rows` places at a time, and again for the gradient."""
+    """Return the same from `hidden` (N, H): `head` runs on `rows` places at a time, and again for the gradient."""
     parts = [
         checkpoint(_predict_block, hidden[a : a + rows], head, tokens[a : a + rows], k, use_reentrant=False)
         for a in range(0, max(len(hidden), 1), rows)
@@ -94,7 +94,7 @@ def prefix(own: Tensor, first: Tensor, last: Tensor) -> Tensor:
 def uld(student: Spread, teacher: Spread) -> Tensor:
     """Return each span's loss (M,) from sorted masses and tails: a lower bound of the exact one, as the module says."""
     width = max(student.masses.shape[-1], teacher.masses.shape[-1])
-    ours, theirs = (F.pad(spread.masses, (0, width - spread.masses.shape[-1])) for spread in (student, teacher))
+    ours, theirs = (pad(spread.masses, (0, width - spread.masses.shape[-1])) for spread in (student, teacher))
     return (ours - theirs).abs().sum(-1) + (student.tail - teacher.tail).abs()
 
 
