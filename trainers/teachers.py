@@ -123,7 +123,7 @@ class LocalTeacher:
         self._k = k
         self.tokens_at_once = tokens_at_once
 
-    @torch.no_grad()
+    @torch.no_grad()  # type: ignore[untyped-decorator]
     def say(self, asked: Sequence[Asked]) -> list[Teaching]:
         device, width = self._model.device, max(map(length, asked))
         ids, mask = torch.zeros(2, len(asked), width, dtype=torch.long, device=device)

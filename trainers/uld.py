@@ -16,9 +16,9 @@ the gradient that autograd hands on nothing of the size (places, vocabulary) exi
 but a block's. Half precision is widened block by block.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
 
-BLOCK = 2**22  # logits that are widened at once: 16 MiB in float32
+BLOCK: Final = {"cpu": 2**22, "other": 2**26}
+"""Logits that are widened at once: 16 MiB in float32 for a CPU's caches, 256 MiB where launching costs more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +56,9 @@ def predict(logits: Tensor, tokens: Tensor, k: int) -> Predictions:
     return Predictions(own=own, top=top, tail=tail)
 
 
-def predict_hidden(hidden: Tensor, head: Callable[[Tensor], Tensor], tokens: Tensor, k: int, rows: int) -> Predictions:
-    """Return the same from `hidden` (N, H): `head` runs on `rows` places at a time, and again for the gradient."""
+def predict_hidden(hidden: Tensor, head: Any, tokens: Tensor, k: int) -> Predictions:
+    """Return the same from `hidden` (N, H): `head`, a linear layer, runs block by block, and again for the gradient."""
+    rows = _rows(head.out_features, hidden)
     parts = [
         checkpoint(_predict_block, hidden[a : a + rows], head, tokens[a : a + rows], k, use_reentrant=False)
         for a in range(0, max(len(hidden), 1), rows)
@@ -65,9 +67,7 @@ def predict_hidden(hidden: Tensor, head: Callable[[Tensor], Tensor], tokens: Ten
     return Predictions(own=own, top=top, tail=tail)
 
 
-def _predict_block(
-    hidden: Tensor, head: Callable[[Tensor], Tensor], tokens: Tensor, k: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def _predict_block(hidden: Tensor, head: Any, tokens: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
     said = predict(head(hidden), tokens, k)
     return said.own, said.top, said.tail
 
@@ -188,8 +188,12 @@ def _ascending_values(values: Tensor) -> Tensor:
 
 
 def _blocks(logits: Tensor) -> Iterator[slice]:
-    rows = max(1, BLOCK // logits.shape[-1])
+    rows = _rows(logits.shape[-1], logits)
     return (slice(a, a + rows) for a in range(0, len(logits), rows))
+
+
+def _rows(vocabulary: int, like: Tensor) -> int:
+    return max(1, BLOCK["cpu" if like.device.type == "cpu" else "other"] // vocabulary)
 
 
 def _wide(logits: Tensor) -> torch.dtype:

@@ -141,7 +141,7 @@ def test_no_place_is_no_error() -> None:
     said = predict(student, none, 3)
     assert uld(merge(said, none, none), singles(said)).sum() == 0
     head = torch.nn.Linear(4, 12)
-    assert predict_hidden(torch.zeros(0, 4), head, none, 3, 5).top.shape == (0, 3)
+    assert predict_hidden(torch.zeros(0, 4), head, none, 3).top.shape == (0, 3)
     assert uld_exact(student, torch.zeros(0, 9)).shape == (0,)
 
 
@@ -154,18 +154,19 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         return [loss, student.grad]
 
     whole = both()
-    monkeypatch.setattr(module, "BLOCK", 40)
+    monkeypatch.setitem(module.BLOCK, "cpu", 40)
     torch.testing.assert_close(both(), whole)
 
 
-def test_hidden_states_give_what_their_logits_give() -> None:
+def test_hidden_states_give_what_their_logits_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(module.BLOCK, "cpu", 4 * 20)
     head = torch.nn.Linear(6, 20, bias=False, dtype=torch.float64)
     actual, teacher = tokens(1, 11, 20), singles(predict(logits(2, 11, 15), tokens(2, 11, 15), 5))
     gradients = []
     for by_blocks in (False, True):
         hidden = logits(3, 11, 6).requires_grad_()
         head.weight.grad = None
-        said = predict_hidden(hidden, head, actual, 5, 4) if by_blocks else predict(head(hidden), actual, 5)
+        said = predict_hidden(hidden, head, actual, 5) if by_blocks else predict(head(hidden), actual, 5)
         (uld(singles(said), teacher).mean() - said.own.mean()).backward()
         gradients.append([hidden.grad, head.weight.grad])
     torch.testing.assert_close(gradients[0], gradients[1])
@@ -211,7 +212,7 @@ class Allocated(torch.utils._python_dispatch.TorchDispatchMode):
 
 def test_memory_beside_the_gradient_is_a_few_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     n, vocabulary = 512, 1000
-    monkeypatch.setattr(module, "BLOCK", 8 * vocabulary)
+    monkeypatch.setitem(module.BLOCK, "cpu", 8 * vocabulary)
     student, teacher = torch.randn(n, vocabulary, requires_grad=True), torch.randn(n, vocabulary)
     for loss in (lambda: predict(student, tokens(1, n, 9), 8).top.sum(), lambda: uld_exact(student, teacher).sum()):
         with Allocated() as made:
