@@ -82,25 +82,25 @@ def train(config: Distill) -> None:
     reading = readers(config.teachers) if config.teachers else None
     encode = Lessons(tokenizer, reading, config.teachers.k) if config.teachers and reading else None
     work = config.output / "cache"
-    lessons, left_out = encoded(
-        rows(snapshot, config.split, cache=work),
-        encode or encoder(tokenizer, "stage1"),
-        max_tokens=config.max_tokens,
-        processes=config.processes,
-    )
+    with settings.main_process_first():
+        lessons, left_out = encoded(
+            rows(snapshot, config.split, cache=work),
+            encode or encoder(tokenizer, "stage1"),
+            max_tokens=config.max_tokens,
+            processes=config.processes,
+        )
     cache = ask(config.teachers, lessons) if config.teachers else None
 
-    record = Record(
-        config.output,
-        {
-            "trainer": "distill",
-            "config": asdict(config),
-            "snapshots": [snapshot.manifest.hashed.content_hash],
-            "base_model": config.model.path,
-            "teachers": {mode.value: one.identity for mode, one in reading.items()} if reading else {},
-        },
-    )
-    record.metrics(0, {"rows": len(lessons), "rows_too_long": left_out})
+    identity = {
+        "trainer": "distill",
+        "config": asdict(config),
+        "snapshots": [snapshot.manifest.hashed.content_hash],
+        "base_model": config.model.path,
+        "teachers": {mode.value: one.identity for mode, one in reading.items()} if reading else {},
+    }
+    record = Record(config.output, identity) if settings.process_index == 0 else None
+    if record:
+        record.metrics(0, {"rows": len(lessons), "rows_too_long": left_out})
     trainer = DistillTrainer(
         config,
         model=Student(base, mtp),
@@ -108,13 +108,13 @@ def train(config: Distill) -> None:
         train_dataset=lessons,
         data_collator=partial(collate, padding=tokenizer.pad_token_id, cache=cache),
         processing_class=tokenizer,
-        callbacks=[Watch(record)],
+        callbacks=[Watch(record)] if record else [],
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(config.output))
 
     unfinished = config.output / ".unfinished-model"
     trainer.save_model(str(unfinished))
-    if trainer.is_world_process_zero():
+    if record:
         place = unfinished.rename(config.output / "model")
         record.checkpoint(trainer.state.global_step, place)
         record.finished({"steps": trainer.state.global_step})

@@ -163,8 +163,12 @@ def ask(teachers: Teachers, lessons: Any) -> TeacherCache:
 
     here, cache = PartialState(), TeacherCache(teachers.cache)
     for mode in Mode:
-        missing = [place for place, one in _keys(lessons, mode) if one not in cache]
-        mine = missing[here.process_index :: here.num_processes]
+        # Shares are by place, as what is missing may change while another process looks.
+        mine = [
+            place
+            for place, (of, one) in enumerate(zip(lessons["mode"], lessons["key"], strict=True))
+            if of == mode and place % here.num_processes == here.process_index and one not in cache
+        ]
         if mine:
             asked = tqdm(_asked(lessons, mine), f"teacher {mode}", len(mine))
             fill(cache, _teacher(teachers.of(mode), teachers.k), asked, teachers.shard_tokens)
@@ -177,11 +181,6 @@ def _teacher(regime: Regime, k: int) -> Teacher:
     if regime.endpoint is None:
         return LocalTeacher(regime.model, k)
     return EndpointTeacher(regime.endpoint, k)
-
-
-def _keys(lessons: Any, mode: Mode) -> Iterator[tuple[int, bytes]]:
-    columns = zip(lessons["mode"], lessons["key"], strict=True)
-    return ((place, one) for place, (of, one) in enumerate(columns) if of == mode)
 
 
 def _asked(lessons: Any, places: list[int]) -> Iterator[Asked]:

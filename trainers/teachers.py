@@ -48,8 +48,10 @@ def identity(model: Model, served_as: str | None, tokenizer: bytes) -> dict[str,
     folder = Path(model.path)
     if served_as is None and folder.is_dir():
         named = {"weights": weights_hash(folder.glob("*.safetensors")), "dtype": model.dtype}
-    elif model.revision is None:
-        raise ConfigError(f"teacher {model.path}: give its revision: a name alone does not tell which weights answer")
+    elif model.revision in (None, "main"):
+        raise ConfigError(
+            f"teacher {model.path}: give the commit as its revision: a name alone may answer otherwise later"
+        )
     else:
         named = {"name": served_as or model.path, "revision": model.revision}
     return {**named, "tokenizer": tokenizer.hex()}

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 import yaml
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainingArguments
 
 from kat_data.errors import ConfigError, KatError
-from trainers.config import check
+from trainers.arguments import arguments
+from trainers.config import check, load
 from trainers.distill import Distill, train
 from trainers.mtp import load_mtp
 from trainers.record import RECORD, lines
 from trainers.teach import teach
 
+CONFIGS = Path(__file__).parents[3] / "trainers" / "configs"
 STEPS = {"max_steps": 6, "per_device_train_batch_size": 4, "learning_rate": 5e-3, "save_steps": 2, "logging_steps": 1}
 
 
@@ -141,6 +143,13 @@ def test_a_mistake_is_one_line(config: Callable[..., dict[str, Any]], changes: d
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("distill_*.yaml")), ids=lambda path: path.stem)
+def test_a_shipped_configuration_is_one(path: Path, tmp_path: Path) -> None:
+    shipped = load(path, Distill)
+    assert arguments(TrainingArguments, tmp_path, shipped.training)
+    assert shipped.teachers is not None
+
+
 def test_a_teacher_that_cannot_be_read_is_one_line(
     config: Callable[..., dict[str, Any]], tmp_path: Path, other_teacher: Path
 ) -> None:
@@ -175,3 +184,21 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(config: Callable[..., dic
             by_step[line["step"]] = line["values"]
     assert [by_step[step]["loss"] for step in range(1, 7)] == pytest.approx([one["loss"] for one in unbroken], rel=1e-4)
     assert by_step[6]["mtp2_uld"] == pytest.approx(unbroken[5]["mtp2_uld"], rel=1e-4)
+
+
+def test_two_processes_are_one_with_both_batches(config: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    alone = run(config("alone", training=STEPS | {"max_steps": 3}))
+    half = config("both", training=STEPS | {"max_steps": 3, "per_device_train_batch_size": 2, "ddp_backend": "gloo"})
+    half["teachers"]["cache"] = str(tmp_path / "said by both")
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(half), encoding="utf-8")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [*launch, "-m", "trainers.distill", tmp_path / "c.yaml"], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    together = measured(tmp_path / "both")
+    for name in ("ce", "uld", "mtp1_ce", "mtp2_uld", "mtp_weight"):
+        assert [one[name] for one in together] == pytest.approx([one[name] for one in alone], rel=1e-2), name
+    assert [one["loss"] for one in together] == pytest.approx([one["loss"] for one in alone], rel=1e-3)
+    noted = [line["event"] for line in lines(tmp_path / "both" / RECORD)]
+    assert (noted.count("started"), noted[-1]) == (1, "finished")

@@ -99,10 +99,10 @@ def test_what_names_a_teacher(tiny_model: Path, tmp_path: Path) -> None:
     assert here != named(path=str(tiny_model), dtype="float32")
     assert named(path="org/teacher", revision="1") != named(path="org/teacher", revision="2")
     assert identity(Model(path=str(tiny_model), revision="1"), "r1", b"t")["name"] == "r1"
-    with pytest.raises(ConfigError, match="give its revision"):
+    with pytest.raises(ConfigError, match="give the commit as its revision"):
         named(path="org/teacher")
-    with pytest.raises(ConfigError, match="give its revision"):
-        identity(Model(path=str(tiny_model)), "r1", b"t")
+    with pytest.raises(ConfigError, match="give the commit as its revision"):
+        identity(Model(path=str(tiny_model), revision="main"), "r1", b"t")
 
 
 SLOW = """
