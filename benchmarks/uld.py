@@ -1,13 +1,13 @@
 """Universal Logit Distillation: forward and backward beside TRL's class, on the same logits, in CPU seconds and memory.
 
-    python benchmarks/uld.py [--shapes 250x32000 125x151936] [--k 64] [--repeats 2] [--json]  # places: a multiple of five
+    python benchmarks/uld.py [--shapes 250x32000 125x151936] [--k 64] [--repeats 2] [--json]
 
 Needs the extra `train`. One thread. Two cases: `places` compares place with place, as tokenizers of one kind do;
-`spans` merges tokens on both sides, two in every fourth span. TRL's class runs with the settings in which it is right
-(`bayesian`, which shifts; byte offsets for `spans`). Beside it stand the exact loss over both vocabularies, and the
-loss from the K largest: `largest` makes the teacher's from its logits, `cached` has them, as training from the cache
-does. Every variant runs in a process of its own; memory is what its peak adds to the logits. All exact variants must
-say the same loss.
+`spans` merges tokens on both sides, two in every fourth span, so that places should be a multiple of five. TRL's class
+runs with the settings in which it is right (`bayesian`, which shifts; byte offsets for `spans`). Beside it stand the
+exact loss over both vocabularies, and the loss from the K largest: `largest` makes the teacher's from its logits,
+`cached` has them, as training from the cache does. Every variant runs in a process of its own; memory is what its peak
+adds to the logits. The two exact variants must say the same loss.
 """
 
 import argparse

@@ -17,12 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import Trainer, TrainingArguments, set_seed
 
 from kat_data.errors import ConfigError
 from trainers.arguments import arguments, last_checkpoint
 from trainers.config import Model
 from trainers.data import encoded, encoder, open_stage, rows
+from trainers.examples import IGNORED
 from trainers.launch import launch
 from trainers.models import load_model
 from trainers.mtp import FOLDER, Mtp, load_mtp
@@ -133,7 +135,7 @@ class DistillTrainer(Trainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         depths = model(**inputs)
-        learned = (inputs["labels"] != -100).sum()
+        learned, spans = (inputs["labels"] != IGNORED).sum(), inputs.get("spans")
         first, *ahead = (one["ce"] + self._config.uld_weight * one["uld"] for one in depths)
         weight = self._mtp_weight()
         total = first + weight / max(len(ahead), 1) * sum(ahead)
@@ -143,7 +145,7 @@ class DistillTrainer(Trainer):
             if num_items_in_batch is None
             else total * self.accelerator.num_processes / num_items_in_batch
         )
-        self._note(depths, learned, weight)
+        self._note(depths, learned, weight, 0 if spans is None else spans.shape[-1])
         return (loss, {}) if return_outputs else loss
 
     def _mtp_weight(self) -> float:
@@ -153,8 +155,12 @@ class DistillTrainer(Trainer):
         late = self.state.global_step >= mtp.late_from * self.state.max_steps
         return mtp.late_weight if late else mtp.weight
 
-    def _note(self, depths: list[Sums], learned: Any, weight: float) -> None:
-        sums = {"tokens": learned.float(), "mtp_weight": learned * weight}
+    def _note(self, depths: list[Sums], learned: Any, weight: float, spans: int) -> None:
+        sums = {
+            "tokens": learned.float(),
+            "spans": torch.full_like(learned, spans).float(),
+            "mtp_weight": learned * weight,
+        }
         for k, one in enumerate(depths):
             sums |= {(f"mtp{k}_" if k else "") + name: value.detach().float() for name, value in one.items()}
         self._seen = {name: self._seen.get(name, 0) + value for name, value in sums.items()}

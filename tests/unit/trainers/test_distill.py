@@ -67,6 +67,7 @@ def test_losses_are_told_apart_and_add_up(config: Callable[..., dict[str, Any]])
         assert values["loss"] == pytest.approx(parts[0] + values["mtp_weight"] / 2 * (parts[1] + parts[2]), rel=1e-4)
         assert 0 <= values["accuracy"] <= 1
         assert 0 < values["uld"] < 2
+    assert 0.3 < min(values["spans"] for values in found) < 1
     assert found[-1]["ce"] < found[0]["ce"]
     assert found[-1]["mtp2_ce"] < found[0]["mtp2_ce"]
 
@@ -113,6 +114,17 @@ def test_recomputed_activations_change_nothing(config: Callable[..., dict[str, A
     kept = run(config("kept"))
     again = run(config("again", training=STEPS | {"activation_checkpointing": True}))
     assert [one["loss"] for one in again] == pytest.approx([one["loss"] for one in kept], rel=1e-4)
+
+
+def test_half_precision_trains(config: Callable[..., dict[str, Any]]) -> None:
+    whole, half = run(config("whole")), run(config("half", training=STEPS | {"bf16": True}))
+    assert [one["ce"] for one in half] == pytest.approx([one["ce"] for one in whole], rel=0.02)
+    assert [one["loss"] for one in half] == pytest.approx([one["loss"] for one in whole], rel=0.05)
+
+
+def test_several_processes_cut_the_text(config: Callable[..., dict[str, Any]]) -> None:
+    alone = run(config("alone", training=STEPS | {"max_steps": 1}))
+    assert run(config("many", processes=2, training=STEPS | {"max_steps": 1})) == alone
 
 
 def test_a_cache_that_was_filled_elsewhere_is_all_that_is_needed(
