@@ -121,17 +121,17 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path
 
 @pytest.fixture(scope="session")
 def other_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model with a tokenizer and a chat template of its own, trained on other words."""
+    """A tiny model with a tokenizer whose tokens reach over words and tags, and a chat template of its own."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from tokenizers.trainers import BpeTrainer
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
     made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     made.decoder = decoders.ByteLevel()
     options = {"initial_alphabet": pre_tokenizers.ByteLevel.alphabet(), "special_tokens": ["</s>"]}
-    words = ["<answer> </answer> <think> </think> 10 12 and one more\n"] * 3
+    words = ["<think>\n10 and one\n</think>\n<answer>\n11\n</answer>"] * 3
     made.train_from_iterator(words, BpeTrainer(vocab_size=300, show_progress=False, **options))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>")
     tokenizer.chat_template = (
