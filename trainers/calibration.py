@@ -48,7 +48,9 @@ def _text(row: Mapping[str, Any], tokenizer: Any, where: str) -> str:
 
 
 def _conversation(messages: Sequence[Mapping[str, Any]], tokenizer: Any, where: str) -> str:
-    plain = [{"role": message.get("role"), "content": message.get("content") or ""} for message in messages]
+    plain: list[dict[str, Any]] = [
+        {"role": message.get("role"), "content": message.get("content") or ""} for message in messages
+    ]
     if not tokenizer.chat_template:
         return "\n\n".join(message["content"] for message in plain)
     try:

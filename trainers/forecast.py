@@ -29,7 +29,7 @@ class Forecast:
         """Yield the figures for people."""
         yield f"source: {self.source_parameters:,} parameters, {size(self.source_bytes)}"
         yield f"result: {self.parameters:,} parameters ({self.parameters / 1e9:.2f} B)"
-        yield f"to be written: {size(self.bytes_to_write)} in {self.shards} files"
+        yield f"to be written: {size(self.bytes_to_write)} in {self.shards} {'file' if self.shards == 1 else 'files'}"
         yield (
             f"memory: {size(self.memory_to_write)} to write; {size(self.memory_to_measure)} of weights, and one batch,"
             " to measure saturation"

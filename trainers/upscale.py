@@ -102,14 +102,15 @@ def rehearse(config: Upscale) -> Iterator[str]:
     found = config.saturation or config.output / REPORT
     saturation = read_saturation(found) if config.choice is not Choice.LISTED and found.is_file() else None
     if saturation is None and config.choice is not Choice.LISTED:
-        yield "The layers to double are chosen by saturation, which a dry run does not measure: others stand for them."
-        plan = by_saturation([0.0] * layers, config.target_layers, config.init)
+        plan = by_saturation([0.0] * layers, config.target_layers, config.init)  # any layers: all are of one size
+        yield f"{layers} -> {config.target_layers} layers, by saturation: a dry run does not measure it"
     else:
         plan = chosen(config, layers, saturation)
-    yield from plan.lines()
+        yield from plan.lines()
     figures = forecast(tensors, deeper_shards(tensors, plan, config.shard_bytes))
     yield from figures.lines()
-    yield f"free in {config.output}: {size(_free(config.output))}"
+    free = _free(config.output)
+    yield f"free for {config.output}: {size(free)}" + (": not enough" if free < figures.bytes_to_write else "")
 
 
 def chosen(config: Upscale, layers: int, saturation: Saturation | None) -> Plan:
@@ -167,7 +168,7 @@ def _identity(config: Upscale, source: Path) -> dict[str, Any]:
     given = {name: value for name, value in asdict(config).items() if name != "dry_run"}
     return {
         "trainer": "upscale",
-        "config": orjson.loads(orjson.dumps(given, default=str)),
+        "config": given,
         "snapshots": [],
         "base_model": config.model.path,
         "base_weights": weights_hash(shard_files(source)),
@@ -214,4 +215,4 @@ def _free(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    launch(train, Upscale, __doc__)
+    launch(train, Upscale, __doc__, dry_run="say what would be written, and write nothing")
