@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +27,23 @@ def batch(*lengths: int, width: int, seed: int = 0) -> dict[str, torch.Tensor]:
     return {"input_ids": torch.randint(10, 200, mask.shape, generator=generator), "attention_mask": mask}
 
 
+def hidden_states(model: Any, one: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """What enters each layer, and what leaves the last."""
+    found: list[torch.Tensor] = []
+    places = [*model.model.layers, model.model.norm]
+    hooks = [place.register_forward_pre_hook(lambda _, args: found.append(args[0])) for place in places]
+    with torch.no_grad():
+        model(**one)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
 def reference(model: Any, batches: list[dict[str, torch.Tensor]]) -> list[list[torch.Tensor]]:
     """The cosines of every token, by layer and text, from all hidden states at once."""
     cosines: list[list[torch.Tensor]] = [[] for _ in model.model.layers]
     for one in batches:
-        inputs: list[torch.Tensor] = []
-        hooks = [
-            layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0])) for layer in model.model.layers
-        ]
-        norm = model.model.norm.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
-        with torch.no_grad():
-            model(**one)
-        for hook in (*hooks, norm):
-            hook.remove()
-        for layer, (before, after) in enumerate(zip(inputs[:-1], inputs[1:], strict=True)):
+        for layer, (before, after) in enumerate(pairwise(hidden_states(model, one))):
             found = torch.cosine_similarity(before, after, dim=-1)
             cosines[layer] += [row[mask] for row, mask in zip(found, one["attention_mask"].bool(), strict=True)]
     return cosines

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,21 +20,24 @@ def test_the_folder_appears_when_the_block_ends(tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["model"]
 
 
+def killed(target: Path, identity: str, *parts: str) -> set[str]:
+    """Write the parts and die; returns what was there before."""
+    found: set[str] = set()
+    with suppress(KeyboardInterrupt), unfinished(target, identity) as folder:
+        found = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        for part in parts:
+            (folder / part).mkdir() if part == "inner" else (folder / part).write_text("x")
+        raise KeyboardInterrupt
+    assert not target.exists()
+    return found
+
+
 def test_what_a_killed_process_wrote_is_taken_up_by_the_same_work_alone(tmp_path: Path) -> None:
     target = tmp_path / "model"
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt), unfinished(target, "one") as folder:
-            (folder / "part").write_text("x")
-            (folder / "inner").mkdir(exist_ok=True)
-            raise KeyboardInterrupt
-    assert not target.exists()
-    with pytest.raises(KeyboardInterrupt), unfinished(target, "one") as folder:
-        assert (folder / "part").exists()
-        raise KeyboardInterrupt
-    with unfinished(target, "two") as folder:
-        assert not (folder / "part").exists()
-        assert not (folder / "inner").exists()
-    assert list(target.iterdir()) == []
+    assert killed(target, "one", "part", "inner") == set()
+    assert killed(target, "one") == {"part", "inner"}
+    assert killed(target, "two") == set()
+    assert killed(target, "one") == set()
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch, lambda path: path.symlink_to("nowhere")])
