@@ -52,9 +52,7 @@ def some_rollouts(draw, prompts: int = 3, size: int = 6) -> Rollouts:
     modes = many([ON, OFF, NONE])
     accuracy = [0.0 if mode == NONE else value for mode, value in zip(modes, many([0.0, 1.0, NAN]), strict=True)]
     formed = [0.0 if mode == NONE else value for mode, value in zip(modes, many([0.0, 1.0]), strict=True)]
-    return rollouts(
-        accuracy, modes, group=size, well_formed=formed, forced=many([False, False, True]), history=history
-    )
+    return rollouts(accuracy, modes, group=size, well_formed=formed, forced=many([False, False, True]), history=history)
 
 
 def test_off_is_right_where_it_is_within_delta_of_on_and_unknown_without_samples() -> None:
@@ -201,9 +199,7 @@ def naive(batch: Rollouts, group: int) -> tuple[list[float], list[float]]:
     decided = [i for i, a in enumerate(acc) if a == a]
     free = [i for i in decided if not forced[i]]
     judge = [norm(r_judge, free, i) + 0.3 * norm(r_answer, free, i) for i in range(len(m))]
-    rest = [
-        norm(r_answer, [j for j in decided if m[j] == m[i]], i) if m[i] != NONE else 0.0 for i in range(len(m))
-    ]
+    rest = [norm(r_answer, [j for j in decided if m[j] == m[i]], i) if m[i] != NONE else 0.0 for i in range(len(m))]
     return judge, rest
 
 
@@ -263,9 +259,7 @@ def test_advantages_stand_on_their_segments_tokens_and_not_on_given_ones() -> No
     rest = torch.tensor([[0, 0, 1, 1, 0], [0, 0, 0, 1, 1]]).bool()
     tag = torch.tensor([[0, 1, 0, 0, 0], [0, 0, 1, 0, 0]]).bool()
     segments = Segments(modes=torch.tensor([ON, OFF]), judge=judge, rest=rest, tag=tag)
-    earned = Advantages(
-        judge=torch.tensor([9.0, 1, 4]), tag=torch.tensor([9.0, 2, 5]), rest=torch.tensor([9.0, 3, 6])
-    )
+    earned = Advantages(judge=torch.tensor([9.0, 1, 4]), tag=torch.tensor([9.0, 2, 5]), rest=torch.tensor([9.0, 3, 6]))
     generated = torch.tensor([[1, 1, 1, 1, 1], [0, 0, 0, 1, 1]]).bool()
 
     found = spread(rows(earned, slice(1, 3)), segments, generated)
