@@ -38,11 +38,11 @@ def model_folder(model: Model, *patterns: str) -> Path:
         return folder
     from huggingface_hub import snapshot_download
 
-    wanted = patterns or ("*.safetensors", "*.json", "*.txt", "*.jinja", "*.model")
+    wanted = patterns or ("*.safetensors", "*.json", "*.txt", "*.jinja", "*.model", "LICENSE*", "NOTICE*")
     try:
         return Path(snapshot_download(model.path, revision=model.revision, allow_patterns=list(wanted)))
     except Exception as error:  # of many libraries: no such name, no network, no room
-        raise ConfigError(f"{model.path} is no folder, and cannot be fetched: {_first_line(error)}") from error
+        raise ConfigError(f"{model.path} is no folder, and cannot be fetched: {first_line(error)}") from error
 
 
 def read_config(model: Model) -> dict[str, Any]:
@@ -133,5 +133,6 @@ def _check(layers: Mapping[int, list[tuple[str, str]]], plan: Plan) -> None:
             raise ConfigError(f"layer {layer} and layer 0 differ in {min(odd)[1:]}: the checkpoint is not whole")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, which with the libraries is the one that tells."""
     return str(error).strip().partition("\n")[0]

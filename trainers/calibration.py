@@ -28,10 +28,10 @@ def texts(path: Path, tokenizer: Any) -> Iterator[str]:
 
 
 def batches(found: Iterable[str], tokenizer: Any, *, limit: int, size: int, max_tokens: int) -> Iterator[Any]:
-    """Yield the first `limit` texts as padded batches of `size`, each text cut at `max_tokens`."""
+    """Yield the first `limit` texts that are not empty as padded batches of `size`, each text cut at `max_tokens`."""
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    chosen = islice(found, limit)
+    chosen = islice((text for text in found if text.strip()), limit)
     while batch := list(islice(chosen, size)):
         yield tokenizer(batch, return_tensors="pt", padding=True, truncation=True, max_length=max_tokens)
 

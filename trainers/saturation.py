@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from kat_data.errors import ConfigError
-from trainers.architecture import layer_count, model_folder, read_config
+from trainers.architecture import first_line, layer_count, model_folder, read_config
 from trainers.calibration import batches, texts
 from trainers.config import Model
 from trainers.launch import launch
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 _WIDTH: Final = 1.96  # standard errors to either side: 95 % of a normal distribution
+_TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model", "vocab.json")
 REPORT: Final = "saturation.json"
 PLOT: Final = "saturation.png"
 
@@ -194,11 +195,21 @@ class Measurement:
 def train(config: Measurement) -> None:
     """Measure, and write the report and its plot."""
     layer_count(read_config(config.model))
+    check(config.model, config.calibration)
     found = calibrate(config.model, config.calibration)
     config.output.mkdir(parents=True, exist_ok=True)
     (config.output / REPORT).write_bytes(found.to_json())
     (config.output / PLOT).write_bytes(plot(found))
     print("\n".join(found.lines()))  # noqa: T201
+
+
+def check(model: Model, calibration: Calibration) -> None:
+    """Raise `ConfigError` where texts or the tokenizer are missing; the library would make up an empty tokenizer."""
+    if not calibration.texts.exists():
+        raise ConfigError(f"{calibration.texts} is not there: give calibration texts")
+    folder = model_folder(model)
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise ConfigError(f"{model.path} has no tokenizer: none of {', '.join(_TOKENIZERS)} is there")
 
 
 def calibrate(model: Model, calibration: Calibration) -> Saturation:
@@ -208,10 +219,12 @@ def calibrate(model: Model, calibration: Calibration) -> Saturation:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = model_folder(model)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    loaded = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=model.dtype, device_map="auto" if torch.accelerator.is_available() else None
-    ).eval()
+    place = "auto" if torch.accelerator.is_available() else None
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=model.dtype, device_map=place).eval()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{model.path} holds no model that can be loaded: {first_line(error)}") from error
     found = batches(
         texts(calibration.texts, tokenizer),
         tokenizer,

@@ -19,6 +19,11 @@ def refuse_existing(target: Path) -> None:
         raise ConfigError(f"{target} is there already: give another output, or remove it")
 
 
+def place_of(target: Path) -> Path:
+    """Return where the folder is until it is whole."""
+    return target.with_name(f".{target.name}.unfinished")
+
+
 @contextmanager
 def unfinished(target: Path, identity: str) -> Iterator[Path]:
     """Give a hidden folder beside `target` to write in, which becomes `target` when the block ends without an error.
@@ -27,7 +32,7 @@ def unfinished(target: Path, identity: str) -> Iterator[Path]:
     one begins with an empty folder. Raises `ConfigError` where `target` is there, or another process writes it.
     """
     refuse_existing(target)
-    folder = target.with_name(f".{target.name}.unfinished")
+    folder = place_of(target)
     folder.mkdir(parents=True, exist_ok=True)
     opened = os.open(folder, os.O_RDONLY)
     try:

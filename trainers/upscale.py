@@ -22,12 +22,14 @@ from trainers.duplication import Choice, Init, Plan, by_block, by_list, by_satur
 from trainers.forecast import expected_tensors, forecast, size
 from trainers.launch import launch
 from trainers.record import RECORD, Record, lines, weights_hash
-from trainers.saturation import PLOT, REPORT, Calibration, Saturation, calibrate, read_saturation
+from trainers.saturation import PLOT, REPORT, Calibration, Saturation, calibrate, check, read_saturation
 from trainers.saturation_plot import plot
 from trainers.shards import Entry, Tensor, packed, shard_files, stored_tensors, write_checkpoint
-from trainers.unfinished import refuse_existing, unfinished
+from trainers.unfinished import place_of, refuse_existing, unfinished
 
+MODEL: Final = "model"
 PLAN: Final = "plan.json"
+_BY: Final = {Choice.SATURATED: by_saturation, Choice.BLOCK: by_block}
 _COPIED: Final = (
     "tokenizer*",
     "vocab*",
@@ -67,27 +69,33 @@ class Upscale:
 def train(config: Upscale) -> None:
     """Write the deeper model to `output/model`, or go on where a killed run stopped; the record stands beside it.
 
-    A dry run prints the plan and its figures, and writes nothing.
+    A dry run prints the plan and its figures, and writes nothing. What is wrong with the configuration is told before
+    anything is measured or written.
     """
     if config.dry_run:
         print("\n".join(rehearse(config)))  # noqa: T201
         return
-    target = config.output / "model"
+    target = config.output / MODEL
     if not _was_cut_short(config.output):
         refuse_existing(target)
     source = model_folder(config.model)
     shape, tensors = read_config(config.model), stored_tensors(source)
+    layers = layer_count(shape)
+    known = _known_saturation(config)
+    plan = _plan_in_size(config, layers, known)
+    if config.calibration:
+        check(config.model, config.calibration)
+    _refuse_a_full_disk(target, forecast(tensors, deeper_shards(tensors, plan, config.shard_bytes)).bytes_to_write)
+
     record = Record(config.output, _identity(config, source))
-    saturation = _measured(config)
-    plan = chosen(config, layer_count(shape), saturation)
+    saturation = known or _measured(config)
+    plan = chosen(config, layers, saturation)
     shards = deeper_shards(tensors, plan, config.shard_bytes)
     figures = forecast(tensors, shards)
     print("\n".join([*plan.lines(), *figures.lines()]))  # noqa: T201
-
     if not target.exists():
         _note(config.output, plan, saturation)
         with unfinished(target, record.hash) as folder:
-            _refuse_a_full_disk(folder, figures.bytes_to_write)
             (folder / CONFIG).write_bytes(orjson.dumps(deeper_config(shape, plan), option=orjson.OPT_INDENT_2))
             _copy_companions(source, folder)
             _write(folder, shards, figures.bytes_to_write)
@@ -99,14 +107,12 @@ def rehearse(config: Upscale) -> Iterator[str]:
     """Yield what `train` would do; no weights are read, and where there are none the meta device serves."""
     shape, tensors = _rehearsed_source(config)
     layers = layer_count(shape)
-    found = config.saturation or config.output / REPORT
-    saturation = read_saturation(found) if config.choice is not Choice.LISTED and found.is_file() else None
-    if saturation is None and config.choice is not Choice.LISTED:
-        plan = by_saturation([0.0] * layers, config.target_layers, config.init)  # any layers: all are of one size
-        yield f"{layers} -> {config.target_layers} layers, by saturation: a dry run does not measure it"
-    else:
-        plan = chosen(config, layers, saturation)
+    known = _known_saturation(config)
+    plan = _plan_in_size(config, layers, known)
+    if known or config.choice is Choice.LISTED:
         yield from plan.lines()
+    else:
+        yield f"{layers} -> {config.target_layers} layers, by saturation: a dry run does not measure it"
     figures = forecast(tensors, deeper_shards(tensors, plan, config.shard_bytes))
     yield from figures.lines()
     free = _free(config.output)
@@ -115,8 +121,6 @@ def rehearse(config: Upscale) -> Iterator[str]:
 
 def chosen(config: Upscale, layers: int, saturation: Saturation | None) -> Plan:
     """Return the plan that the configuration asks for; raises `ConfigError` where it does not fit the model."""
-    if (config.choice is Choice.LISTED) != bool(config.doubled):
-        raise ConfigError("doubled: list the layers with `choice: listed`, and with no other choice")
     if config.choice is Choice.LISTED:
         plan = by_list(layers, config.doubled, config.init)
         if len(plan.sources) != config.target_layers:
@@ -126,8 +130,18 @@ def chosen(config: Upscale, layers: int, saturation: Saturation | None) -> Plan:
         raise ConfigError(f"choice: {config.choice}: give `calibration` texts, or a `saturation` report")
     if len(saturation.layers) != layers:
         raise ConfigError(f"the saturation report is of {len(saturation.layers)} layers, the model has {layers}")
-    by = by_block if config.choice is Choice.BLOCK else by_saturation
-    return by(saturation.means, config.target_layers, config.init)
+    return _BY[config.choice](saturation.means, config.target_layers, config.init)
+
+
+def _plan_in_size(config: Upscale, layers: int, known: Saturation | None) -> Plan:
+    """Return the plan, or one of its size where saturation is not measured yet; raises what is wrong with it."""
+    if (config.choice is Choice.LISTED) != bool(config.doubled):
+        raise ConfigError("doubled: list the layers with `choice: listed`, and with no other choice")
+    if config.saturation and config.calibration:
+        raise ConfigError("saturation: it is measured already: leave `calibration` out, or `saturation`")
+    if known is None and config.calibration and config.choice is not Choice.LISTED:
+        return _BY[config.choice]([0.0] * layers, config.target_layers, config.init)
+    return chosen(config, layers, known)
 
 
 def deeper_shards(tensors: Mapping[str, Tensor], plan: Plan, most: int) -> list[tuple[Entry, ...]]:
@@ -136,18 +150,20 @@ def deeper_shards(tensors: Mapping[str, Tensor], plan: Plan, most: int) -> list[
     return packed((Entry(name=new, tensor=tensors[old], zeroed=zeroed) for new, old, zeroed in found), most)
 
 
-def _measured(config: Upscale) -> Saturation | None:
-    """Return the saturation that was measured before, also by this run until it was killed; or measure it now."""
-    if config.saturation and config.calibration:
-        raise ConfigError("saturation: it is measured already: leave `calibration` out, or `saturation`")
+def _known_saturation(config: Upscale) -> Saturation | None:
+    """Return what was measured before: the report that is given, or that of this run until it was killed."""
     if config.saturation:
         return read_saturation(config.saturation)
-    report = config.output / REPORT
-    if report.is_file():
-        return read_saturation(report)
+    begun = (config.output / RECORD).is_file() and (config.output / REPORT).is_file()
+    return read_saturation(config.output / REPORT) if begun else None
+
+
+def _measured(config: Upscale) -> Saturation | None:
+    """Measure now where there are texts to measure on, and keep the report for a run that is resumed."""
     if config.calibration is None:
         return None
     found = calibrate(config.model, config.calibration)
+    report = config.output / REPORT
     written = report.with_suffix(".unfinished")
     written.write_bytes(found.to_json())
     written.rename(report)
@@ -203,10 +219,10 @@ def _write(folder: Path, shards: Sequence[Sequence[Entry]], total: int) -> None:
         write_checkpoint(folder, shards, bar.update)
 
 
-def _refuse_a_full_disk(folder: Path, needed: int) -> None:
-    there = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    if needed > there + (free := _free(folder)):
-        raise ConfigError(f"{folder.parent}: {size(needed - there)} will be written, and {size(free)} are free")
+def _refuse_a_full_disk(target: Path, needed: int) -> None:
+    there = sum(file.stat().st_size for file in place_of(target).glob("*.safetensors"))
+    if not target.exists() and needed > there + (free := _free(target)):
+        raise ConfigError(f"{target.parent}: {size(needed - there)} will be written, and {size(free)} are free")
 
 
 def _free(folder: Path) -> int:

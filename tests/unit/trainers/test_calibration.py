@@ -84,7 +84,7 @@ def test_messages_that_the_template_refuses_are_one_line(tmp_path: Path) -> None
 
 def test_batches_take_the_first_texts_cut_and_padded(tokenizer: Any) -> None:
     def endless() -> Any:
-        yield from ["a b c d e f g h", "a"]
+        yield from ["a b c d e f g h", "", " ", "a"]
         yield from iter(lambda: "What is the sum?", None)
 
     found = list(batches(endless(), tokenizer, limit=5, size=2, max_tokens=4))

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from kat_data.errors import ConfigError
 from trainers.config import Model
-from trainers.saturation import Calibration, Layer, Measurement, Saturation, measure, read_saturation, train
+from trainers.saturation import Calibration, Layer, Measurement, Saturation, calibrate, measure, read_saturation, train
 from trainers.saturation_plot import plot
 
 
@@ -151,3 +151,11 @@ def test_the_command_writes_report_and_plot(
     assert (found.texts, len(found.layers)) == (5, 2)
     assert (tmp_path / "out" / "saturation.png").read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().out.splitlines() == list(found.lines())
+
+
+def test_a_model_that_cannot_be_loaded_is_one_line(tiny_model: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_bytes((tiny_model / name).read_bytes())
+    with pytest.raises(ConfigError, match="holds no model that can be loaded: ") as raised:
+        calibrate(Model(path=str(tmp_path)), Calibration(texts=tmp_path / "texts.txt"))
+    assert "\n" not in str(raised.value)

@@ -237,8 +237,13 @@ def test_a_run_that_died_before_its_record_ended_ends_it(tiny_model: Path, tmp_p
             "choice: saturated: give `calibration` texts, or a `saturation` report",
         ),
         (
-            {"saturation": Path("a"), "calibration": Calibration(texts=Path("b"))},
-            "saturation: it is measured already: leave `calibration` out, or `saturation`",
+            {
+                "choice": Choice.SATURATED,
+                "doubled": (),
+                "target_layers": 2,
+                "calibration": Calibration(texts=Path("b")),
+            },
+            "target_layers: 2: the model has 2 layers already: give more",
         ),
     ],
 )
@@ -248,6 +253,39 @@ def test_a_configuration_that_does_not_fit_is_one_line(
     with pytest.raises(ConfigError) as raised:
         train(configured(tiny_model, tmp_path, **{"target_layers": 3, "doubled": (1,), **changes}))
     assert str(raised.value) == line
+    assert list(tmp_path.iterdir()) == []  # the next try finds no record of another run
+
+
+def test_a_report_of_another_measurement_is_not_taken_for_this_runs(
+    tiny_model: Path, make_snapshot: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "saturation.json").write_text("{}")
+    calibration = Calibration(texts=make_snapshot("stage1"), limit=2, batch=2, max_tokens=64)
+    config = configured(tiny_model, tmp_path, target_layers=3, choice=Choice.SATURATED, doubled=())
+    train(replace(config, calibration=calibration))
+    assert read_saturation(tmp_path / "saturation.json").texts == 2
+
+
+def test_a_report_of_another_model_is_one_line(tiny_model: Path, tmp_path: Path) -> None:
+    layer = {"layer": 0, "mean": 0.5, "std": 0.0, "low": None, "high": None}
+    report = {"model": "m", "texts": 2, "tokens": 9, "layers": [layer] * 5}
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    config = configured(tiny_model, tmp_path / "out", target_layers=3, choice=Choice.BLOCK, doubled=())
+    with pytest.raises(ConfigError, match="the saturation report is of 5 layers, the model has 2"):
+        train(replace(config, saturation=tmp_path / "report.json"))
+
+
+def test_what_cannot_be_measured_is_one_line_and_leaves_nothing(tiny_model: Path, tmp_path: Path) -> None:
+    config = configured(tiny_model, tmp_path / "out", target_layers=3, choice=Choice.SATURATED, doubled=())
+    config = replace(config, calibration=Calibration(texts=tmp_path / "texts.txt"))
+    with pytest.raises(ConfigError, match=r"texts\.txt is not there: give calibration texts"):
+        train(config)
+    (tmp_path / "texts.txt").write_text("a text")
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((tiny_model / name).read_bytes())
+    with pytest.raises(ConfigError, match="has no tokenizer: none of"):
+        train(replace(config, model=Model(path=str(tmp_path))))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_disk_without_room_is_told_before_anything_is_written(
@@ -256,7 +294,7 @@ def test_a_disk_without_room_is_told_before_anything_is_written(
     monkeypatch.setattr("trainers.upscale._free", lambda _: 1000)
     with pytest.raises(ConfigError, match=r"will be written, and 1\.0 kB are free"):
         train(configured(tiny_model, tmp_path, target_layers=3, doubled=(1,)))
-    assert not list(tmp_path.glob("**/*.safetensors"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_line_has_a_dry_run(
