@@ -29,6 +29,7 @@ from trainers.unfinished import place_of, refuse_existing, unfinished
 
 MODEL: Final = "model"
 PLAN: Final = "plan.json"
+_JSON: Final = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 _BY: Final = {Choice.SATURATED: by_saturation, Choice.BLOCK: by_block}
 _COPIED: Final = (
     "tokenizer*",
@@ -96,7 +97,7 @@ def train(config: Upscale) -> None:
     if not target.exists():
         _note(config.output, plan, saturation)
         with unfinished(target, record.hash) as folder:
-            (folder / CONFIG).write_bytes(orjson.dumps(deeper_config(shape, plan), option=orjson.OPT_INDENT_2))
+            (folder / CONFIG).write_bytes(orjson.dumps(deeper_config(shape, plan), option=_JSON))
             _copy_companions(source, folder)
             _write(folder, shards, figures.bytes_to_write)
     record.checkpoint(0, target)
@@ -198,7 +199,7 @@ def _was_cut_short(output: Path) -> bool:
 
 
 def _note(output: Path, plan: Plan, saturation: Saturation | None) -> None:
-    (output / PLAN).write_bytes(orjson.dumps(plan.to_json(), option=orjson.OPT_INDENT_2))
+    (output / PLAN).write_bytes(orjson.dumps(plan.to_json(), option=_JSON))
     if saturation:
         (output / REPORT).write_bytes(saturation.to_json())
         (output / PLOT).write_bytes(plot(saturation, plan.doubled))
