@@ -180,10 +180,8 @@ def unusable(row: Mapping[str, Any]) -> str | None:
 
 def require_sandbox(kinds: Counter[str], verification: Verification) -> None:
     """Raise `ConfigError` where programs are to be verified and no sandbox is named."""
-    if kinds[VerifierKind.CODE] and verification.sandbox is None:
-        raise ConfigError(
-            f"{kinds[VerifierKind.CODE]} rows are verified by running programs: set verification.sandbox to docker or bwrap"
-        )
+    if (programs := kinds[VerifierKind.CODE]) and verification.sandbox is None:
+        raise ConfigError(f"{programs} rows need their programs run: set verification.sandbox to docker or bwrap")
 
 
 def _key(task: Task) -> Hashable:
