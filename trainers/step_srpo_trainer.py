@@ -220,6 +220,9 @@ class _Keeper(TrainerCallback):
             self._trainer._load_rng_state(str(checkpoint))
         self._started = True
 
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        state.epoch = state.global_step / state.max_steps  # which else begins anew with a resume
+
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._trainer.accelerator.wait_for_everyone()
         if state.is_world_process_zero:
