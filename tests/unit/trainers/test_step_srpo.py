@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 import yaml
 from safetensors.torch import load_file
 
+import trainers
 from kat_data.errors import ConfigError, KatError
-from trainers.config import check
+from trainers.config import check, load
 from trainers.record import RECORD, lines
-from trainers.step_srpo import StepSRPO, train
+from trainers.step_srpo import StepSRPO, grpo_arguments, train
 from trainers.step_srpo_trainer import STATE
 
 STEPS = {
@@ -106,3 +108,16 @@ def test_a_killed_run_goes_on_exactly_as_if_it_had_not_been_killed(tiny_model, m
         assert {k: v for k, v in values.items() if k not in timed} == {k: v for k, v in other.items() if k not in timed}
     one, other = (load_file(tmp_path / name / "model" / "model.safetensors") for name in ("unbroken", "broken"))
     assert all(one[name].equal(other[name]) for name in one)
+
+
+CONFIGS = Path(trainers.__file__).parent / "configs"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("step_srpo_*.yaml")), ids=lambda path: path.stem)
+def test_the_shipped_configurations_are_whole(path: Path) -> None:
+    made = load(path, StepSRPO)
+    on_a_cpu = {**made.training, "use_vllm": False}
+    found = grpo_arguments(replace(made, training=on_a_cpu))
+    assert found.num_generations == 16
+    assert (found.loss_type, found.beta, found.epsilon_high) == ("dapo", 0.0, 0.28)
+    assert found.ignore_data_skip
