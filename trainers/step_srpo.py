@@ -65,7 +65,7 @@ def train(config: StepSRPO) -> None:
     model, tokenizer = load_model(config.model)
     with settings.distributed_state.main_process_first():
         prompts, left_out = prompts_of(snapshot, config, tokenizer)
-    require_sandbox(Counter(spec["kind"] for spec in prompts["verifier"]), config.verification)
+    require_sandbox(Counter(prompts["kind"]), config.verification)
 
     scored = Rewards(
         config.verification.verifiers(),
@@ -132,32 +132,32 @@ def prompts_of(snapshot: Snapshot, config: StepSRPO, tokenizer: Any) -> tuple[An
     found = rows(snapshot, config.split, cache=config.output / "cache")
     if config.suite and config.suite not in found.column_names:
         raise ConfigError(f"suite: the snapshot has no column {config.suite}: it has {', '.join(found.column_names)}")
-    found = found.map(lambda row: _prompt(row, tokenizer), desc="prompts")
-    _require_same_tokens(found[0], tokenizer)
-    why = [
-        unusable({"verifier": spec}) or ("longer than max_prompt_tokens" if tokens > config.max_prompt_tokens else None)
-        for spec, tokens in zip(found["verifier"], found["tokens"], strict=True)
-    ]
-    kept = found.select([place for place, reason in enumerate(why) if reason is None])
-    left_out = dict(Counter(reason for reason in why if reason is not None))
+    found = found.map(lambda row: _prompt(row, tokenizer, config.max_prompt_tokens), desc="prompts")
+    _require_same_tokens(found[0]["prompt"], tokenizer)
+    why = list(found["left_out"])
+    left_out = dict(Counter(filter(None, why)))
+    kept = found.select([place for place, reason in enumerate(why) if not reason])
     if not len(kept):
         raise ConfigError(f"{config.snapshot} has no row to learn from: {left_out}")
     return kept.add_column("row", list(range(len(kept)))), left_out
 
 
-def _prompt(row: dict[str, Any], tokenizer: Any) -> dict[str, Any]:
+def _prompt(row: dict[str, Any], tokenizer: Any, longest: int) -> dict[str, Any]:
     text = tokenizer.apply_chat_template(
         [plain(message) for message in row["prompt"]],
         tools=orjson.loads(row["tools"]) or None,
         add_generation_prompt=True,
         tokenize=False,
     )
-    return {"prompt": text, "messages": row["prompt"], "tokens": len(tokenizer(text)["input_ids"])}
+    too_long = len(tokenizer(text)["input_ids"]) > longest
+    reason = unusable(row) or ("longer than max_prompt_tokens" if too_long else "")
+    kind = row["verifier"]["kind"] if row["verifier"] else ""
+    return {"prompt": text, "messages": row["prompt"], "kind": kind, "left_out": reason}
 
 
-def _require_same_tokens(row: dict[str, Any], tokenizer: Any) -> None:
+def _require_same_tokens(prompt: str, tokenizer: Any) -> None:
     """TRL reads prompts as texts, in which tools may differ from row to row; no token may be added by that."""
-    if tokenizer(row["prompt"])["input_ids"] != tokenizer(row["prompt"], add_special_tokens=False)["input_ids"]:
+    if tokenizer(prompt)["input_ids"] != tokenizer(prompt, add_special_tokens=False)["input_ids"]:
         raise ConfigError("the tokenizer adds tokens to a text by itself: turn that off, as add_bos_token, and save it")
 
 

@@ -1,3 +1,4 @@
+import json
 import signal
 import subprocess
 import sys
@@ -57,6 +58,17 @@ def test_a_run_trains_and_leaves_model_and_record(tiny_model, make_snapshot, tmp
     assert any(not before[name].equal(after[name]) for name in before)
     with pytest.raises(ConfigError, match="holds a model already"):
         train(made)
+
+
+def test_a_batch_of_rollouts_can_serve_several_steps(tiny_model, make_snapshot, tmp_path: Path) -> None:
+    steps = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "num_iterations": 2, "max_steps": 4}
+    training = {**steps, "save_steps": 4}
+    made = config(tiny_model, make_snapshot("stage3"), tmp_path / "out", training=training, lora={"rank": 2})
+    train(check(made, StepSRPO, "test"))
+    [checkpoint] = (tmp_path / "out" / "checkpoints").glob("checkpoint-*")
+    kept = json.loads((checkpoint / STATE).read_bytes())["history"]
+    assert kept["used"] == 2  # two batches of two prompts, each for two steps
+    assert not (tmp_path / "out" / "model" / "adapter_config.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -61,16 +61,17 @@ def make_trainer(tiny_model: Path, tokenizer: Any, tmp_path: Path) -> Callable[.
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch, tokenizer: Any) -> Callable[[Sequence[str]], list[list[list[int]]]]:
+def script(monkeypatch: pytest.MonkeyPatch, tokenizer: Any) -> Callable[..., list[list[list[int]]]]:
     """Let TRL's trainer generate given texts, and note the prompts that it was asked for."""
 
-    def write(texts: Sequence[str]) -> list[list[list[int]]]:
+    def write(texts: Sequence[str], *, logprobs: bool = False) -> list[list[list[int]]]:
         asked: list[list[list[int]]] = []
         ids = [[*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id] for text in texts]
 
         def generate(self: Any, prompt_ids: list[list[int]], *_: Any, **__: Any) -> Any:
             asked.append(prompt_ids)
-            return ids[: len(prompt_ids)], None
+            own = ids[: len(prompt_ids)]
+            return own, [[-1.0] * len(row) for row in own] if logprobs else None
 
         monkeypatch.setattr(GRPOTrainer, "_generate_single_turn", generate)
         return asked
@@ -191,7 +192,7 @@ def test_the_figures_tell_of_gate_tokens_and_suites(make_trainer, script, tokeni
 
 def test_a_closed_gate_is_opened_by_given_judges_that_are_not_learned(make_trainer, script, tokenizer) -> None:
     texts = [template_text(ON), template_text(ON, answer="3"), template_text(ON), "\n<answer>\n2\n</answer>"]
-    asked = script(texts * 2)
+    asked = script(texts * 2, logprobs=True)  # as vLLM gives them
     trainer = make_trainer(balance=Balance(batches=1, share=0.25))
     trainer.gate.above = 1
     inputs = scored(trainer)
@@ -202,6 +203,7 @@ def test_a_closed_gate_is_opened_by_given_judges_that_are_not_learned(make_train
     assert asked[0] == [plain, plain, plain, [*plain, *prefix]] * 2
     assert inputs["completion_ids"][3, : len(prefix)].tolist() == prefix
     assert (inputs["advantages"][3, : len(prefix)] == 0).all()
+    assert inputs["sampling_per_token_logps"][3, : len(prefix)].isnan().all()
     found = {name: values[0] for name, values in trainer._metrics["train"].items()}
     assert found["gate/think_on"] == 1.0  # of those that chose
     assert found["accuracy/off"] == 1.0
