@@ -11,7 +11,7 @@ from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
 from kat_data.domain.query import Message, Query, ReferenceOrigin, Role, VerifierKind, VerifierSpec
 from kat_data.domain.verdict import Outcome, Status, Verdict
-from kat_data.errors import ConfigError, VerifierFault
+from kat_data.errors import ConfigError, SandboxMissing, VerifierFault
 from kat_data.hashing import canonical_json
 from tests.unit.trainers.toy import template_text
 from trainers.replies import Reply
@@ -165,8 +165,13 @@ def test_rows_that_can_reward_nobody_are_named() -> None:
     assert unusable(soft) == "with a reference that models agreed on, which is no reward"
 
 
-def test_programs_without_a_sandbox_are_refused_before_anything_is_trained() -> None:
+def test_programs_without_a_sandbox_are_refused_before_anything_is_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(kind: str) -> None:
+        raise SandboxMissing(f"The sandbox {kind} runs no program")
+
+    monkeypatch.setattr("trainers.rewards.open_sandbox", missing)
     with pytest.raises(ConfigError, match="3 rows need their programs run: set verification"):
         require_sandbox(Counter(code=3, math=2), Verification())
-    require_sandbox(Counter(code=3), Verification(sandbox="bwrap"))
-    require_sandbox(Counter(math=3), Verification())
+    with pytest.raises(SandboxMissing, match="The sandbox bwrap runs no program"):
+        require_sandbox(Counter(code=3), Verification(sandbox="bwrap"))
+    require_sandbox(Counter(math=3), Verification(sandbox="bwrap"))
