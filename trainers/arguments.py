@@ -6,6 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import orjson
+
 from kat_data.errors import ConfigError
 
 Arguments = TypeVar("Arguments")
@@ -39,8 +41,16 @@ def arguments(kind: Callable[..., Arguments], output: Path, given: Mapping[str, 
 
 
 def last_checkpoint(output: Path) -> str | None:
-    """Return the newest checkpoint of a run that was stopped, none where it has to begin at the start."""
-    from transformers.trainer_utils import get_last_checkpoint
+    """Return the newest whole checkpoint of a run that was stopped, none where it has to begin at the start.
 
-    folder = output / CHECKPOINTS
-    return get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    The trainer's state is what it writes last: a folder without it was cut off by a kill.
+    """
+    found = sorted((output / CHECKPOINTS).glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
+    return next((str(folder) for folder in reversed(found) if _is_whole(folder / "trainer_state.json")), None)
+
+
+def _is_whole(state: Path) -> bool:
+    try:
+        return isinstance(orjson.loads(state.read_bytes()), dict)
+    except (OSError, ValueError):
+        return False
