@@ -1,5 +1,6 @@
 """What became of a row between two snapshots, and why: one enum, each reason with its sentence."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -53,6 +54,7 @@ class ChangeReason(StrEnum):
 
 REASONS: Final = tuple(ChangeReason)
 """Reasons by number, as arrays of a million rows hold them."""
+BY_CODE: Final[Mapping[str, ChangeReason]] = MappingProxyType({reason.value: reason for reason in ChangeReason})
 
 _OF_DROPS = {
     DropReason.NEAR_DUPLICATE: ChangeReason.NEAR_DUPLICATE,
@@ -65,5 +67,7 @@ _OF_DROPS = {
     DropReason.UNMEASURED: ChangeReason.RESCORED,
     DropReason.LICENCE_NOT_ALLOWED: ChangeReason.LICENCE,
 }
-OF_DROP: Final = MappingProxyType({drop: _OF_DROPS.get(drop, ChangeReason.DROPPED) for drop in DropReason})
-"""What each drop in one of the two runs means for the difference."""
+OF_DROP: Final[Mapping[str, ChangeReason]] = MappingProxyType(
+    {drop.value: _OF_DROPS.get(drop, ChangeReason.DROPPED) for drop in DropReason}
+)
+"""What each drop in one of the two runs means for the difference, by its code."""

@@ -50,13 +50,17 @@ def read_columns(snapshot: Snapshot, words: Vocabulary) -> Columns:
             columns = columns or {name: np.empty(rows, found.dtype) for name, found in arrays.items()}
             part = slice(read, read := read + len(arrays["id"]))
             if read > rows or columns.keys() != arrays.keys():
-                break
+                raise _unlike(snapshot)
             for name, found in arrays.items():
                 columns[name][part] = found
     if read != rows:
-        raise SnapshotError(f"{snapshot.path} does not hold what its manifest says: `kat snapshots verify` says why")
+        raise _unlike(snapshot)
     labels = {name: columns[name] for name in LABELS if name in columns}
     return Columns(id=columns["id"], query=columns["query"], labels=labels)
+
+
+def _unlike(snapshot: Snapshot) -> SnapshotError:
+    return SnapshotError(f"{snapshot.path} does not hold what its manifest says: `kat snapshots verify` says why")
 
 
 def numbered(old: Array, new: Array) -> tuple[Array, Array]:

@@ -5,22 +5,16 @@ query, in the order of their ids: another sample of the query. What is left was 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from kat_data.domain.change import REASONS, ChangeKind, ChangeReason
+from kat_data.domain.change import ChangeKind, ChangeReason
 from kat_data.errors import SnapshotError
+from kat_data.snapshots.changes import KINDS, NO_DROP, NONE, Changes, Difference, number
 from kat_data.snapshots.columns import Array, Columns, Vocabulary, numbered, read_columns
 from kat_data.snapshots.read import Snapshot
 
-KINDS: Final = tuple(ChangeKind)
-NONE: Final = -1
-"""The place of a row that a snapshot does not hold."""
-NO_DROP: Final = 255
-
-_NUMBER: Final = {reason: number for number, reason in enumerate(REASONS)}
 _OF_LABELS: Final = (
     (ChangeReason.REMADE, ("lineage",)),
     (ChangeReason.SPLIT, ("split",)),
@@ -30,47 +24,6 @@ _OF_LABELS: Final = (
     (ChangeReason.VERDICT, ("verdict",)),
 )
 """What another label means, the weightiest last: a row of which several differ has its reason."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """A line for each row that differs, as arrays of one length.
-
-    `kind` and `reason` are numbers of `KINDS` and `REASONS`, `before` and `after` places in the snapshots or `NONE`,
-    and `labels` has a bit for each of the difference's labels that differs. `drop` is the number of a drop reason, or
-    `NO_DROP`. `reason` and `drop` may be written into by who knows more.
-    """
-
-    kind: Array
-    before: Array
-    after: Array
-    labels: Array
-    reason: Array
-    drop: Array
-
-    def __len__(self) -> int:
-        return len(self.kind)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """What differs between two snapshots; `labels` are those that both have, in the order of the bits of `changes`."""
-
-    before: Columns
-    after: Columns
-    labels: tuple[str, ...]
-    words: tuple[str, ...]
-    kept: int
-    changes: Changes
-
-    def of(self, *kinds: ChangeKind) -> Array:
-        """Return which of the changes are of these kinds, as places."""
-        return np.flatnonzero(np.isin(self.changes.kind, [KINDS.index(kind) for kind in kinds]))
-
-
-def number(reason: ChangeReason) -> int:
-    """Return by what a reason stands in arrays."""
-    return _NUMBER[reason]
 
 
 def difference(before: Snapshot, after: Snapshot) -> Difference:
@@ -102,7 +55,7 @@ def difference(before: Snapshot, after: Snapshot) -> Difference:
 def _same_ids(old: Columns, new: Columns) -> tuple[Array, Array]:
     """Return the places of the rows that both hold; raises `SnapshotError` where an id stands in one of them twice."""
     ids = numbered(old.id, new.id)
-    if any(len(np.unique(side)) != len(side) for side in ids):
+    if any(np.bincount(side).max(initial=0) > 1 for side in ids):
         raise SnapshotError("two rows of a snapshot have the same id: `kat snapshots verify` says which snapshot it is")
     _, here, there = np.intersect1d(*ids, assume_unique=True, return_indices=True)
     return here, there
