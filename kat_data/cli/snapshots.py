@@ -10,6 +10,7 @@ import orjson
 from kat_data.cli.fleet import executor_options, follow_job
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry
+from kat_data.cli.snapshot_diff import diff
 from kat_data.cli.snapshot_folder import root_folder, root_option
 from kat_data.cli.snapshot_history import alias, history, note
 from kat_data.cli.snapshot_list import list_
@@ -37,7 +38,7 @@ def snapshots() -> None:
     """Create, list, compare, verify and export snapshots."""
 
 
-for command in (list_, alias, note, history):
+for command in (list_, diff, alias, note, history):
     snapshots.add_command(command)
 
 

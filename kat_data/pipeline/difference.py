@@ -1,59 +1,100 @@
 """What differs between two snapshots, and why: the folders say what, the registry says why, where it knows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
 from kat_data.domain.change import BY_CODE, OF_DROP, REASONS, ChangeKind, ChangeReason
 from kat_data.registry import changes as registry
+from kat_data.registry.change_details import detail
 from kat_data.registry.changes import Found, Origin
-from kat_data.snapshots.changes import DROPS, Difference, number
+from kat_data.snapshots.changes import DROPS, Difference, Example, number
 from kat_data.snapshots.columns import Columns
 from kat_data.snapshots.diff import difference
 from kat_data.snapshots.read import Snapshot
-from kat_data.snapshots.sides import Part, Sides, side_by_side
+from kat_data.snapshots.sides import Sides, side_by_side
+
+Origins = tuple[Origin | None, Origin | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Two snapshots side by side, and the rows that differ with their reasons.
 
-    `unknown` names the snapshots that the registry does not know: it cannot say why they lack a row.
+    `unknown` names the snapshots that the registry does not know: it cannot say why they lack a row. `origins` is
+    what it knows of the two.
     """
 
     sides: Sides
     rows: Difference
     unknown: tuple[str, ...]
+    origins: Origins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownRow:
+    """One row that differs, with a line on why beyond its reason where more is known."""
+
+    row: Example
+    detail: str
 
 
 def compare_snapshots(connection: Connection | None, before: Snapshot, after: Snapshot) -> Comparison:
     """Compare two snapshots; without a connection, from their folders alone."""
     sides = side_by_side(before.manifest, after.manifest)
     rows = difference(before, after)
-    unknown: tuple[str, ...] = (before.manifest.label, after.manifest.label)
+    origins: Origins = (None, None)
     if connection is not None:
-        unknown = _explain(connection, rows, before, after, sides.recipe)
-    return Comparison(sides=sides, rows=rows, unknown=unknown)
+        origins = _origin(connection, before), _origin(connection, after)
+        _explain(connection, rows, origins, [part.key for part in sides.recipe])
+    labels = (before.manifest.label, after.manifest.label)
+    unknown = tuple(label for label, found in zip(labels, origins, strict=True) if found is None)
+    return Comparison(sides=sides, rows=rows, unknown=unknown, origins=origins)
 
 
-def _explain(
-    connection: Connection, rows: Difference, before: Snapshot, after: Snapshot, recipe: Iterable[Part]
-) -> tuple[str, ...]:
-    old, new = (registry.origin(connection, side.manifest.hashed.content_hash) for side in (before, after))
-    keys = [part.key for part in recipe]
+def shown_rows(connection: Connection | None, found: Comparison, limit: int) -> Iterator[ShownRow]:
+    """Yield the first `limit` rows of each kind and reason."""
+    for row in found.rows.examples(limit):
+        yield ShownRow(row=row, detail=_told_by_labels(row) or _told_by_registry(connection, found, row))
+
+
+def _told_by_labels(row: Example) -> str:
+    return ", ".join(f"{name} {_plain(was)} → {_plain(now)}" for name, (was, now) in row.labels.items())
+
+
+def _plain(value: Any) -> str:
+    return "none" if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _told_by_registry(connection: Connection | None, found: Comparison, row: Example) -> str:
+    if row.reason is ChangeReason.RECIPE:
+        return ", ".join(part.key for part in found.sides.recipe)
+    here, there = found.origins if row.before is not None else found.origins[::-1]
+    sample = row.before or row.after
+    if connection is None or there is None or sample is None:
+        return ""
+    return detail(connection, row.reason, query=row.query, sample=sample, holder=here, other=there)
+
+
+def _origin(connection: Connection, snapshot: Snapshot) -> Origin | None:
+    return registry.origin(connection, snapshot.manifest.hashed.content_hash)
+
+
+def _explain(connection: Connection, rows: Difference, origins: Origins, keys: Sequence[str]) -> None:
     note = _Notes(
         rows,
         chosen_otherwise=any(key.startswith("queries.") for key in keys),
         made_otherwise=any(not key.startswith(("queries.", "name")) for key in keys),
     )
+    old, new = origins
     if old is not None:
         _explain_absent(connection, note, rows.after, ChangeKind.ADDED, new, old)
     if new is not None:
         _explain_absent(connection, note, rows.before, ChangeKind.REMOVED, old, new)
     if old is not None and new is not None:
         _explain_replaced(connection, note, old, new)
-    return tuple(side.manifest.label for side, found in ((before, old), (after, new)) if found is None)
 
 
 def _explain_absent(
