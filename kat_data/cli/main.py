@@ -27,7 +27,7 @@ COMMANDS = {
     "jobs": ("kat_data.cli.jobs:jobs", "List, show and cancel jobs of the workers, such as snapshots."),
     "metrics": ("kat_data.cli.metrics:metrics", "Serve or print Prometheus metrics."),
     "models": ("kat_data.cli.models:models", "Check the endpoints of a recipe."),
-    "queries": ("kat_data.cli.queries:queries", "Import and list queries."),
+    "queries": ("kat_data.cli.queries:queries", "Import, list and withdraw queries."),
     "recipes": ("kat_data.cli.recipes:recipes", "List, validate and describe recipes."),
     "run": ("kat_data.cli.run:run", "Run a recipe over the registry's queries."),
     "runs": ("kat_data.cli.runs:runs", "List, show, watch, resume and cancel runs; compare their modes."),

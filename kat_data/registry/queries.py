@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from kat_data.errors import NotFoundError, UserError
 from kat_data.registry.hash_prefix import BETWEEN, hash_range
 from kat_data.registry.session import STREAMED
+from kat_data.registry.standing import STANDS
 
 Row = dict[str, Any]
 
@@ -156,9 +157,9 @@ def list_samples(connection: Connection, run: int | None, limit: int) -> list[Ro
 
 
 def snapshot_inputs(connection: Connection, run: int) -> Iterator[Row]:
-    """Yield what a snapshot needs of every accepted sample of a run, in no promised order."""
+    """Yield what a snapshot needs of every accepted sample of a run that still stands, in no promised order."""
     rows = connection.execute(
-        text("""
+        text(f"""
             SELECT samples.id, samples.hash, samples.sample, samples.lineage, samples.mode, queries.hash AS query_hash,
                 queries.category, coalesce(soft_labels.reference, queries.reference) AS reference,
                 coalesce(soft_labels.verifier, queries.verifier) AS verifier,
@@ -169,7 +170,7 @@ def snapshot_inputs(connection: Connection, run: int) -> Iterator[Row]:
             LEFT JOIN tag_summaries USING (run_id, query_id)
             LEFT JOIN soft_labels USING (run_id, query_id)
             LEFT JOIN pass_rates USING (run_id, query_id)
-            WHERE run_id = :run
+            WHERE run_id = :run AND {STANDS}
         """),
         {"run": run},
         execution_options=STREAMED,
