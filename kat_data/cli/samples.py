@@ -10,6 +10,7 @@ from kat_data.domain.codec import from_python
 from kat_data.domain.sample import Sample
 from kat_data.domain.template import render_messages, render_prompt_completion
 from kat_data.registry import queries
+from kat_data.registry.lineage import sample_lineage
 
 Row = dict[str, Any]
 
@@ -45,7 +46,7 @@ def show_(ident: str, as_json: bool) -> None:
     IDENT is its id, the start of its hash, or RUN/QUERY for a dropped item.
     """
     with transaction() as connection:
-        lineage = queries.sample_lineage(connection, ident)
+        lineage = sample_lineage(connection, ident)
     messages = _messages(lineage["sample"]["sample"]) if lineage["sample"] else None
     if as_json:
         calls = [rounded(call) for call in lineage["calls"]]
