@@ -25,6 +25,7 @@ COMMANDS = {
     "demo": ("kat_data.cli.demo:demo", "Run the whole job on the bundled queries, offline."),
     "doctor": ("kat_data.cli.doctor:doctor", "Look at what a run needs on this machine."),
     "jobs": ("kat_data.cli.jobs:jobs", "List, show and cancel jobs of the workers, such as snapshots."),
+    "lineage": ("kat_data.cli.lineage:lineage", "Print the whole chain from source line to checkpoint."),
     "metrics": ("kat_data.cli.metrics:metrics", "Serve or print Prometheus metrics."),
     "models": ("kat_data.cli.models:models", "Check the endpoints of a recipe."),
     "queries": ("kat_data.cli.queries:queries", "Import, list and withdraw queries."),
