@@ -5,6 +5,7 @@ import pytest
 from kat_data.domain.directive import directive
 from kat_data.domain.mode import Mode
 from kat_data.registry import queries
+from kat_data.registry.lineage import sample_lineage
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +30,7 @@ async def test_samples_obey_a_directive_that_their_query_does_not_hold(
     assert server.statistics.requests == 12 * 2  # an answer and a judge analysis: nothing is voted on
     with registry.engine.connect() as connection:
         samples = queries.list_samples(connection, row.id, 20)
-        lineages = [queries.sample_lineage(connection, str(sample["id"])) for sample in samples]
+        lineages = [sample_lineage(connection, str(sample["id"])) for sample in samples]
         inputs = list(queries.snapshot_inputs(connection, row.id))
     assert {sample["mode"] for sample in samples} == {"think_on", "think_off"}
     assert {found["query_hash"] for found in inputs} == {query.hash for query in easy_queries}
