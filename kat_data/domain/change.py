@@ -57,6 +57,7 @@ REASONS: Final = tuple(ChangeReason)
 BY_CODE: Final[Mapping[str, ChangeReason]] = MappingProxyType({reason.value: reason for reason in ChangeReason})
 
 _OF_DROPS = {
+    DropReason.WITHDRAWN: ChangeReason.WITHDRAWN,
     DropReason.NEAR_DUPLICATE: ChangeReason.NEAR_DUPLICATE,
     DropReason.CROWDED_CLUSTER: ChangeReason.SEMANTIC_DUPLICATE,
     DropReason.CONTAMINATED: ChangeReason.DECONTAMINATION,

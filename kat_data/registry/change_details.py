@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from kat_data.domain.change import ChangeReason
 from kat_data.domain.decision import SETTLING
-from kat_data.registry.changes import Origin
+from kat_data.registry.changes import SAME_ANSWER, Origin
 
 _ACTS = ", ".join(f"'{act}'" for act in sorted(SETTLING))
 
@@ -42,16 +42,17 @@ _DECONTAMINATION = """
     JOIN benchmarks ON benchmarks.id = benchmark_items.benchmark_id
     WHERE query_id = :query ORDER BY share DESC, item_id LIMIT 1
 """
-_VERDICT = """
+_VERDICT = f"""
     SELECT concat(said.verifier, ': ', said.outcome, ' in run ', said.run_id, '; ', says.verifier, ': ', says.outcome,
         ' in run ', says.run_id)
-    FROM candidates AS mine JOIN candidates AS theirs USING (query_id, turn, calls)
-    JOIN verdicts AS said ON said.run_id = mine.run_id AND said.query_id = query_id AND said.turn = turn
+    FROM candidates AS mine
+    JOIN candidates AS theirs ON theirs.query_id = mine.query_id AND theirs.turn = mine.turn AND {SAME_ANSWER}
+    JOIN verdicts AS said ON said.run_id = mine.run_id AND said.query_id = mine.query_id AND said.turn = mine.turn
         AND said.position = mine.position
-    JOIN verdicts AS says ON says.run_id = theirs.run_id AND says.query_id = query_id AND says.turn = turn
+    JOIN verdicts AS says ON says.run_id = theirs.run_id AND says.query_id = mine.query_id AND says.turn = mine.turn
         AND says.position = theirs.position AND says.number = said.number
-    WHERE query_id = :query AND mine.run_id = :holder AND theirs.run_id = :run AND said.outcome <> says.outcome
-    ORDER BY turn, mine.position, said.number LIMIT 1
+    WHERE mine.query_id = :query AND mine.run_id = :holder AND theirs.run_id = :run AND said.outcome <> says.outcome
+    ORDER BY mine.turn, mine.position, said.number LIMIT 1
 """
 _ITEM = """
     SELECT concat(state, ' at ', stage, ' of run ', run_id, ': ' || nullif(detail, '')) FROM work_items

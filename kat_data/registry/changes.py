@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from kat_data.domain.change import ChangeReason
 from kat_data.domain.decision import SETTLING, Act
+from kat_data.domain.drop import DropReason
 
 BATCH: Final = 20_000
 HASH_BYTES: Final = 32
@@ -100,17 +101,22 @@ _REVIEWED = f"""
     )
 """
 
-# An answer is the same where the same calls brought it.
-_JUDGED_OTHERWISE = """
+# Not by the calls: one that is made again under its key may bring another answer.
+SAME_ANSWER: Final = """
+    theirs.answer = mine.answer AND theirs.thinking = mine.thinking AND theirs.tool_calls::text = mine.tool_calls::text
+"""
+"""The condition that two candidates, `mine` and `theirs`, say the same."""
+
+_JUDGED_OTHERWISE = f"""
     EXISTS (
         SELECT FROM turns JOIN candidates AS mine USING (run_id, query_id, turn)
         JOIN candidates AS theirs ON theirs.run_id = :run AND theirs.query_id = mine.query_id
-            AND theirs.turn = mine.turn AND theirs.calls = mine.calls
+            AND theirs.turn = mine.turn AND {SAME_ANSWER}
         JOIN verdicts AS said ON said.run_id = :holder AND said.query_id = mine.query_id AND said.turn = mine.turn
             AND said.position = mine.position
         JOIN verdicts AS says ON says.run_id = :run AND says.query_id = mine.query_id AND says.turn = mine.turn
             AND says.position = theirs.position AND says.number = said.number
-        WHERE turns.run_id = :holder AND turns.query_id = query.id AND mine.calls <> '{}'
+        WHERE turns.run_id = :holder AND turns.query_id = query.id
           AND said.outcome <> says.outcome
           AND (mine.position = turns.accepted OR EXISTS (
               SELECT FROM further WHERE further.run_id = :holder AND further.query_id = query.id
@@ -129,7 +135,8 @@ _ABSENT = f"""
         WHEN {_REVIEWED} THEN '{ChangeReason.REVIEW}'
         WHEN item.state IS NULL AND query.imported_at > :built THEN '{ChangeReason.NEW_QUERY}'
         WHEN item.state IS NULL AND sources.name = ANY (
-            SELECT line ->> 'source' FROM runs, json_array_elements(left_out) AS line WHERE runs.id = :run
+            SELECT line ->> 'source' FROM runs, json_array_elements(left_out) AS lines(line)
+            WHERE runs.id = :run AND line ->> 'reason' = '{DropReason.LICENCE_NOT_ALLOWED}'
         ) THEN '{ChangeReason.LICENCE}'
         WHEN item.state IS NULL THEN '{ChangeReason.NOT_CHOSEN}'
         WHEN item.state = 'dropped' AND {_JUDGED_OTHERWISE} THEN '{ChangeReason.VERDICT}'
@@ -147,15 +154,15 @@ _ABSENT = f"""
     ) AS sample ON true
 """
 
-# The same calls for every turn, and another sample: only what was said of the answers can be another.
-_SAME_ANSWERS = """
+# Where every turn has the same answer, only what was said of it can be another.
+_SAME_ANSWERS = f"""
     NOT EXISTS (
         SELECT FROM turns JOIN candidates AS mine ON mine.run_id = :holder AND mine.query_id = query.id
             AND mine.turn = turns.turn AND mine.position = turns.accepted
         WHERE turns.run_id = :holder AND turns.query_id = query.id AND NOT EXISTS (
             SELECT FROM turns AS later JOIN candidates AS theirs USING (run_id, query_id, turn)
             WHERE later.run_id = :run AND later.query_id = query.id AND later.turn = turns.turn
-              AND theirs.position = later.accepted AND theirs.calls = mine.calls AND mine.calls <> '{}')
+              AND theirs.position = later.accepted AND {SAME_ANSWER})
     )
 """
 
