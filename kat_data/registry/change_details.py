@@ -21,27 +21,6 @@ _REVIEW = f"""
     SELECT concat_ws(' ', act, 'by', curator || ':', nullif(array_to_string(reasons, ', '), ''), nullif(note, ''))
     FROM decisions WHERE sample_hash = :sample AND act IN ({_ACTS}) AND decided_at <= :built ORDER BY id DESC LIMIT 1
 """
-_NEAR_DUPLICATE = """
-    SELECT concat('of query ', left(encode(kept.hash, 'hex'), 12),
-        ' (' || round(similarity::numeric, 2) || ' like the nearest)')
-    FROM cluster_members JOIN clusters ON clusters.id = cluster_id JOIN queries AS kept ON kept.id = representative
-    WHERE query_id = :query
-"""
-_SEMANTIC_DUPLICATE = """
-    SELECT concat('near query ', left(encode(centre.hash, 'hex'), 12), ' (cosine ', round(similarity::numeric, 2), ')')
-    FROM semantic_clusters JOIN queries AS centre ON centre.id = representative_id
-    WHERE run_id = :run AND query_id = :query
-"""
-_DECONTAMINATION = """
-    SELECT concat(benchmarks.name, ', line ', benchmark_items.line, ' (', contamination.kind, ', ',
-        round(100 * share::numeric), ' %)',
-        (SELECT concat(', allowed by ', decided_by, ': ', reason) FROM allowances
-         WHERE allowances.query_id = contamination.query_id
-           AND coalesce(allowances.benchmark_id, benchmarks.id) = benchmarks.id LIMIT 1))
-    FROM contamination JOIN benchmark_items ON benchmark_items.id = item_id
-    JOIN benchmarks ON benchmarks.id = benchmark_items.benchmark_id
-    WHERE query_id = :query ORDER BY share DESC, item_id LIMIT 1
-"""
 _VERDICT = f"""
     SELECT concat(said.verifier, ': ', said.outcome, ' in run ', said.run_id, '; ', says.verifier, ': ', says.outcome,
         ' in run ', says.run_id)
@@ -58,19 +37,27 @@ _ITEM = """
     SELECT concat(state, ' at ', stage, ' of run ', run_id, ': ' || nullif(detail, '')) FROM work_items
     WHERE run_id = :run AND query_id = :query
 """
+_DECONTAMINATION = f"""
+    SELECT concat(({_ITEM}), (
+        SELECT concat('; allowed by ', decided_by, ': ', reason) FROM allowances
+        WHERE query_id = :query ORDER BY decided_at DESC LIMIT 1))
+"""
 _NEW_QUERY = "SELECT concat('imported ', date_trunc('second', imported_at)) FROM queries WHERE id = :query"
 
 _SQL: Final[Mapping[ChangeReason, str]] = MappingProxyType(
     {
         ChangeReason.WITHDRAWN: _WITHDRAWN,
         ChangeReason.REVIEW: _REVIEW,
-        ChangeReason.NEAR_DUPLICATE: _NEAR_DUPLICATE,
-        ChangeReason.SEMANTIC_DUPLICATE: _SEMANTIC_DUPLICATE,
+        ChangeReason.NEAR_DUPLICATE: _ITEM,
+        ChangeReason.SEMANTIC_DUPLICATE: _ITEM,
         ChangeReason.DECONTAMINATION: _DECONTAMINATION,
         ChangeReason.VERDICT: _VERDICT,
+        ChangeReason.MIXTURE: _ITEM,
+        ChangeReason.RESCORED: _ITEM,
+        ChangeReason.DROPPED: _ITEM,
+        ChangeReason.UNFINISHED: _ITEM,
         ChangeReason.NEW_QUERY: _NEW_QUERY,
     }
-    | dict.fromkeys((ChangeReason.DROPPED, ChangeReason.MIXTURE, ChangeReason.RESCORED, ChangeReason.UNFINISHED), _ITEM)
 )
 
 

@@ -69,7 +69,7 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Part
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     """Yield what a mapping holds; of a list of named things, such as stages, their order and what each holds."""
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping) and (value or not path):
         for key, inner in value.items():
             yield from _leaves(inner, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list) and value and all(isinstance(one, Mapping) and len(one) == 1 for one in value):

@@ -117,14 +117,15 @@ def decide(registry: Registry, sample: str, act: str, event: str, undoes: int | 
 
 
 async def test_near_duplicates_are_told_with_what_stays(lean, add_queries, publish, reasons, compare) -> None:
-    add_queries(*PLAIN, *(task(f"{TOPIC}, {TOPIC.lower()}{end}", category=Category.GENERAL) for end in ("", " now")))
+    add_queries(
+        *PLAIN, *(task(f"{TOPIC}, {TOPIC.lower()}{end}", category=Category.GENERAL) for end in ("", ", please"))
+    )
     before = await publish(lean())
     after = await publish(with_stage(lean(), "deduplicate"))
     assert reasons(before, after) == {("removed", "near_duplicate"): 1}
     assert reasons(after, before) == {("added", "near_duplicate"): 1}
     [detail] = details(compare, before, after)
-    assert detail.startswith("of query ")
-    assert "like the nearest" in detail
+    assert detail.startswith("dropped at deduplicate of run 2: of query ")
 
 
 async def test_semantic_duplicates(lean, add_queries, publish, reasons, compare) -> None:
@@ -135,19 +136,25 @@ async def test_semantic_duplicates(lean, add_queries, publish, reasons, compare)
     plain["roles"] = plain["roles"] | {"embedder": [{"model": "vectors"}]}
     after = await publish(with_stage(plain, {"cluster": {"threshold": 0.8}}))
     assert reasons(before, after) == {("removed", "semantic_duplicate"): 2}
-    assert all(detail.startswith("near query ") for detail in details(compare, before, after))
+    told = details(compare, before, after)
+    assert all(detail.startswith("dropped at cluster of run 2: ") for detail in told)
 
 
 async def test_decontamination_names_the_benchmarks_item(
     registry, lean, add_queries, publish, reasons, compare
 ) -> None:
-    add_queries(*PLAIN, task(f"Please solve this carefully.\n\n{ITEM}"))
-    before = await publish(lean())
+    held = task(f"Please solve this carefully.\n\n{ITEM}")
+    add_queries(*PLAIN, held)
     benchmarks.add_items(registry, "farm", [(7, ItemKind.PROSE, ITEM)])
+    before = await publish(with_stage(lean(), "decontaminate"))
+    with registry.engine.begin() as connection:
+        benchmarks.allow(connection, held.hash.hex(), benchmark="farm", reason="ours came first", by="ann")
     after = await publish(with_stage(lean(), "decontaminate"))
-    assert reasons(before, after) == {("removed", "decontamination"): 1}
+    assert reasons(before, after) == {("added", "decontamination"): 1}
+    assert reasons(after, before) == {("removed", "decontamination"): 1}
     [detail] = details(compare, before, after)
-    assert detail.startswith("farm, line 7 (ngram, ")
+    assert "ngram match with farm, line 7: " in detail
+    assert detail.endswith("; allowed by ann: ours came first")
 
 
 async def test_what_is_withdrawn_and_what_is_not_any_more(
