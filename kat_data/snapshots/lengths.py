@@ -5,7 +5,7 @@ and Chinese alike, and gives the same number on every machine.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from kat_data.snapshots.block import MODES, Block, modes_of
 
 TOKEN_BYTES: Final = 4
 PROMPT: Final = "prompt"
-_BEGINS: Final = [*range(16), *((16 + part) << octave for octave in range(20) for part in range(16))]
+_BEGINS: Final[Sequence[int]] = [*range(16), *((16 + part) << octave for octave in range(20) for part in range(16))]
 """Where bins of tokens begin: exact below 32, then sixteen bins an octave, so that a bin is at most 6 % wide."""
 _END_OF_THINKING: Final = "\n</think>\n"
 
