@@ -75,7 +75,8 @@ def _files(snapshot: Snapshot) -> Iterator[str]:
 
 def _read(snapshot: Snapshot, shard: Shard) -> list[Record]:
     records = list(parquet_rows(snapshot.shard_bytes(shard), shard.path))
-    expected = set(arrow_schema(snapshot.manifest.hashed.stage).names)
+    hashed = snapshot.manifest.hashed
+    expected = set(arrow_schema(hashed.stage, hashed.schema_version).names)
     if any(record.keys() != expected for record in records):
         raise SnapshotError(f"{shard.path} has other columns than a {snapshot.manifest.hashed.stage} snapshot")
     return records
