@@ -10,9 +10,11 @@ import orjson
 from kat_data.cli.fleet import executor_options, follow_job
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry
+from kat_data.cli.rows_bar import rows_bar
 from kat_data.clock import SystemClock
 from kat_data.domain.job import JobKind, JobState
 from kat_data.domain.mode import Transition
+from kat_data.domain.split import parse_splits
 from kat_data.errors import SnapshotError
 from kat_data.executors import jobs
 from kat_data.pipeline.publish import publication, publish_run, publishable
@@ -48,41 +50,56 @@ def root_folder(root: Path | None) -> Path:
 @click.option("--run", type=int, required=True, help="The run whose accepted samples go in.")
 @click.option("--name", help="Name of the snapshot; default: what the recipe says.")
 @click.option("--partial", is_flag=True, help="Also from a run that is not finished.")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    metavar="NAME=AMOUNT",
+    help="A share or a number of rows beside those to train on, e.g. validation=0.05; default: what the recipe says.",
+)
 @root_option
 @executor_options
 @json_option
 def create(
-    run: int, name: str | None, partial: bool, root: Path | None, executor: str, detach: bool, as_json: bool
+    run: int,
+    name: str | None,
+    partial: bool,
+    splits: tuple[str, ...],
+    root: Path | None,
+    executor: str,
+    detach: bool,
+    as_json: bool,
 ) -> None:
     """Write the accepted samples of a run as the next version; unchanged content returns its existing version.
 
-    With --executor celery a worker writes it, into its own KAT_HOME/snapshots or --root: a folder that all share.
+    Rows that share a query, a cluster of duplicates or a document never stand in two splits. A build that was killed
+    goes on where it was. With --executor celery a worker writes it, into its own KAT_HOME/snapshots or --root: a folder
+    that all share.
     """
+    wanted = {"run": run, "name": name, "partial": partial, "splits": parse_splits(splits) or None}
     with open_registry() as registry:
         if executor == "celery":
-            found = _create_by_fleet(registry, run, name, partial, root, detach=detach)
+            found = _create_by_fleet(registry, wanted, root, detach=detach)
         else:
-            found = _create_here(registry, run, name, partial, root)
+            found = _create_here(registry, wanted, root)
     if as_json:
         print_json(found)
     elif "snapshot" in found:
         _print_created(found, run)
 
 
-def _create_here(registry: Registry, run: int, name: str | None, partial: bool, root: Path | None) -> dict[str, Any]:
+def _create_here(registry: Registry, wanted: dict[str, Any], root: Path | None) -> dict[str, Any]:
     sandbox = opener(Settings.load())
-    clock = SystemClock()
-    return publication(
-        publish_run(registry, root_folder(root), run, name=name, partial=partial, clock=clock, open_sandbox=sandbox)
-    )
+    with rows_bar("snapshot") as tell:
+        return publication(
+            publish_run(registry, root_folder(root), **wanted, clock=SystemClock(), open_sandbox=sandbox, tell=tell)
+        )
 
 
-def _create_by_fleet(
-    registry: Registry, run: int, name: str | None, partial: bool, root: Path | None, *, detach: bool
-) -> dict[str, Any]:
+def _create_by_fleet(registry: Registry, wanted: dict[str, Any], root: Path | None, *, detach: bool) -> dict[str, Any]:
     with registry.engine.connect() as connection:
-        publishable(connection, run, partial=partial)
-    wanted = {"run": run, "name": name, "partial": partial, "root": str(root.resolve()) if root else None}
+        publishable(connection, wanted["run"], partial=wanted["partial"])
+    wanted = wanted | {"root": str(root.resolve()) if root else None}
     job = jobs.ask(registry, Settings.load(), JobKind.SNAPSHOT, wanted)
     if detach:
         say(f"job {job.id} is with the workers: `kat jobs show {job.id}` shows how it goes")
@@ -99,6 +116,8 @@ def _create_by_fleet(
 def _print_created(found: dict[str, Any], run: int) -> None:
     note = " (unchanged, so nothing was written)" if found["existed"] else ""
     click.echo(f"{found['snapshot']}: {found['rows']} rows in {found['path']}{note}")
+    if len(found["splits"]) > 1:
+        click.echo(", ".join(f"{rows} in {split}" for split, rows in found["splits"].items()))
     if found["surplus"]:
         say(f"{found['surplus']} more samples were accepted than the mixture asks for: they stay with run {run}")
 
