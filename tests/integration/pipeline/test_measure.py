@@ -2,20 +2,16 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kat_data.clock import SystemClock
 from kat_data.errors import RecipeError, UserError
 from kat_data.pipeline.calibration import CANDIDATES, FIRST, calibrate
-from kat_data.pipeline.publish import publish_run
 from kat_data.pipeline.recipe import parse_recipe
 from kat_data.pipeline.rescore import compare_revisions
-from kat_data.registry import pass_rates, queries
+from kat_data.registry import pass_rates, queries, rendered
 from kat_data.registry.session import Registry
-from kat_data.snapshots.read import open_snapshot
 from kat_data.testing import a_query
 from kat_data.testing.obedient import obedient
 from kat_data.testing.scripted_server import ScriptedServer
@@ -173,7 +169,7 @@ async def test_a_run_without_tags_or_measurements_cannot_be_calibrated(
 
 
 async def test_a_soft_label_serves_its_run_and_leaves_the_registry_alone(
-    registry: Registry, run, look, add_queries, pupil: ScriptedServer, tmp_path: Path
+    registry: Registry, run, look, add_queries, pupil: ScriptedServer
 ) -> None:
     add_queries(*sums(5, 90, reference=False))
     found = await run(recipe(pupil, {"soft_label": {"k": 5, "agreement": 0.6}}))
@@ -183,15 +179,15 @@ async def test_a_soft_label_serves_its_run_and_leaves_the_registry_alone(
         stored = connection.exec_driver_sql("SELECT DISTINCT reference, verifier::text FROM queries").all()
         rewards = connection.exec_driver_sql("SELECT DISTINCT reward, status FROM verdicts").all()
         confidence = connection.exec_driver_sql("SELECT max(confidence) FROM soft_labels").scalar_one()
-    publish_run(registry, tmp_path, found.id, name="soft", partial=False, clock=SystemClock())
-    verifiers = [row["verifier"] for row in open_snapshot(tmp_path / "soft" / "1").rows()]
+        samples = [sample["id"] for sample in queries.list_samples(connection, found.id, 9)]
+        gradings = rendered.load_samples(connection, samples)
     assert labels[0] == ("5", 1.0)
     assert labels[1].reference in {"90", "91"}
     assert stored == [(None, None)]
     assert {row.reward for row in rewards} == {None}
     assert "endorsed" in {row.status for row in rewards}
-    assert [(v["reference_origin"], v["kind"]) for v in verifiers] == [("soft", "math")] * 2
-    assert {v["reference"] for v in verifiers} == {label.reference for label in labels}
+    assert [(each["reference_origin"], each["verifier"]["kind"]) for each in gradings] == [("soft", "math")] * 2
+    assert {each["reference"] for each in gradings} == {label.reference for label in labels}
     assert confidence == 1.0
 
 
