@@ -16,13 +16,14 @@ from kat_data.hashing import content_hash, sha256
 from kat_data.snapshots import schema, write
 from kat_data.snapshots.card import card
 from kat_data.snapshots.distribution import distribute
+from kat_data.snapshots.invariants import check_row
 from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Manifest, from_bytes
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.plot import plot, plot_into
 from kat_data.snapshots.read import open_snapshot, parquet_rows
 from kat_data.snapshots.record import Row, TrainingStage, to_record
 from kat_data.snapshots.schema import to_parquet
-from kat_data.snapshots.verify import check_row, verify
+from kat_data.snapshots.verify import verify
 from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
 
 # Its strata overlap, and are not in the order of their names.
