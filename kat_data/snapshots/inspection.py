@@ -82,7 +82,7 @@ def _batches(path: Path, shard: Shard, terms: Terms) -> Iterator[pa.RecordBatch]
         if file_sha256(path).hex() != shard.sha256:
             raise SnapshotError(f"{shard.path} was changed after it was written: its sha256 does not match")
         with pq.ParquetFile(path, memory_map=True) as file:
-            if set(file.schema_arrow.names) != set(arrow_schema(terms.stage).names):
+            if set(file.schema_arrow.names) != set(arrow_schema(terms.stage, terms.schema_version).names):
                 raise SnapshotError(f"{shard.path} has other columns than a {terms.stage} snapshot")
             yield from file.iter_batches(_ROWS)
     except (pa.ArrowException, OSError) as error:

@@ -39,6 +39,7 @@ class Hashed:
     `verifiers` names each verifier, with the sha256 of the labelled cases that it is measured on.
     `transitions` counts how modes go on from turn to turn, by category; snapshots of the first schema have none.
     `distribution` has the mixture reached, difficulties and pass rates; the first snapshots do not state it.
+    `splits` is what was asked for beside `train`: a share or a number of rows each.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Hashed:
     writer: dict[str, str]
     transitions: dict[str, dict[str, int]] | None = field(default=None, metadata=ADDED_LATER)
     distribution: Distribution | None = field(default=None, metadata=ADDED_LATER)
+    splits: dict[str, int | float] | None = field(default=None, metadata=ADDED_LATER)
 
     @property
     def content_hash(self) -> str:

@@ -15,8 +15,8 @@ from kat_data.snapshots import survey as survey_module
 from kat_data.snapshots.composition import compose, count_transitions
 from kat_data.snapshots.distribution import distribute
 from kat_data.snapshots.record import Record, Row, TrainingStage, to_record
-from kat_data.snapshots.schema import to_parquet
 from kat_data.snapshots.survey import Surveyor, survey
+from kat_data.testing.shards import to_parquet
 
 TARGETS = {
     "category=math domain=set_theory": 5,

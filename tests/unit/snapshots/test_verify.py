@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import content_hash, sha256
-from kat_data.snapshots import schema, write
 from kat_data.snapshots.card import card
 from kat_data.snapshots.distribution import distribute
 from kat_data.snapshots.invariants import check_row
@@ -22,9 +22,10 @@ from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.plot import plot, plot_into
 from kat_data.snapshots.read import open_snapshot, parquet_rows
 from kat_data.snapshots.record import Row, TrainingStage, to_record
-from kat_data.snapshots.schema import to_parquet
+from kat_data.snapshots.schema import arrow_schema
 from kat_data.snapshots.verify import verify
 from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
+from kat_data.testing.shards import to_parquet
 
 # Its strata overlap, and are not in the order of their names.
 MIXTURE = {"stages": [{"select": {"counts": {"difficulty=5..10": 20, "category=math": 9, "mode=think_off": 9}}}]}
@@ -216,28 +217,41 @@ def test_a_false_row_is_found(rows: list[Row], stage: TrainingStage, path: str, 
     assert any(part in line for line in found for part in problem.split("|")), found
 
 
-def test_a_snapshot_of_the_first_schema_is_still_whole(
-    rows: list[Row], make_spec: Callable[..., SnapshotSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def as_of_the_first_schema(kind: pa.DataType) -> pa.DataType:
     """Version 1 had no results: no such field in messages and turns."""
-    function = pa.struct([("name", pa.string()), ("arguments", pa.string())])
-    call = pa.struct([("id", pa.string()), ("type", pa.string()), ("function", function)])
-    message = pa.struct([("role", pa.string()), ("content", pa.string()), ("tool_calls", pa.list_(call))])
-    turn = pa.struct(
-        [(name, pa.string()) for name in ("user", "judge_analysis", "mode", "thinking", "answer")]
-        + [("tool_calls", pa.list_(function))]
-    )
-    content = {
-        TrainingStage.STAGE1: [("prompt", pa.list_(message)), ("completion", pa.list_(message))],
-        TrainingStage.STAGE2: [("messages", pa.list_(message)), ("turns", pa.list_(turn))],
-    }
-    monkeypatch.setattr(schema, "_CONTENT", content)
-    monkeypatch.setattr(write, "SCHEMA_VERSION", 1)
-    monkeypatch.setattr(write, "count_transitions", lambda records: None)
+    if pa.types.is_list(kind):
+        return pa.list_(as_of_the_first_schema(kind.value_type))
+    later = ("tool_call_id", "name", "results") if pa.types.is_struct(kind) and len(kind) > 3 else ()
+    return pa.struct([field for field in kind if field.name not in later]) if later else kind
+
+
+def made_older(path: Path, version: int) -> None:
+    """Make of a snapshot what a program of an earlier schema would have written."""
+    manifest = open_snapshot(path).manifest
+    columns = arrow_schema(manifest.hashed.stage, version)
+    if version == 1:
+        columns = pa.schema([(field.name, as_of_the_first_schema(field.type)) for field in columns])
+    shards = []
+    for shard in manifest.hashed.shards:
+        rows = pq.read_table(path / shard.path).select(columns.names).to_pylist()
+        pq.write_table(pa.Table.from_pylist(rows, schema=columns), path / shard.path)
+        data = (path / shard.path).read_bytes()
+        shards.append(replace(shard, bytes=len(data), sha256=sha256(data).hex()))
+    hashed = replace(manifest.hashed, schema_version=version, shards=tuple(shards))
+    hashed = replace(hashed, transitions=None) if version == 1 else hashed
+    (path / MANIFEST).write_bytes(replace(manifest, hashed=hashed).to_bytes())
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("stage", [TrainingStage.STAGE1, TrainingStage.STAGE2])
+def test_a_snapshot_of_an_earlier_schema_is_still_whole(
+    rows: list[Row], make_spec: Callable[..., SnapshotSpec], tmp_path: Path, stage: TrainingStage, version: int
+) -> None:
     old = [row for row in rows if not any(turn.results for turn in row.sample.turns)]
-    for stage in content:
-        written = write_snapshot(tmp_path / stage, make_spec(stage=stage), {"train": old})
-        assert written.manifest.hashed.schema_version == 1
-        assert "results" not in next(open_snapshot(written.path).rows()).get("turns", [{}])[0]
-        assert verify(written.path).problems == ()
-        assert b"transitions" not in (written.path / MANIFEST).read_bytes()
+    path = write_snapshot(tmp_path, make_spec(stage=stage), {"train": old}).path
+    made_older(path, version)
+    row = next(open_snapshot(path).rows())
+    assert "verdict" not in row
+    assert ("results" in row.get("turns", [{"results": []}])[0]) == (version > 1 or stage is TrainingStage.STAGE1)
+    assert verify(path).problems == ()
+    assert (b"transitions" in (path / MANIFEST).read_bytes()) == (version > 1)
