@@ -1,32 +1,32 @@
-"""A snapshot of any size, made without a registry: rows of about 1 KB, in the seed's order, with a whole manifest.
+"""A snapshot of any size, built of made-up rows of about 1 KB, without a registry.
 
-    python benchmarks/made_snapshot.py FOLDER [--rows 1000000] [--changed 0]
+    python benchmarks/made_snapshot.py ROOT [--rows 1000000] [--changed 0]
 
 With --changed N the first N rows have other answers: two snapshots that differ in them.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from kat_data import __version__
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
 from kat_data.domain.sample import Sample, Turn
-from kat_data.hashing import content_hash, draw, sha256
-from kat_data.snapshots.manifest import Hashed, Shard
-from kat_data.snapshots.record import SCHEMA_VERSION, Row, TrainingStage, to_record
-from kat_data.snapshots.schema import to_parquet, writer_versions
-from kat_data.snapshots.survey import survey
-from kat_data.snapshots.write import SnapshotSpec, _unhashed, _write_manifest
+from kat_data.domain.verdict import Outcome, Status, Verdict
+from kat_data.hashing import content_hash, draw
+from kat_data.snapshots.record import Row, TrainingStage, labels_of_row, render
+from kat_data.snapshots.schema import RENDERED, rendered_schema
+from kat_data.snapshots.shards import PlannedShard
+from kat_data.snapshots.write import SnapshotSpec, build_snapshot
 
 SEED = 7
-SHARD_ROWS = 25_000
-MIXTURE = {"stages": [{"select": {"samples": 1000, "shares": {"mode=think_on": 0.4, "mode=think_off": 0.6}}}]}
+STAGE = TrainingStage.STAGE2
+SHARD_ROWS = 40_000
+VERDICT = Verdict(outcome=Outcome.CORRECT, status=Status.CORRECT, verifier="math/2")
 
 
 def turn(number: int, changed: bool) -> Turn:
@@ -54,47 +54,47 @@ def row(number: int, changed: int) -> Row:
         licence="MIT" if number % 7 else "Apache-2.0",
         domain=f"domain {number % 40}",
         difficulty=1 + number % 10,
+        verdict=VERDICT,
     )
 
 
-def made_snapshot(folder: Path, rows: int, changed: int = 0) -> None:
-    """Write a snapshot of stage 2 into a new folder."""
-    (folder / "data").mkdir(parents=True)
-    shards = list(_shards(folder, rows, changed))
-    found = survey([folder / shard.path for shard in shards], TrainingStage.STAGE2, {})
-    spec = SnapshotSpec(
-        name="made", stage=TrainingStage.STAGE2, seed=SEED, recipe={}, built_at=datetime(2026, 1, 1, tzinfo=UTC)
-    )
-    hashed = Hashed(
-        name="made", stage=TrainingStage.STAGE2, schema_version=SCHEMA_VERSION, seed=SEED, recipe={}, models={},
-        verifiers=[], rows=found.rows, duplicates=0, composition=found.composition, sources=found.sources,
-        licences=found.licences, shards=tuple(shards), code_version=__version__, writer=writer_versions(),
-        transitions=found.transitions, distribution=found.distribution,
-    )  # fmt: skip
-    from kat_data.snapshots.manifest import Manifest
+class MadeRows:
+    """The plan of such a snapshot: its rows are made when they are written."""
 
-    _write_manifest(folder, Manifest(hashed=hashed, unhashed=_unhashed(spec, 1, 0)))
+    duplicates = surplus = 0
+
+    def __init__(self, rows: int, changed: int) -> None:
+        self._changed = changed
+        keys = np.fromiter((draw(SEED, row(n, changed).id) for n in range(rows)), dtype=np.uint64, count=rows)
+        self._order = np.argsort(keys)
+
+    @property
+    def shards(self) -> Sequence[PlannedShard]:
+        starts = range(0, len(self._order), SHARD_ROWS)
+        sizes = [min(SHARD_ROWS, len(self._order) - start) for start in starts]
+        return [PlannedShard(split="train", number=n, rows=size, inputs="") for n, size in enumerate(sizes)]
+
+    def batches(self, shard: PlannedShard) -> Iterator[pa.RecordBatch]:
+        start = shard.number * SHARD_ROWS
+        for first in range(start, start + shard.rows, 1_000):
+            made = [row(n, self._changed) for n in self._order[first : min(first + 1_000, start + shard.rows)].tolist()]
+            lines = [labels_of_row(r) | {RENDERED: render(r.sample, STAGE, r.grading) + "\n"} for r in made]
+            yield pa.RecordBatch.from_pylist(lines, schema=rendered_schema())
 
 
-def _shards(folder: Path, rows: int, changed: int) -> Iterator[Shard]:
-    keys = np.fromiter((draw(SEED, row(n, changed).id) for n in range(rows)), dtype=np.uint64, count=rows)
-    order = np.argsort(keys)
-    for place in range(0, rows, SHARD_ROWS):
-        numbers = order[place : place + SHARD_ROWS].tolist()
-        records: list[dict[str, Any]] = [to_record(row(n, changed), TrainingStage.STAGE2) for n in numbers]
-        path = f"data/train-{place // SHARD_ROWS:05d}.parquet"
-        data = to_parquet(records, TrainingStage.STAGE2)
-        (folder / path).write_bytes(data)
-        yield Shard(path=path, split="train", rows=len(records), bytes=len(data), sha256=sha256(data).hex())
+def made_snapshot(root: Path, rows: int, changed: int = 0) -> Path:
+    """Build a snapshot of stage 2 and return its folder."""
+    spec = SnapshotSpec(name="made", stage=STAGE, seed=SEED, recipe={}, built_at=datetime(2026, 1, 1, tzinfo=UTC))
+    return build_snapshot(root, spec, MadeRows(rows, changed)).path
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("root", type=Path)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--changed", type=int, default=0)
     options = parser.parse_args()
-    made_snapshot(options.folder, options.rows, options.changed)
+    print(made_snapshot(options.root, options.rows, options.changed))
 
 
 if __name__ == "__main__":
