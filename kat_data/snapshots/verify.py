@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations, pairwise
 from multiprocessing import get_context
@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from kat_data.domain.licence import allowed
 from kat_data.errors import SnapshotError
 from kat_data.hashing import file_sha256
 from kat_data.snapshots.inspection import Inspection, Terms, inspect_shard
@@ -20,7 +21,7 @@ from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.read import Snapshot, open_snapshot
 from kat_data.snapshots.record import SCHEMA_VERSION
-from kat_data.snapshots.survey import Surveyor
+from kat_data.snapshots.survey import Survey, Surveyor
 
 Observe = Callable[[int, int], None]
 _FEW: Final = 50_000
@@ -88,7 +89,8 @@ def _unreadable(hashed: Hashed) -> str | None:
 
 def _files(snapshot: Snapshot) -> Iterator[str]:
     unhashed = snapshot.manifest.unhashed
-    checked = {CARD: unhashed.card_sha256} | ({PLOT: unhashed.plot_sha256} if unhashed.plot_sha256 else {})
+    checked = {CARD: unhashed.card_sha256, PLOT: unhashed.plot_sha256, **unhashed.plots}
+    checked = {name: checksum for name, checksum in checked.items() if checksum is not None}
     expected = {MANIFEST, *checked, *(shard.path for shard in snapshot.manifest.hashed.shards)}
     present = {p.relative_to(snapshot.path).as_posix() for p in snapshot.path.rglob("*") if not p.is_dir()}
     yield from (f"{name} is missing" for name in sorted(expected - present))
@@ -179,3 +181,15 @@ def _counts(inspections: Sequence[Inspection], manifest: Manifest, terms: Terms)
     ):
         if counted != stated:
             yield f"the rows do not add up to the manifest's count by {label}"
+    statistics = manifest.unhashed.statistics
+    if statistics is not None and replace(statistics, run=None) != found.statistics:
+        yield "the rows do not add up to the manifest's statistics"
+    yield from _licences(found, manifest)
+
+
+def _licences(found: Survey, manifest: Manifest) -> Iterator[str]:
+    """Yield licences that the recipe does not allow; where it names none it allows all."""
+    if allow := manifest.unhashed.allowed_licences:
+        for licence, rows in found.licences.items():
+            if not allowed(licence, allow):
+                yield f"{rows} rows have the licence {licence}, which the recipe does not allow"

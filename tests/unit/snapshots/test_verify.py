@@ -239,7 +239,8 @@ def made_older(path: Path, version: int) -> None:
         shards.append(replace(shard, bytes=len(data), sha256=sha256(data).hex()))
     hashed = replace(manifest.hashed, schema_version=version, shards=tuple(shards))
     hashed = replace(hashed, transitions=None) if version == 1 else hashed
-    (path / MANIFEST).write_bytes(replace(manifest, hashed=hashed).to_bytes())
+    unhashed = replace(manifest.unhashed, statistics=None)
+    (path / MANIFEST).write_bytes(Manifest(hashed=hashed, unhashed=unhashed).to_bytes())
 
 
 @pytest.mark.parametrize("version", [1, 2])
