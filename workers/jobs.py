@@ -143,6 +143,7 @@ def _build_snapshot(bench: Bench, registry: Registry, arguments: Mapping[str, An
         partial=arguments["partial"],
         clock=SystemClock(),
         open_sandbox=bench.open_sandbox,
+        home=bench.home,
     )
     return publication(written)
 

@@ -1,16 +1,15 @@
 """From a run to a snapshot: its accepted samples, written once and noted in the registry."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from kat_data.clock import Clock
-from kat_data.decontam.measured import decontamination_errors
 from kat_data.domain.category import Category
 from kat_data.domain.codec import from_python
 from kat_data.domain.pair import Pair
@@ -18,14 +17,14 @@ from kat_data.domain.query import ReferenceOrigin, VerifierKind, VerifierSpec
 from kat_data.domain.sample import Sample
 from kat_data.domain.states import RunState
 from kat_data.errors import UserError
+from kat_data.pipeline.measured import Measured, measured_decontamination, measured_verifiers
 from kat_data.pipeline.recipe import Recipe, parse_recipe
 from kat_data.registry import queries, runs
+from kat_data.registry.run_statistics import run_statistics
 from kat_data.registry.session import Registry
 from kat_data.sandbox.base import Sandbox
 from kat_data.snapshots.record import Row, TrainingStage
 from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
-from kat_data.verifiers.dispatch import Verifiers
-from kat_data.verifiers.labelled import KINDS, error_rates, named
 
 _NOTE = text("""
     INSERT INTO snapshots (name, version, hash, stage, path, manifest)
@@ -40,11 +39,6 @@ _NOTE_ROWS = text("""
 """)
 
 
-class _Measured(TypedDict):
-    verifiers: list[dict[str, Any]]
-    error_rates: list[dict[str, Any]]
-
-
 def publish_run(
     registry: Registry,
     root: Path,
@@ -54,17 +48,20 @@ def publish_run(
     partial: bool,
     clock: Clock,
     open_sandbox: Callable[[], Sandbox | None] = lambda: None,
+    home: Path | None = None,
 ) -> Written:
     """Write the snapshot of a finished run, or of any when `partial`; the same rows return their existing version.
 
     Where it holds verified programs, their verifier is measured in the sandbox that `open_sandbox` gives; where it
-    gives none, the card says so and the content hash is the same.
+    gives none, the card says so and the content hash is the same. What was measured is kept in `home`, if any.
     """
     with registry.engine.connect() as connection:
         row = publishable(connection, run, partial=partial)
         recipe = parse_recipe(row.recipe, f"run {run}")
-        measured = _measured(VerifierKind.CODE in queries.accepted_kinds(connection, run), open_sandbox)
+        programs = VerifierKind.CODE in queries.accepted_kinds(connection, run)
+        measured = measured_verifiers(programs, open_sandbox, home)
         spec = _spec(connection, row, recipe, name or recipe.snapshot.name or recipe.name, clock, measured)
+        spec = replace(spec, decontamination=_decontamination(row, home))
         ids: dict[int, str] = {}
         splits = {"train": _rows(queries.snapshot_inputs(connection, run), ids)}
         written = write_snapshot(root, spec, splits, known=_known(connection, spec.name))
@@ -93,26 +90,15 @@ def publication(written: Written) -> dict[str, Any]:
     }
 
 
-def _measured(programs: bool, open_sandbox: Callable[[], Sandbox | None]) -> _Measured:
-    kinds = [*KINDS, VerifierKind.CODE] if programs else list(KINDS)
-    sandbox = open_sandbox() if programs else None
-    with Verifiers(open_sandbox=lambda: sandbox) as verifiers:
-        cited = list(named(kinds).values())
-        possible = kinds if sandbox is not None and sandbox.trusted else KINDS
-        return _Measured(verifiers=cited, error_rates=[asdict(r) for r in error_rates(verifiers, possible).values()])
-
-
-def _decontamination(row: runs.RunRow) -> dict[str, Any] | None:
+def _decontamination(row: runs.RunRow, home: Path | None) -> dict[str, Any] | None:
     """How well the method does by which the run left out benchmarks' items, as the cases of the project show it."""
     if (method := row.context.get("decontamination")) is None:
         return None
-    found = decontamination_errors()
-    rates = {"recall": round(found.recall, 4), "precision": round(found.precision, 4)}
-    return {"method": method, **rates, **asdict(found)}
+    return {"method": method, **measured_decontamination(home)}
 
 
 def _spec(
-    connection: Connection, row: runs.RunRow, recipe: Recipe, name: str, clock: Clock, measured: _Measured
+    connection: Connection, row: runs.RunRow, recipe: Recipe, name: str, clock: Clock, measured: Measured
 ) -> SnapshotSpec:
     cost = queries.run_cost(connection, row.id)
     return SnapshotSpec(
@@ -124,10 +110,11 @@ def _spec(
             role: [recipe.models[member.model].model for member in members] for role, members in recipe.roles.items()
         },
         **measured,
-        decontamination=_decontamination(row),
         built_at=clock.now(),
         funnel=[asdict(entry) for entry in runs.funnel(connection, row.id)],
         money={"currency": "USD", **asdict(cost)},
+        statistics=run_statistics(connection, row.id),
+        allowed_licences=recipe.queries.licences,
     )
 
 
