@@ -88,7 +88,7 @@ def _write(file: Path, data: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=file.parent)
     with os.fdopen(handle, "wb") as unfinished:
         unfinished.write(data)
-    os.replace(name, file)
+    Path(name).replace(file)
 
 
 @cache

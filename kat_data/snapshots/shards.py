@@ -53,8 +53,11 @@ class Plan(Protocol):
     take.
     """
 
-    duplicates: int
-    surplus: int
+    @property
+    def duplicates(self) -> int: ...
+
+    @property
+    def surplus(self) -> int: ...
 
     @property
     def shards(self) -> Sequence[PlannedShard]:
