@@ -162,6 +162,7 @@ def _build_snapshot(bench: Bench, registry: Registry, arguments: Mapping[str, An
         clock=SystemClock(),
         splits=arguments.get("splits"),
         open_sandbox=bench.open_sandbox,
+        home=bench.home,
         tell=tell,
     )
     return publication(written)

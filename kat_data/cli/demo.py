@@ -12,7 +12,7 @@ from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report
 from kat_data.cli.run import finish_run, run_recipe
 from kat_data.cli.samples import print_message
-from kat_data.cli.snapshots import root_folder
+from kat_data.cli.snapshot_folder import root_folder
 from kat_data.clock import SystemClock
 from kat_data.domain.call import CallRequest, Reply
 from kat_data.domain.codec import from_python
@@ -69,6 +69,7 @@ def demo(
             partial=False,
             clock=SystemClock(),
             open_sandbox=sandbox,
+            home=Settings.load().home,
         )
         with registry.engine.connect() as connection:
             samples = queries.list_samples(connection, found["run"], 1000)

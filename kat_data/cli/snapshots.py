@@ -1,19 +1,19 @@
 """`kat snapshots`: create, list, show, verify and export."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
-import orjson
 
 from kat_data.cli.fleet import executor_options, follow_job
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry
 from kat_data.cli.rows_bar import rows_bar
+from kat_data.cli.snapshot_folder import root_folder, root_option
+from kat_data.cli.snapshot_show import show
+from kat_data.cli.snapshot_verify import verify
 from kat_data.clock import SystemClock
 from kat_data.domain.job import JobKind, JobState
-from kat_data.domain.mode import Transition
 from kat_data.domain.split import parse_splits
 from kat_data.errors import SnapshotError
 from kat_data.executors import jobs
@@ -22,13 +22,8 @@ from kat_data.registry.session import Registry
 from kat_data.sandbox.open import opener
 from kat_data.settings import Settings
 from kat_data.snapshots import read
-from kat_data.snapshots.composition import totals
 from kat_data.snapshots.export import ExportFormat
 from kat_data.snapshots.export import export as write_export
-from kat_data.snapshots.manifest import Manifest
-from kat_data.snapshots.mixture import COLUMNS, Reached, compare, lines, untold
-from kat_data.snapshots.plot import plot_into
-from kat_data.snapshots.verify import verify as verify_folder
 
 
 @click.group()
@@ -36,14 +31,8 @@ def snapshots() -> None:
     """Create, list, verify and export snapshots."""
 
 
-root_option = click.option(
-    "--root", type=click.Path(path_type=Path), help="Folder of the snapshots; default: snapshots in KAT_HOME."
-)
-
-
-def root_folder(root: Path | None) -> Path:
-    """Return the folder of the snapshots."""
-    return root or Settings.load().home / "snapshots"
+for command in (show, verify):
+    snapshots.add_command(command)
 
 
 @snapshots.command()
@@ -76,7 +65,7 @@ def create(
     goes on where it was. With --executor celery a worker writes it, into its own KAT_HOME/snapshots or --root: a folder
     that all share.
     """
-    wanted = {"run": run, "name": name, "partial": partial, "splits": parse_splits(splits) or None}
+    wanted = {"run": run, "name": name, "partial": partial} | ({"splits": parse_splits(splits)} if splits else {})
     with open_registry() as registry:
         if executor == "celery":
             found = _create_by_fleet(registry, wanted, root, detach=detach)
@@ -89,11 +78,18 @@ def create(
 
 
 def _create_here(registry: Registry, wanted: dict[str, Any], root: Path | None) -> dict[str, Any]:
-    sandbox = opener(Settings.load())
+    settings = Settings.load()
     with rows_bar("snapshot") as tell:
-        return publication(
-            publish_run(registry, root_folder(root), **wanted, clock=SystemClock(), open_sandbox=sandbox, tell=tell)
+        written = publish_run(
+            registry,
+            root_folder(root),
+            **wanted,
+            clock=SystemClock(),
+            open_sandbox=opener(settings),
+            home=settings.home,
+            tell=tell,
         )
+    return publication(written)
 
 
 def _create_by_fleet(registry: Registry, wanted: dict[str, Any], root: Path | None, *, detach: bool) -> dict[str, Any]:
@@ -139,68 +135,6 @@ def list_(root: Path | None, as_json: bool) -> None:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         print_table(columns, rows)
-
-
-@snapshots.command()
-@click.argument("label")
-@click.option("--plot", "file", type=click.Path(path_type=Path, dir_okay=False), help="Draw its composition there.")
-@root_option
-@json_option
-def show(label: str, file: Path | None, root: Path | None, as_json: bool) -> None:
-    """Show what a snapshot (NAME, NAME@latest or NAME@3) holds, and how near it comes to its recipe's mixture."""
-    snapshot = read.open_snapshot(read.find(root_folder(root), label))
-    spread = snapshot.distribution()
-    reached = compare(spread, snapshot.manifest.hashed.rows) if spread.strata else None
-    if file is not None:
-        plot_into(file, snapshot)
-        say(f"drawn: {file}")
-    if as_json:
-        print_json(orjson.loads(snapshot.manifest.to_bytes()) | {"mixture": asdict(reached) if reached else None})
-    else:
-        _print_snapshot(snapshot, label)
-        _print_mixture(snapshot.manifest, reached)
-
-
-def _print_snapshot(snapshot: read.Snapshot, label: str) -> None:
-    hashed = snapshot.manifest.hashed
-    facts = [
-        ["folder", str(snapshot.path)],
-        ["stage", hashed.stage.value],
-        ["rows", str(hashed.rows)],
-        ["content hash", hashed.content_hash],
-        ["built at", snapshot.manifest.unhashed.built_at],
-    ]
-    print_table(["fact", "value"], facts, title=label)
-    counts = totals(hashed.composition, "category", "mode")
-    print_table(["category", "mode", "rows"], [[*key, count] for key, count in sorted(counts.items())])
-    if hashed.transitions:
-        rows = [[name, *(found.get(t, 0) for t in Transition)] for name, found in hashed.transitions.items()]
-        print_table(["category", *Transition], rows, title="how modes go on from turn to turn")
-
-
-def _print_mixture(manifest: Manifest, reached: Reached | None) -> None:
-    if reached:
-        print_table(COLUMNS, lines(reached), title="mixture: target and reached")
-    elif names := untold(manifest.hashed.recipe, manifest.hashed.stage):
-        click.echo(f"The mixture asks for {' and '.join(names)}, which rows of {manifest.hashed.stage} do not hold.")
-
-
-@snapshots.command()
-@click.argument("label")
-@root_option
-@json_option
-def verify(label: str, root: Path | None, as_json: bool) -> None:
-    """Recompute every hash and check every row of a snapshot; exits with 6 where anything is wrong."""
-    path = read.find(root_folder(root), label)
-    report = verify_folder(path)
-    if as_json:
-        print_json({"snapshot": label, "ok": report.ok, "rows": report.rows, "problems": report.problems})
-    for problem in report.problems if not as_json else ():
-        say(problem)
-    if not report.ok:
-        raise SnapshotError(f"{label} in {path} is damaged: {len(report.problems)} problems; build it again")
-    if not as_json:
-        click.echo(f"{label}: {report.rows} rows, every hash and every row is right")
 
 
 @snapshots.command()

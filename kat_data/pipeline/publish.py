@@ -1,33 +1,27 @@
 """From a run to a snapshot: its accepted samples, written once and noted in the registry."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
 
 from kat_data.clock import Clock
-from kat_data.decontam.measured import decontamination_errors
 from kat_data.domain.query import VerifierKind
 from kat_data.domain.states import RunState
 from kat_data.errors import UserError
+from kat_data.pipeline.measured import Measured, measured_decontamination, measured_verifiers
 from kat_data.pipeline.recipe import Recipe, parse_recipe
 from kat_data.pipeline.selected_rows import WRITING, Tell, select_rows
 from kat_data.registry import queries, runs
+from kat_data.registry.run_statistics import run_statistics
 from kat_data.registry.selection import Selection
 from kat_data.registry.session import Registry
 from kat_data.sandbox.base import Sandbox
 from kat_data.snapshots.record import TrainingStage
 from kat_data.snapshots.write import SnapshotSpec, Written, build_snapshot, check_names
-from kat_data.verifiers.dispatch import Verifiers
-from kat_data.verifiers.labelled import KINDS, error_rates, named
-
-
-class _Measured(TypedDict):
-    verifiers: list[dict[str, Any]]
-    error_rates: list[dict[str, Any]]
 
 
 def publish_run(
@@ -40,19 +34,23 @@ def publish_run(
     clock: Clock,
     splits: Mapping[str, float] | None = None,
     open_sandbox: Callable[[], Sandbox | None] = lambda: None,
+    home: Path | None = None,
     tell: Tell = lambda step, done, total: None,
 ) -> Written:
     """Write the snapshot of a finished run, or of any when `partial`; the same rows return their existing version.
 
     `splits` stand in place of the recipe's. Where it holds verified programs, their verifier is measured in the sandbox
-    that `open_sandbox` gives; where it gives none, the card says so and the content hash is the same.
+    that `open_sandbox` gives; where it gives none, the card says so and the content hash is the same. What was measured
+    is kept in `home`, if any.
     """
     with registry.engine.connect() as connection:
         row = publishable(connection, run, partial=partial)
         recipe = parse_recipe(row.recipe, f"run {run}")
-        measured = _measured(VerifierKind.CODE in queries.accepted_kinds(connection, run), open_sandbox)
+        programs = VerifierKind.CODE in queries.accepted_kinds(connection, run)
+        measured = measured_verifiers(programs, open_sandbox, home)
         asked = recipe.snapshot.splits if splits is None else splits
         spec = _spec(connection, row, recipe, name or recipe.snapshot.name or recipe.name, asked, clock, measured)
+        spec = replace(spec, decontamination=_decontamination(row, home))
         known = _known(connection, spec.name)
     check_names(spec.name, spec.splits)
     with select_rows(registry, run, spec, tell) as plan:
@@ -82,22 +80,11 @@ def publication(written: Written) -> dict[str, Any]:
     }
 
 
-def _measured(programs: bool, open_sandbox: Callable[[], Sandbox | None]) -> _Measured:
-    kinds = [*KINDS, VerifierKind.CODE] if programs else list(KINDS)
-    sandbox = open_sandbox() if programs else None
-    with Verifiers(open_sandbox=lambda: sandbox) as verifiers:
-        cited = list(named(kinds).values())
-        possible = kinds if sandbox is not None and sandbox.trusted else KINDS
-        return _Measured(verifiers=cited, error_rates=[asdict(r) for r in error_rates(verifiers, possible).values()])
-
-
-def _decontamination(row: runs.RunRow) -> dict[str, Any] | None:
+def _decontamination(row: runs.RunRow, home: Path | None) -> dict[str, Any] | None:
     """How well the method does by which the run left out benchmarks' items, as the cases of the project show it."""
     if (method := row.context.get("decontamination")) is None:
         return None
-    found = decontamination_errors()
-    rates = {"recall": round(found.recall, 4), "precision": round(found.precision, 4)}
-    return {"method": method, **rates, **asdict(found)}
+    return {"method": method, **measured_decontamination(home)}
 
 
 def _spec(
@@ -107,7 +94,7 @@ def _spec(
     name: str,
     splits: Mapping[str, float],
     clock: Clock,
-    measured: _Measured,
+    measured: Measured,
 ) -> SnapshotSpec:
     cost = queries.run_cost(connection, row.id)
     return SnapshotSpec(
@@ -120,10 +107,11 @@ def _spec(
         },
         **measured,
         splits=splits,
-        decontamination=_decontamination(row),
         built_at=clock.now(),
         funnel=[asdict(entry) for entry in runs.funnel(connection, row.id)],
         money={"currency": "USD", **asdict(cost)},
+        statistics=run_statistics(connection, row.id),
+        allowed_licences=recipe.queries.licences,
     )
 
 

@@ -97,14 +97,34 @@ class Block:
             places[rows[follow[modes[follow] != modes[follow + 1]]]] = 2
         return Coded(("", Switches.NO.value, Switches.YES.value), places)
 
+    @cached_property
+    def prompts(self) -> tuple[pa.Array, NDArray[Any]]:
+        """The texts that answers were given to, and the place of each one's row."""
+        column, field = ("prompt", "content") if self.turns is None else ("turns", "user")
+        messages = self.batch.column(column)
+        return pc.struct_field(messages.flatten(), field), pc.list_parent_indices(messages).to_numpy()
+
+    @cached_property
+    def verdicts(self) -> tuple[Coded, ...] | None:
+        """Verifier, outcome and status of what was judged; none where the rows have no such column."""
+        if not self.has("verdict"):
+            return None
+        verdict = self.batch.column("verdict").drop_null()
+        return tuple(coded(pc.struct_field(verdict, name)) for name in ("verifier", "outcome", "status"))
+
     def has(self, name: str) -> bool:
         """Whether the batch has a column of this name."""
         return name in self.batch.schema.names
 
     def texts(self, name: str) -> Coded:
-        """Return a column of texts, in which none is the empty one."""
-        encoded = pc.fill_null(self.batch.column(name), "").dictionary_encode()
-        return Coded(encoded.dictionary.to_pylist(), encoded.indices.to_numpy())
+        """Return a column of texts."""
+        return coded(self.batch.column(name))
+
+
+def coded(texts: pa.Array) -> Coded:
+    """Return a column of texts, in which none is the empty one."""
+    encoded = pc.fill_null(texts, "").dictionary_encode()
+    return Coded(encoded.dictionary.to_pylist(), encoded.indices.to_numpy())
 
 
 def modes_of(column: pa.Array) -> NDArray[Any]:

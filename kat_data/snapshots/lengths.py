@@ -57,7 +57,7 @@ class LengthCounts:
             self._count(of, sum((_bytes(part) for part in parts.values()), np.int64(0)))
             for name, part in parts.items():
                 self._characters[of, name] += _characters(part)
-        prompts, rows = _prompts(block)
+        prompts, rows = block.prompts
         self._count(PROMPT, np.bincount(rows, _bytes(prompts), block.rows).astype(np.int64))
         self._characters[PROMPT, "prompt"] += _characters(prompts)
 
@@ -125,14 +125,6 @@ def _by_mode(modes: NDArray[Any], parts: Mapping[str, pa.Array]) -> Iterator[tup
     for code, mode in enumerate(MODES):
         of_mode = pa.array(modes == code)
         yield mode, {name: part.filter(of_mode) for name, part in parts.items()}
-
-
-def _prompts(block: Block) -> tuple[pa.Array, NDArray[Any]]:
-    """Return the texts that answers were given to, and each one's row."""
-    if block.turns is not None:
-        return pc.struct_field(block.batch.column("turns").flatten(), "user"), block.turns.rows
-    prompt = block.batch.column("prompt")
-    return pc.struct_field(prompt.flatten(), "content"), pc.list_parent_indices(prompt).to_numpy()
 
 
 def _bytes(texts: pa.Array) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from kat_data.hashing import ADDED_LATER, canonical_json, content_hash
 from kat_data.snapshots.composition import Cell
 from kat_data.snapshots.distribution import Distribution
 from kat_data.snapshots.record import TrainingStage
+from kat_data.snapshots.statistics import Statistics
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
@@ -71,8 +72,9 @@ class Unhashed:
     """How the snapshot came about: its place among versions, the clock, the money, and checksums of card and plot.
 
     The first snapshots have no plot. What is drawn follows from the hashed part, but its bytes hang on matplotlib's
-    version too, so that they are no part of the content.
+    version too, so that they are no part of the content. `plots` has the checksums of the other plots, by file name.
 
+    `statistics` are for people; `allowed_licences` are those that the recipe allows, where it names any.
     `surplus` counts the rows that were there and that the recipe's mixture asks for no more of.
     `error_rates` are the verifiers' as measured where it was built: what can be measured depends on the machine.
     `decontamination` is what was measured of it, where the recipe left out benchmarks' items.
@@ -86,7 +88,10 @@ class Unhashed:
     notes: str = ""
     card_sha256: str = ""
     plot_sha256: str | None = field(default=None, metadata=ADDED_LATER)
+    plots: dict[str, str] = field(default_factory=dict, metadata=ADDED_LATER)
     decontamination: dict[str, Any] | None = field(default=None, metadata=ADDED_LATER)
+    statistics: Statistics | None = field(default=None, metadata=ADDED_LATER)
+    allowed_licences: tuple[str, ...] = field(default=(), metadata=ADDED_LATER)
     surplus: int = field(default=0, metadata=ADDED_LATER)
 
 

@@ -13,11 +13,13 @@ from kat_data.errors import SnapshotError
 from kat_data.snapshots.block import Block, tally
 from kat_data.snapshots.composition import Cell, cells, count_cells, count_steps, steps_by_category
 from kat_data.snapshots.distribution import Distribution, DistributionCounts
-from kat_data.snapshots.lengths import LengthCounts, Lengths
+from kat_data.snapshots.lengths import LengthCounts
 from kat_data.snapshots.record import TrainingStage
+from kat_data.snapshots.scripts import count_scripts
+from kat_data.snapshots.statistics import Statistics, VerdictRows
 
 _ROWS: Final = 4_096
-_LABELS: Final = ("category", "domain", "difficulty", "mode", "source", "licence")
+_LABELS: Final = ("category", "domain", "difficulty", "mode", "source", "licence", "verdict")
 _TURN: Final = ("user", "judge_analysis", "mode", "thinking", "answer")
 _CONTENT: Final = {
     TrainingStage.STAGE1: ("prompt.list.element.content", "completion.list.element.content"),
@@ -28,7 +30,7 @@ _CONTENT: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What the rows are: counts for the manifest's hashed part, and lengths for people."""
+    """What the rows are: counts for the manifest's hashed part, and statistics for people."""
 
     rows: int
     composition: tuple[Cell, ...]
@@ -36,7 +38,7 @@ class Survey:
     distribution: Distribution
     sources: dict[str, int]
     licences: dict[str, int]
-    lengths: tuple[Lengths, ...]
+    statistics: Statistics
 
 
 class Surveyor:
@@ -48,6 +50,7 @@ class Surveyor:
         self._sources, self._licences = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
         self._distribution = DistributionCounts(targets)
         self._lengths = LengthCounts()
+        self._scripts, self._verdicts = Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count the rows of a batch, which has at least the columns that `survey` reads."""
@@ -59,6 +62,8 @@ class Surveyor:
         self._licences.update(tally(block.texts("licence")))
         self._distribution.add(block)
         self._lengths.add(block)
+        self._scripts.update(count_scripts(block))
+        self._verdicts.update(tally(*block.verdicts) if block.verdicts else {})
 
     def merge(self, other: "Surveyor") -> None:
         """Add what another counted."""
@@ -69,6 +74,8 @@ class Surveyor:
         self._licences.update(other._licences)
         self._distribution.merge(other._distribution)
         self._lengths.merge(other._lengths)
+        self._scripts.update(other._scripts)
+        self._verdicts.update(other._verdicts)
 
     def survey(self) -> Survey:
         """Return what was counted so far."""
@@ -77,10 +84,17 @@ class Surveyor:
             composition=cells(self._cells),
             transitions=steps_by_category(self._steps),
             distribution=self._distribution.distribution(),
-            sources={name: count for (name,), count in sorted(self._sources.items())},
-            licences={name: count for (name,), count in sorted(self._licences.items())},
-            lengths=self._lengths.lengths(),
+            sources=_plain(self._sources),
+            licences=_plain(self._licences),
+            statistics=self._statistics(),
         )
+
+    def _statistics(self) -> Statistics:
+        verdicts = (
+            VerdictRows(verifier=verifier, outcome=outcome, status=status, rows=rows)
+            for (verifier, outcome, status), rows in sorted(self._verdicts.items())
+        )
+        return Statistics(lengths=self._lengths.lengths(), scripts=_plain(self._scripts), verdicts=tuple(verdicts))
 
 
 def survey(paths: Iterable[Path], stage: TrainingStage, targets: Mapping[str, int]) -> Survey:
@@ -99,3 +113,7 @@ def batches(path: Path, stage: TrainingStage) -> Iterator[pa.RecordBatch]:
             yield from file.iter_batches(_ROWS, columns=[*_LABELS, *_CONTENT[stage]])
     except (pa.ArrowException, OSError) as error:
         raise SnapshotError(f"{path} cannot be read as Parquet: {error}") from error
+
+
+def _plain(counts: Counter[tuple[str, ...]]) -> dict[str, int]:
+    return {name: count for (name,), count in sorted(counts.items())}

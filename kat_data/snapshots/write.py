@@ -1,6 +1,6 @@
 """Build a snapshot: rows in, an immutable folder `<root>/<name>/<version>` out, whole or not at all."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -8,19 +8,19 @@ from types import MappingProxyType
 from typing import Any
 
 from kat_data import __version__
+from kat_data.domain.run_statistics import RunStatistics
 from kat_data.errors import SnapshotError
-from kat_data.hashing import sha256
-from kat_data.snapshots.card import card
-from kat_data.snapshots.folder import exclusive, publish, resumable, write_file
+from kat_data.snapshots.finish import finish
+from kat_data.snapshots.folder import exclusive, publish, resumable
 from kat_data.snapshots.given_rows import plan_rows
-from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest, Shard, Unhashed
+from kat_data.snapshots.manifest import Hashed, Manifest, Shard, Unhashed
 from kat_data.snapshots.mixture import targets
-from kat_data.snapshots.plot import plot
 from kat_data.snapshots.read import check_name, open_snapshot, versions
 from kat_data.snapshots.record import SCHEMA_VERSION, Row, TrainingStage
 from kat_data.snapshots.schema import writer_versions
 from kat_data.snapshots.shards import RECEIPT, OnRows, Plan, clear_receipts, write_shards
-from kat_data.snapshots.survey import survey
+from kat_data.snapshots.statistics import Statistics
+from kat_data.snapshots.survey import Survey, survey
 
 SHARD_BYTES = 64 << 20
 
@@ -34,6 +34,7 @@ class SnapshotSpec:
     machine, by the same `verifier`; `decontamination` has what was measured of it, if any was done; `funnel` has one
     mapping for each line of the run's funnel; `money` is what the run spent. All of them hold JSON values. `splits` are
     the splits that were asked for beside `train`, each with a share or a number of rows.
+    `statistics` are those of the run, and `allowed_licences` those that its recipe names, if any.
     """
 
     name: str
@@ -49,6 +50,8 @@ class SnapshotSpec:
     error_rates: list[dict[str, Any]] = field(default_factory=list)
     decontamination: dict[str, Any] | None = None
     notes: str = ""
+    statistics: RunStatistics | None = None
+    allowed_licences: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,14 +112,15 @@ def build_snapshot(
     parent = root / spec.name
     with exclusive(parent), resumable(parent, f"data/*{RECEIPT}") as folder:
         shards = write_shards(folder, plan, spec.stage, on_rows)
-        hashed = _hashed(spec, folder, plan, shards)
+        found = survey((folder / shard.path for shard in shards), spec.stage, targets(spec.recipe, spec.stage))
+        hashed = _hashed(spec, found, plan, shards)
         existing = versions(root, spec.name)
         if same := _find(parent, existing, hashed.content_hash):
             return replace(same, surplus=plan.surplus)
         version = _version(hashed.content_hash, existing, known)
-        unhashed = _unhashed(spec, version, plan.surplus)
+        unhashed = _unhashed(spec, version, plan.surplus, found.statistics)
         clear_receipts(folder)
-        manifest = _write_manifest(folder, Manifest(hashed=hashed, unhashed=unhashed))
+        manifest = finish(folder, Manifest(hashed=hashed, unhashed=unhashed))
         publish(folder, parent / str(version))
     return Written(path=parent / str(version), manifest=manifest, existed=False, surplus=plan.surplus)
 
@@ -127,8 +131,7 @@ def check_names(name: str, splits: Iterable[str]) -> None:
         check_name(one)
 
 
-def _hashed(spec: SnapshotSpec, folder: Path, plan: Plan, shards: tuple[Shard, ...]) -> Hashed:
-    found = survey((folder / shard.path for shard in shards), spec.stage, targets(spec.recipe, spec.stage))
+def _hashed(spec: SnapshotSpec, found: Survey, plan: Plan, shards: tuple[Shard, ...]) -> Hashed:
     return Hashed(
         name=spec.name,
         stage=spec.stage,
@@ -151,7 +154,7 @@ def _hashed(spec: SnapshotSpec, folder: Path, plan: Plan, shards: tuple[Shard, .
     )
 
 
-def _unhashed(spec: SnapshotSpec, version: int, surplus: int) -> Unhashed:
+def _unhashed(spec: SnapshotSpec, version: int, surplus: int, statistics: Statistics) -> Unhashed:
     return Unhashed(
         version=version,
         built_at=spec.built_at.isoformat(timespec="seconds"),
@@ -161,6 +164,8 @@ def _unhashed(spec: SnapshotSpec, version: int, surplus: int) -> Unhashed:
         decontamination=spec.decontamination,
         notes=spec.notes,
         surplus=surplus,
+        statistics=replace(statistics, run=spec.statistics),
+        allowed_licences=tuple(spec.allowed_licences),
     )
 
 
@@ -180,16 +185,3 @@ def _find(parent: Path, existing: Iterable[int], content_hash: str) -> Written |
         if snapshot.manifest.hashed.content_hash == content_hash:
             return Written(path=snapshot.path, manifest=snapshot.manifest, existed=True)
     return None
-
-
-def _write_manifest(folder: Path, manifest: Manifest) -> Manifest:
-    """Write the plot, then the card that shows it, then the manifest that has the checksums of both."""
-    assert manifest.hashed.distribution is not None
-    image = plot(manifest, manifest.hashed.distribution)
-    write_file(folder / PLOT, [image])
-    drawn = replace(manifest, unhashed=replace(manifest.unhashed, plot_sha256=sha256(image).hex()))
-    text = card(drawn).encode()
-    write_file(folder / CARD, [text])
-    sealed = replace(drawn, unhashed=replace(drawn.unhashed, card_sha256=sha256(text).hex()))
-    write_file(folder / MANIFEST, [sealed.to_bytes()])
-    return sealed

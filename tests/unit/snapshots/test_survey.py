@@ -100,7 +100,9 @@ def test_parts_of_a_survey_add_up_to_the_whole(stage: TrainingStage, rows: list[
 def test_lengths_are_those_of_every_turn(rows: list[Row], tmp_path: Path) -> None:
     varied = spread(rows, 300)
     records = [to_record(row, TrainingStage.STAGE2) for row in varied]
-    prompts, on, off = survey(write(tmp_path, records, TrainingStage.STAGE2), TrainingStage.STAGE2, {}).lengths
+    prompts, on, off = survey(
+        write(tmp_path, records, TrainingStage.STAGE2), TrainingStage.STAGE2, {}
+    ).statistics.lengths
     turns = [turn for row in varied for turn in row.sample.turns]
     assert (prompts.of, prompts.texts) == ("prompt", len(records))
     assert prompts.characters == {"prompt": 2 * len(turns)}
@@ -121,7 +123,7 @@ def test_lengths_are_those_of_every_turn(rows: list[Row], tmp_path: Path) -> Non
 
 def test_stage_1_measures_whole_completions(rows: list[Row], tmp_path: Path) -> None:
     records = [to_record(row, TrainingStage.STAGE1) for row in spread(rows, 90)]
-    found = survey(write(tmp_path, records, TrainingStage.STAGE1), TrainingStage.STAGE1, {}).lengths
+    found = survey(write(tmp_path, records, TrainingStage.STAGE1), TrainingStage.STAGE1, {}).statistics.lengths
     assert [lengths.of for lengths in found] == ["prompt", "think_on", "think_off"]
     for lengths in found[1:]:
         texts = [r["completion"][0]["content"] for r in records if r["mode"] == lengths.of]
@@ -132,7 +134,7 @@ def test_stage_1_measures_whole_completions(rows: list[Row], tmp_path: Path) -> 
 def test_pairs_have_prompts_alone(rows: list[Row], tmp_path: Path) -> None:
     records = [to_record(row, TrainingStage.STAGE3) | {"mode": ""} for row in rows]
     found = survey(write(tmp_path, records, TrainingStage.STAGE3), TrainingStage.STAGE3, {})
-    assert [asdict(lengths)["of"] for lengths in found.lengths] == ["prompt"]
+    assert [asdict(lengths)["of"] for lengths in found.statistics.lengths] == ["prompt"]
     assert found.composition == compose(records)
 
 

@@ -124,7 +124,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     if not mount or not umount:
         pytest.skip("there is no mount command")
-    made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], capture_output=True, text=True)
+    made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=160k", "none", str(disk)], capture_output=True, text=True)
     if made.returncode:
         pytest.skip(f"a small disk cannot be mounted here: {made.stderr.strip()}")
     try:
