@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from kat_data.domain.category import Category
 from kat_data.domain.change import ChangeKind, ChangeReason
 from kat_data.domain.contamination import ItemKind
 from kat_data.domain.query import Query, VerifierKind, VerifierSpec
-from kat_data.pipeline import publish as publishing
 from kat_data.pipeline.difference import Comparison, ShownRow, compare_snapshots, shown_rows
 from kat_data.pipeline.publish import publish_run
 from kat_data.registry import benchmarks, withdrawals
@@ -44,21 +42,18 @@ def task(words: str, **fields: Any) -> Query:
 PLAIN = tuple(task(f"Tell me of the result {n}.") for n in range(4))
 
 
-@pytest.fixture(autouse=True)
-def _measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure the verifiers for the first snapshot alone: it takes seconds, and says nothing of rows."""
-    monkeypatch.setattr(publishing, "_measured", _MEASURED)
-
-
-_MEASURED = cache(publishing._measured)
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where what was measured of the verifiers is kept, for all snapshots."""
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture
-def build(registry: Registry, tmp_path: Path) -> Callable[[int], Snapshot]:
+def build(registry: Registry, tmp_path: Path, home: Path) -> Callable[[int], Snapshot]:
     """Publish a run as it stands."""
 
     def build_(run: int) -> Snapshot:
-        written = publish_run(registry, tmp_path, run, name="demo", partial=True, clock=SystemClock())
+        written = publish_run(registry, tmp_path, run, name="demo", partial=True, clock=SystemClock(), home=home)
         return open_snapshot(written.path)
 
     return build_
