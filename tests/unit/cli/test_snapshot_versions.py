@@ -94,6 +94,10 @@ def test_the_list_has_aliases_parents_and_notes(kat) -> None:
     assert "sums@1 prod" in said
     assert "latest sums@1" in said
     assert "note on 2" in kat("history", "sums")
+    shown = kat("show", "sums@2")
+    assert "aliases latest parent sums@1 " in shown
+    assert "note trained on it" in shown
+    assert kat("show", "sums@prod", "--json")["aliases"] == ["prod"]
     with pytest.raises(NotFoundError, match="no snapshot other"):
         kat("list", "--name", "other")
 
