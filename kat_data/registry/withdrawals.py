@@ -68,7 +68,7 @@ def withdraw_queries(connection: Connection, queries: Sequence[int], why: Why) -
 def _withdraw(connection: Connection, why: Why, which: str, source: int | None = None, **values: Any) -> Withdrawal:
     _lock(connection)
     ident = _note(connection, why, source=source)
-    earlier = f"SELECT count(*) FROM ({which}) AS named(id) WHERE {withdrawn('id')}"
+    earlier = f"SELECT count(*) FROM ({which}) AS named(id) WHERE {withdrawn('named.id')}"
     before: int = connection.execute(text(earlier), {"source": source, **values}).scalar_one()
     queries = connection.execute(
         text(f"INSERT INTO withdrawn_queries SELECT id, :withdrawal FROM ({which}) AS named(id) ORDER BY id"),
@@ -89,7 +89,7 @@ def undo(connection: Connection, withdrawal: int, why: Why) -> Row:
     if found["undone_by"] is not None:
         raise UserError(f"withdrawal {withdrawal} was undone by {found['undone_by']} already: nothing was done")
     _note(connection, why, undoes=withdrawal)
-    still = f"SELECT count(*) FROM withdrawn_queries WHERE withdrawal_id = :id AND {withdrawn('query_id')}"
+    still = f"SELECT count(*) FROM withdrawn_queries AS mine WHERE withdrawal_id = :id AND {withdrawn('mine.query_id')}"
     remain: int = connection.execute(text(still), {"id": withdrawal}).scalar_one()
     return {
         "withdrawal": withdrawal,
@@ -170,7 +170,7 @@ _TAKE_UP = f"""
         reason = NULL, detail = NULL, attempts = 0, available_at = now()
     FROM withdrawn_queries JOIN work_items AS before USING (query_id)
     WHERE withdrawal_id = :id AND before.state = 'dropped' AND before.reason = '{DropReason.WITHDRAWN}'
-        AND NOT {withdrawn("query_id")}
+        AND NOT {withdrawn("before.query_id")}
 """
 
 
