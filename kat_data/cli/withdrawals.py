@@ -34,7 +34,7 @@ class _Which:
     "--ids", type=click.Path(path_type=Path, dir_okay=False), help="File of hashes of queries or rows, one a line."
 )
 @click.option("--skip-unknown", is_flag=True, help="Withdraw the others where some of the --ids are not known.")
-@click.option("--kind", type=click.Choice(list(WithdrawalKind)), default="other", show_default=True)
+@click.option("--kind", type=click.Choice([kind.value for kind in WithdrawalKind]), default="other", show_default=True)
 @click.option("--undo", type=int, metavar="ID", help="Take this withdrawal back instead.")
 @click.option("--reason", required=True, help="Why; kept with your name.")
 @click.option("--dry-run", is_flag=True, help="Only tell what it would come to.")
