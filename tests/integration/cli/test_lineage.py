@@ -92,7 +92,7 @@ def test_what_is_withdrawn_is_told_and_comes_back_when_it_is_undone(
     assert "left out: 2 queries of sums, which are withdrawn" in again.err
     assert re.search(r"2 +left out", again.out)
     copied = tmp_path / "copy.jsonl"
-    copied.write_bytes(questions.read_bytes() + b'{"question": "New?", "answer": "#### 1"}\n')
+    copied.write_bytes(questions.read_bytes() + b'\n{"question": "New?", "answer": "#### 1"}\n')
     imported = kat("queries", "import", copied, *OPTIONS)
     assert "2 of these are withdrawn, and no run takes them: `kat queries withdrawals` says why" in imported.err
 
