@@ -30,18 +30,12 @@ class Why:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
-    """One withdrawal and what it came to.
-
-    Of its `queries`, `earlier` were withdrawn before. `dropped` counts by run the items under way that it ended,
-    `snapshots` and `training` say what holds rows of it and will go on to.
-    """
+    """One withdrawal: of its `queries`, `earlier` were withdrawn before; `dropped` counts by run the items it ended."""
 
     id: int
     queries: int
     earlier: int
     dropped: list[Row]
-    snapshots: list[Row]
-    training: list[Row]
 
 
 def hold(connection: Connection) -> None:
@@ -66,7 +60,7 @@ def withdraw_queries(connection: Connection, queries: Sequence[int], why: Why) -
 
 
 def _withdraw(connection: Connection, why: Why, which: str, source: int | None = None, **values: Any) -> Withdrawal:
-    _lock(connection)
+    connection.execute(_ALONE)
     ident = _note(connection, why, source=source)
     earlier = f"SELECT count(*) FROM ({which}) AS named(id) WHERE {withdrawn('named.id')}"
     before: int = connection.execute(text(earlier), {"source": source, **values}).scalar_one()
@@ -75,8 +69,7 @@ def _withdraw(connection: Connection, why: Why, which: str, source: int | None =
         {"withdrawal": ident, "source": source, **values},
     ).rowcount
     connection.execute(text("ANALYZE withdrawn_queries"))  # or the next statements take it for as small as it was
-    dropped = _move(connection, ident, _DROP)
-    return Withdrawal(id=ident, queries=queries, earlier=before, dropped=dropped, **holders(connection, ident))
+    return Withdrawal(id=ident, queries=queries, earlier=before, dropped=_move(connection, ident, _DROP))
 
 
 def undo(connection: Connection, withdrawal: int, why: Why) -> Row:
@@ -84,7 +77,7 @@ def undo(connection: Connection, withdrawal: int, why: Why) -> Row:
 
     Raises `NotFoundError`, or `UserError` where it was undone before.
     """
-    _lock(connection)
+    connection.execute(_ALONE)
     found = find(connection, withdrawal)
     if found["undone_by"] is not None:
         raise UserError(f"withdrawal {withdrawal} was undone by {found['undone_by']} already: nothing was done")
@@ -149,6 +142,9 @@ def withdrawn_rows(connection: Connection, snapshot: int) -> int:
     return count
 
 
+# It waits for all that was begun with what is withdrawn now.
+_ALONE = text("LOCK TABLE withdrawals IN SHARE ROW EXCLUSIVE MODE")
+
 # Samples have no index by query: the items lead to them.
 _HOLDERS = """
     SELECT name, version, encode(snapshots.hash, 'hex') AS hash, count(DISTINCT samples.hash) AS rows, path
@@ -175,7 +171,11 @@ _TAKE_UP = f"""
 
 
 def _move(connection: Connection, withdrawal: int, update: str) -> list[Row]:
-    """Move items of a withdrawal and return how many these were, by run; the counters follow."""
+    """Move items of a withdrawal and return how many these were, by run; the counters follow.
+
+    Item by item this could deadlock with workers, which move theirs in groups: they wait, and before that we for them.
+    """
+    connection.execute(text("LOCK TABLE work_items IN SHARE ROW EXCLUSIVE MODE"))
     sql = f"""
         WITH moved AS (
             {update} AND item.run_id = before.run_id AND item.query_id = before.query_id
@@ -190,15 +190,6 @@ def _move(connection: Connection, withdrawal: int, update: str) -> list[Row]:
         if row["state"] == "finished":
             runs.fold_counters(connection, row["run"])
     return moved
-
-
-def _lock(connection: Connection) -> None:
-    """Wait for all that was begun with what is withdrawn now, and for the steps under way; nobody moves an item then.
-
-    Item by item this could deadlock with workers, which move theirs in groups.
-    """
-    connection.execute(text("LOCK TABLE withdrawals IN SHARE ROW EXCLUSIVE MODE"))
-    connection.execute(text("LOCK TABLE work_items IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def _note(connection: Connection, why: Why, *, source: int | None = None, undoes: int | None = None) -> int:

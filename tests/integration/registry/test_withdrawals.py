@@ -18,6 +18,7 @@ from kat_data.registry.imports import import_queries
 from kat_data.registry.named_queries import find_queries
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
+from kat_data.registry.standing import STANDS
 from kat_data.registry.training import SnapshotInput, TrainingRun, note_training
 from kat_data.registry.withdrawals import Why, Withdrawal
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
@@ -250,14 +251,14 @@ def test_snapshots_and_training_runs_that_hold_some_are_named(registry, open_run
     )
     with registry.engine.begin() as connection:
         note_training(connection, trained)
-    done = withdraw(SUMS[0].hash, SUMS[2].hash)
-    assert [(row["name"], row["version"], row["hash"], row["rows"]) for row in done.snapshots] == [
-        ("a", 1, held_hash, 1)
-    ]
-    assert [(row["checkpoint"], row["rows"]) for row in done.training] == [("/checkpoints/a", 1)]
-    assert withdraw(SUMS[2].hash).snapshots == []
+    done, nothing = withdraw(SUMS[0].hash, SUMS[2].hash), withdraw(SUMS[2].hash)
     with registry.engine.connect() as connection:
-        assert withdrawals.holders(connection, done.id)["snapshots"] == done.snapshots
+        found = withdrawals.holders(connection, done.id)
+        assert withdrawals.holders(connection, nothing.id) == {"snapshots": [], "training": []}
+        assert [(row["name"], row["version"], row["hash"], row["rows"]) for row in found["snapshots"]] == [
+            ("a", 1, held_hash, 1)
+        ]
+        assert [(row["checkpoint"], row["rows"]) for row in found["training"]] == [("/checkpoints/a", 1)]
         assert [withdrawals.withdrawn_rows(connection, snapshot) for snapshot in (1, 2)] == [1, 0]
 
 
@@ -309,14 +310,12 @@ def test_a_withdrawal_waits_for_a_run_that_is_being_opened(registry, add_queries
     assert [(row["run"], row["items"]) for row in done[0].dropped] == [(run.id, 1)]
 
 
-def test_the_composition_of_a_run_keeps_what_was_accepted(registry, open_run, withdraw) -> None:
-    """What a finished run came to is history; what may be made of it is not."""
-    run = open_run(*SUMS[:1])
-    hold_a_snapshot(registry, run, "a", SUMS[0])
-    with registry.engine.connect() as connection:
-        assert len(list(queries.snapshot_inputs(connection, run.id))) == 1
-        assert len(queries.list_samples(connection, run.id, 10)) == 1
+def test_samples_of_what_is_withdrawn_are_there_and_stand_no_more(registry, open_run, withdraw) -> None:
+    """What a run came to is history; what may be made of it is not."""
+    run = open_run(*SUMS[:2])
+    for name, query in zip("ab", SUMS, strict=False):
+        hold_a_snapshot(registry, run, name, query)
     withdraw(SUMS[0].hash)
+    assert sql(registry, f"SELECT query_id FROM samples WHERE {STANDS}") == [(ident(registry, SUMS[1]),)]
     with registry.engine.connect() as connection:
-        assert list(queries.snapshot_inputs(connection, run.id)) == []
-        assert len(queries.list_samples(connection, run.id, 10)) == 1
+        assert len(queries.list_samples(connection, run.id, 10)) == 2
