@@ -46,6 +46,7 @@ def queries() -> None:
 @click.option(
     "--map", "mapping", multiple=True, metavar="FIELD=PATH", help="Where a field stands, e.g. prompt=data.0.q."
 )
+@click.option("--document", metavar="PATH", help="Where a row names the document of the source that it was made of.")
 @click.option("--answers", type=click.Path(path_type=Path), help="File with BFCL's possible answers, joined by id.")
 @click.option("--tools", type=click.Path(path_type=Path), help="Tools of queries that bring none: a function a row.")
 @click.option("--strict", is_flag=True, help="Exit with 2 where a line is bad; the good ones are kept all the same.")
@@ -56,6 +57,7 @@ def import_(
     source: str,
     licence: str,
     mapping: tuple[str, ...],
+    document: str | None,
     answers: Path | None,
     tools: Path | None,
     strict: bool,
@@ -67,22 +69,22 @@ def import_(
     """
     find_preset(preset)
     _require_words(source=source, licence=licence)
-    options = {
-        "mapping": parse_mapping(mapping),
+    options: dict[str, Any] = {
+        "mapping": parse_mapping(mapping) | ({"document": document} if document else {}),
         "answers": read_answers(answers) if answers else None,
         "tools": read_tools(tools) if tools else (),
     }
     with open_registry() as registry:
         reports = [(file, import_file(registry, file, preset, source, licence, **options)) for file in files]
-    document = _document(reports)
+    totals = _document(reports)
     if as_json:
-        print_json(document)
+        print_json(totals)
     else:
-        _print(document)
+        _print(totals)
     if hopeless := [misfit(file, preset, report.bad_lines[0]) for file, report in reports if _is_hopeless(report)]:
         raise InputError("; ".join(hopeless))
-    if strict and (bad := document["bad"]):
-        good = document["imported"] + document["duplicates"]
+    if strict and (bad := totals["bad"]):
+        good = totals["imported"] + totals["duplicates"]
         raise InputError(f"{bad} bad {'line' if bad == 1 else 'lines'}; the {good} good ones are imported")
 
 

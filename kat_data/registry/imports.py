@@ -39,15 +39,17 @@ _NULL = r"\N"
 _INCOMING = """
 create temporary table incoming (
     hash bytea, line bigint, raw_fingerprint bigint, category text,
-    messages text, tools text, reference text, verifier text
+    messages text, tools text, reference text, verifier text, document text
 ) on commit delete rows
 """
 _COPY = "copy incoming from stdin"
 
 _INSERT = """
 with new as (
-    insert into queries (hash, line, raw_fingerprint, category, messages, tools, reference, verifier, source_id)
-    select hash, line, raw_fingerprint, category, messages::json, tools::json, reference, verifier::json, %(source)s
+    insert into queries
+        (hash, line, raw_fingerprint, category, messages, tools, reference, verifier, document, source_id)
+    select hash, line, raw_fingerprint, category, messages::json, tools::json, reference, verifier::json, document,
+        %(source)s
     from incoming
     on conflict (hash) do nothing
     returning line
@@ -57,7 +59,7 @@ select line from incoming where line not in (select line from new)
 
 _JUDGE_DUPLICATES = """
 with again as (
-    select i.line, i.reference, q.id,
+    select i.line, i.reference, i.document, q.id, q.source_id, q.document is null as undocumented,
            q.raw_fingerprint = i.raw_fingerprint as identical,
            i.reference is not null and q.reference is distinct from i.reference as conflicting
     from incoming i join unnest(%(lines)s::bigint[]) as duplicate(line) using (line) join queries q using (hash)
@@ -65,6 +67,9 @@ with again as (
     insert into query_conflicts (query_id, source_id, line, reference)
     select id, %(source)s, line, reference from again where conflicting
     on conflict do nothing
+), documented as (
+    update queries set document = again.document from again
+    where queries.id = again.id and again.source_id = %(source)s and undocumented and again.document is not null
 )
 select count(*) filter (where identical), count(*) filter (where conflicting) from again
 """
@@ -285,9 +290,10 @@ def _copy_line(key: bytes, number: int, query: Query) -> str:
     tools = orjson.dumps(query.tools).decode() if query.tools else "[]"
     reference = _NULL if query.reference is None else query.reference.translate(_ESCAPES)
     verifier = _NULL if query.verifier is None else _escape_json(to_json(query.verifier).decode())
+    document = _NULL if query.document is None else query.document.translate(_ESCAPES)
     return (
         f"\\\\x{key.hex()}\t{number}\t{_raw_fingerprint(query.messages)}\t{query.category.value}\t{_escape_json(messages.decode())}"
-        f"\t{_escape_json(tools)}\t{reference}\t{verifier}\n"
+        f"\t{_escape_json(tools)}\t{reference}\t{verifier}\t{document}\n"
     )
 
 

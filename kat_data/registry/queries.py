@@ -1,13 +1,9 @@
 """What people ask of the registry: costs, compositions, lists. Reads only."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
-
-from kat_data.registry.session import STREAMED
-from kat_data.registry.standing import STANDS
 
 Row = dict[str, Any]
 
@@ -152,29 +148,6 @@ def list_samples(connection: Connection, run: int | None, limit: int) -> list[Ro
         {"run": run, "limit": limit},
     )
     return [dict(row._mapping) for row in rows]
-
-
-def snapshot_inputs(connection: Connection, run: int) -> Iterator[Row]:
-    """Yield what a snapshot needs of every accepted sample of a run that still stands, in no promised order."""
-    rows = connection.execute(
-        text(f"""
-            SELECT samples.id, samples.hash, samples.sample, samples.lineage, samples.mode, queries.hash AS query_hash,
-                queries.category, coalesce(soft_labels.reference, queries.reference) AS reference,
-                coalesce(soft_labels.verifier, queries.verifier) AS verifier,
-                CASE WHEN soft_labels.reference IS NULL THEN 'source' ELSE 'soft' END AS reference_origin,
-                soft_labels.confidence, correct::double precision / nullif(correct + incorrect, 0) AS pass_rate,
-                sources.name AS source, sources.licence, difficulty, domain
-            FROM samples JOIN queries ON queries.id = samples.query_id JOIN sources ON sources.id = queries.source_id
-            LEFT JOIN tag_summaries USING (run_id, query_id)
-            LEFT JOIN soft_labels USING (run_id, query_id)
-            LEFT JOIN pass_rates USING (run_id, query_id)
-            WHERE run_id = :run AND {STANDS}
-        """),
-        {"run": run},
-        execution_options=STREAMED,
-    )
-    for row in rows:
-        yield dict(row._mapping)
 
 
 def accepted_kinds(connection: Connection, run: int) -> set[str]:
