@@ -126,6 +126,8 @@ def _print_created(found: dict[str, Any], run: int, note: str) -> None:
         click.echo(", ".join(f"{rows} in {split}" for split, rows in found["splits"].items()))
     if found["surplus"]:
         say(f"{found['surplus']} more samples were accepted than the mixture asks for: they stay with run {run}")
+    if found["withdrawn"]:
+        say(f"{found['withdrawn']} of the rows were withdrawn while it was written: create the snapshot again")
 
 
 @snapshots.command()

@@ -120,18 +120,19 @@ _ROWS = """
 _BY_NUMBER = dict.fromkeys(("enable_hashjoin", "enable_mergejoin", "enable_sort"), "off")
 _AS_COSTS_SAY = dict.fromkeys(_BY_NUMBER, "on")
 
-# The samples of the run that say the same are in it, too.
-_NOTE = f"""
+# The samples of the run that say the same are in it, too; also where some were withdrawn while it was written, so that
+# the withdrawal's report names it.
+_NOTE = """
     WITH noted AS (
         INSERT INTO snapshots (name, version, hash, stage, path, manifest)
-        VALUES ({{name}}, {{version}}, {{hash}}, {{stage}}, {{path}}, {{manifest}})
+        VALUES ({name}, {version}, {hash}, {stage}, {path}, {manifest})
         ON CONFLICT (name, hash) DO UPDATE
         SET version = excluded.version, path = excluded.path, manifest = excluded.manifest
         RETURNING id
     )
     INSERT INTO snapshot_rows (snapshot_id, sample_id)
     SELECT noted.id, samples.id FROM noted, taken JOIN samples ON samples.hash = taken.hash
-    WHERE samples.run_id = {{run}} AND {STANDS}
+    WHERE samples.run_id = {run}
     ON CONFLICT DO NOTHING
 """
 
