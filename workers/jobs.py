@@ -159,6 +159,8 @@ def _build_snapshot(bench: Bench, registry: Registry, arguments: Mapping[str, An
         arguments["run"],
         name=arguments["name"],
         partial=arguments["partial"],
+        parent=arguments.get("parent"),
+        note=arguments.get("note", ""),
         clock=SystemClock(),
         splits=arguments.get("splits"),
         open_sandbox=bench.open_sandbox,

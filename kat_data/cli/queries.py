@@ -11,6 +11,7 @@ from kat_data.cli.calibration import print_comparison
 from kat_data.cli.clusters import clusters
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry, transaction
+from kat_data.cli.withdrawals import withdraw, withdrawals
 from kat_data.domain.bad_line import BadCode
 from kat_data.errors import InputError
 from kat_data.pipeline.rescore import compare_revisions
@@ -34,7 +35,7 @@ TOTALS = ("rows", "imported", "duplicates", "identical", "conflicts", "bad")
 
 @click.group()
 def queries() -> None:
-    """Import and list queries."""
+    """Import, list and withdraw queries."""
 
 
 @queries.command("import")
@@ -104,7 +105,8 @@ def import_file(registry: Registry, file: Path, preset: str, source: str, licenc
         )
 
 
-queries.add_command(clusters)
+for command in (clusters, withdraw, withdrawals):
+    queries.add_command(command)
 
 
 @queries.command("list")
@@ -153,7 +155,7 @@ def _is_hopeless(report: ImportReport) -> bool:
 def _document(reports: list[tuple[Path, ImportReport]]) -> dict[str, Any]:
     files = [{"file": str(file), **asdict(report), "seconds": round(report.seconds, 2)} for file, report in reports]
     return {
-        **{name: sum(found[name] for found in files) for name in TOTALS},
+        **{name: sum(found[name] for found in files) for name in (*TOTALS, "withdrawn")},
         "bad_codes": dict(sum((Counter(found["bad_codes"]) for found in files), Counter())),
         "finished_before": all(found["finished_before"] for found in files),
         "bad_lines": [{"file": found["file"], **line} for found in files for line in found["bad_lines"]],
@@ -170,6 +172,10 @@ def _print(document: dict[str, Any]) -> None:
     _say_bad_lines(document)
     if document["conflicts"]:
         say(f"{document['conflicts']} duplicates give another reference: the first one is kept, the others are noted")
+    if document["withdrawn"]:
+        say(
+            f"{document['withdrawn']} of these are withdrawn, and no run takes them: `kat queries withdrawals` says why"
+        )
     for found in document["files"]:
         if found["finished_before"]:
             say(f"{found['file']} was imported before: nothing was done now, and the figures are of that import")

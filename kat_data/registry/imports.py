@@ -25,6 +25,7 @@ from kat_data.domain.text import normalise
 from kat_data.errors import InputError, RegistryError
 from kat_data.hashing import content_hash
 from kat_data.registry.session import Registry
+from kat_data.registry.standing import withdrawn
 
 CHUNK_ROWS = 5000
 CHUNK_CHARS = 2**25  # rows of a megabyte go in smaller chunks, or a chunk would fill the memory
@@ -73,10 +74,27 @@ with again as (
 select count(*) filter (where identical), count(*) filter (where conflicting) from again
 """
 
+# Runs take `withdrawals.hold` for the same end: a withdrawal comes before a chunk or after it.
+_HOLD = "lock table withdrawals in share mode"
+
+_ANY_WITHDRAWN = "select exists (select from withdrawn_queries)"
+
+_WITHDRAW_NEW = """
+insert into withdrawn_queries (query_id, withdrawal_id)
+select q.id, w.id from incoming i join queries q using (hash) join withdrawals w using (source_id)
+where q.source_id = %(source)s and not exists (select from withdrawals undo where undo.undoes = w.id)
+on conflict do nothing
+"""
+
+_COUNT_WITHDRAWN = f"""
+select count(*) from incoming i join queries q using (hash) where {withdrawn("q.id")}
+"""
+
 _SAVE = """
 update imports
 set rows_done = %(rows)s, imported = %(imported)s, duplicates = %(duplicates)s, identical = %(identical)s,
-    conflicts = %(conflicts)s, bad = %(bad)s, bad_codes = %(bad_codes)s, bad_lines = %(bad_lines)s
+    conflicts = %(conflicts)s, withdrawn = %(withdrawn)s, bad = %(bad)s, bad_codes = %(bad_codes)s,
+    bad_lines = %(bad_lines)s
 where id = %(id)s
 """
 
@@ -86,8 +104,10 @@ class ImportReport:
     """What an import did, over all its attempts; `rows` = imported + duplicates + bad.
 
     `identical` duplicates equal the stored query byte for byte, the others differ in white space or Unicode form.
-    `conflicts` are duplicates that give another reference. `bad_codes` counts every bad line by its code, `bad_lines`
-    holds the first hundred. `seconds` are of this attempt alone.
+    `conflicts` are duplicates that give another reference. `withdrawn` are queries that no run takes: duplicates of
+    withdrawn ones, and new ones of a source that is withdrawn whole.
+    `bad_codes` counts every bad line by its code, `bad_lines` holds the first hundred. `seconds` are of this attempt
+    alone.
     `finished_before` says that the same file was imported earlier and nothing was done now.
     """
 
@@ -96,6 +116,7 @@ class ImportReport:
     duplicates: int
     identical: int
     conflicts: int
+    withdrawn: int
     bad: int
     bad_codes: dict[str, int]
     bad_lines: tuple[BadLine, ...]
@@ -114,6 +135,7 @@ class _Progress:
     duplicates: int
     identical: int
     conflicts: int
+    withdrawn: int
     bad: int
     bad_codes: dict[str, int] = field(default_factory=dict)
     bad_lines: list[dict[str, Any]] = field(default_factory=list)
@@ -125,6 +147,7 @@ class _Progress:
             duplicates=self.duplicates,
             identical=self.identical,
             conflicts=self.conflicts,
+            withdrawn=self.withdrawn,
             bad=self.bad,
             bad_codes=dict(self.bad_codes),
             bad_lines=tuple(from_python(BadLine, line) for line in self.bad_lines),
@@ -218,8 +241,8 @@ def _open(
         [source_id, fingerprint, file_name, preset],
     )
     row = connection.execute(
-        "select id, finished_at is not null, rows_done, imported, duplicates, identical, conflicts, bad, bad_codes,"
-        " bad_lines from imports where fingerprint = %s",
+        "select id, finished_at is not null, rows_done, imported, duplicates, identical, conflicts, withdrawn, bad,"
+        " bad_codes, bad_lines from imports where fingerprint = %s",
         [fingerprint],
     ).fetchone()
     assert row is not None
@@ -231,6 +254,7 @@ def _open(
         "duplicates",
         "identical",
         "conflicts",
+        "withdrawn",
         "bad",
         "bad_codes",
         "bad_lines",
@@ -316,6 +340,7 @@ def _store_all(
 
 def _store(connection: "psycopg.Connection[Any]", chunk: _Chunk, progress: _Progress, source_id: int) -> None:
     with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(_HOLD)
         with cursor.copy(_COPY) as copy:
             copy.write(chunk.block)
         duplicates = [line for (line,) in cursor.execute(_INSERT, {"source": source_id})]
@@ -324,6 +349,7 @@ def _store(connection: "psycopg.Connection[Any]", chunk: _Chunk, progress: _Prog
             assert judged is not None
             progress.identical += judged[0]
             progress.conflicts += judged[1]
+        progress.withdrawn += _withdrawn(cursor, source_id)
         progress.rows += chunk.items
         progress.duplicates += len(duplicates)
         progress.imported += chunk.queries - len(duplicates)
@@ -336,8 +362,17 @@ def _store(connection: "psycopg.Connection[Any]", chunk: _Chunk, progress: _Prog
         _save(cursor, progress)
 
 
+def _withdrawn(cursor: "psycopg.Cursor[Any]", source_id: int) -> int:
+    """Withdraw what is new of a source that is withdrawn whole; return how many of the chunk are withdrawn."""
+    if cursor.execute(_ANY_WITHDRAWN).fetchone() != (True,):
+        return 0
+    cursor.execute(_WITHDRAW_NEW, {"source": source_id})
+    row = cursor.execute(_COUNT_WITHDRAWN).fetchone()
+    return int(row[0]) if row else 0
+
+
 def _save(cursor: "psycopg.Cursor[Any]", progress: _Progress) -> None:
-    names = ("id", "rows", "imported", "duplicates", "identical", "conflicts", "bad")
+    names = ("id", "rows", "imported", "duplicates", "identical", "conflicts", "withdrawn", "bad")
     values = {name: getattr(progress, name) for name in names}
     found = {name: orjson.dumps(getattr(progress, name)).decode() for name in ("bad_codes", "bad_lines")}
     cursor.execute(_SAVE, values | found)

@@ -9,6 +9,7 @@ from kat_data.domain.directive import directive
 from kat_data.domain.mode import Mode
 from kat_data.pipeline.publish import publish_run
 from kat_data.registry import queries
+from kat_data.registry.lineage import sample_lineage
 from kat_data.snapshots.read import open_snapshot
 
 pytestmark = pytest.mark.integration
@@ -34,7 +35,7 @@ async def test_samples_obey_a_directive_that_their_query_does_not_hold(
     assert server.statistics.requests == 12 * 2  # an answer and a judge analysis: nothing is voted on
     with registry.engine.connect() as connection:
         samples = queries.list_samples(connection, row.id, 20)
-        lineages = [queries.sample_lineage(connection, str(sample["id"])) for sample in samples]
+        lineages = [sample_lineage(connection, str(sample["id"])) for sample in samples]
     assert {sample["mode"] for sample in samples} == {"think_on", "think_off"}
     publish_run(registry, tmp_path, row.id, name=None, partial=False, clock=SystemClock())
     stored = {row["query"] for row in open_snapshot(tmp_path / "lean" / "1").rows()}

@@ -11,6 +11,7 @@ from kat_data.pipeline.calibration import CANDIDATES, FIRST, calibrate
 from kat_data.pipeline.recipe import parse_recipe
 from kat_data.pipeline.rescore import compare_revisions
 from kat_data.registry import pass_rates, queries, rendered
+from kat_data.registry.lineage import sample_lineage
 from kat_data.registry.session import Registry
 from kat_data.testing import a_query
 from kat_data.testing.obedient import obedient
@@ -109,7 +110,7 @@ async def test_queries_outside_the_range_leave_with_their_rollouts_in_the_lineag
         query = connection.exec_driver_sql(
             "SELECT query_id FROM work_items WHERE run_id = %s AND state = 'dropped' LIMIT 1", (found.id,)
         ).scalar_one()
-        lineage = queries.sample_lineage(connection, f"{found.id}/{query}")
+        lineage = sample_lineage(connection, f"{found.id}/{query}")
     assert [rate["correct"] for rate in lineage["pass_rates"]] == [4]
     assert [rollout["outcome"] for rollout in lineage["rollouts"]] == ["correct"] * 4
     assert {call["stage"] for call in lineage["calls"]} == {"tag", "pass_rate"}
