@@ -10,6 +10,8 @@ import orjson
 from kat_data.cli.fleet import executor_options, follow_job
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry
+from kat_data.cli.snapshot_export import export
+from kat_data.cli.snapshot_folder import root_folder, root_option
 from kat_data.clock import SystemClock
 from kat_data.domain.job import JobKind, JobState
 from kat_data.domain.mode import Transition
@@ -21,8 +23,6 @@ from kat_data.sandbox.open import opener
 from kat_data.settings import Settings
 from kat_data.snapshots import read
 from kat_data.snapshots.composition import totals
-from kat_data.snapshots.export import ExportFormat
-from kat_data.snapshots.export import export as write_export
 from kat_data.snapshots.manifest import Manifest
 from kat_data.snapshots.mixture import COLUMNS, Reached, compare, lines, untold
 from kat_data.snapshots.plot import plot_into
@@ -32,16 +32,6 @@ from kat_data.snapshots.verify import verify as verify_folder
 @click.group()
 def snapshots() -> None:
     """Create, list, verify and export snapshots."""
-
-
-root_option = click.option(
-    "--root", type=click.Path(path_type=Path), help="Folder of the snapshots; default: snapshots in KAT_HOME."
-)
-
-
-def root_folder(root: Path | None) -> Path:
-    """Return the folder of the snapshots."""
-    return root or Settings.load().home / "snapshots"
 
 
 @snapshots.command()
@@ -184,18 +174,4 @@ def verify(label: str, root: Path | None, as_json: bool) -> None:
         click.echo(f"{label}: {report.rows} rows, every hash and every row is right")
 
 
-@snapshots.command()
-@click.argument("label")
-@click.argument("target", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice([form.value for form in ExportFormat]), default="jsonl")
-@root_option
-@json_option
-def export(label: str, target: Path, form: str, root: Path | None, as_json: bool) -> None:
-    """Write a snapshot's rows into the folder TARGET."""
-    snapshot = read.open_snapshot(read.find(root_folder(root), label))
-    files = write_export(snapshot, ExportFormat(form), target)
-    if as_json:
-        print_json({"snapshot": label, "files": [str(file) for file in files]})
-    else:
-        for file in files:
-            click.echo(file)
+snapshots.add_command(export)

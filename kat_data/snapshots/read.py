@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import sha256
@@ -11,6 +12,9 @@ from kat_data.snapshots.distribution import Distribution, distribute
 from kat_data.snapshots.manifest import MANIFEST, Manifest, Shard, from_bytes
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.record import Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _LABEL = re.compile(r"(?P<name>[^@]+)(?:@(?P<version>[1-9][0-9]*|latest))?")
@@ -28,6 +32,12 @@ class Snapshot:
         for shard in self.manifest.hashed.shards:
             if split in (None, shard.split):
                 yield from parquet_rows(self.shard_bytes(shard), shard.path)
+
+    def schema(self) -> "pa.Schema":
+        """Return the columns of the shards."""
+        import pyarrow.parquet as pq
+
+        return pq.read_schema(self.path / self.manifest.hashed.shards[0].path)
 
     def distribution(self) -> Distribution:
         """Return how the rows are spread; where the manifest does not state it, they are read and counted.
