@@ -141,6 +141,8 @@ def _build_snapshot(bench: Bench, registry: Registry, arguments: Mapping[str, An
         arguments["run"],
         name=arguments["name"],
         partial=arguments["partial"],
+        parent=arguments.get("parent"),
+        note=arguments.get("note", ""),
         clock=SystemClock(),
         open_sandbox=bench.open_sandbox,
     )

@@ -12,7 +12,7 @@ from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report
 from kat_data.cli.run import finish_run, run_recipe
 from kat_data.cli.samples import print_message
-from kat_data.cli.snapshots import root_folder
+from kat_data.cli.snapshot_folder import root_folder
 from kat_data.clock import SystemClock
 from kat_data.domain.call import CallRequest, Reply
 from kat_data.domain.codec import from_python

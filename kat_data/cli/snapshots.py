@@ -12,6 +12,8 @@ from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry
 from kat_data.cli.snapshot_export import export
 from kat_data.cli.snapshot_folder import root_folder, root_option
+from kat_data.cli.snapshot_history import alias, history, note
+from kat_data.cli.snapshot_list import list_
 from kat_data.clock import SystemClock
 from kat_data.domain.job import JobKind, JobState
 from kat_data.domain.mode import Transition
@@ -31,49 +33,48 @@ from kat_data.snapshots.verify import verify as verify_folder
 
 @click.group()
 def snapshots() -> None:
-    """Create, list, verify and export snapshots."""
+    """Create, list, compare, verify and export snapshots."""
+
+
+for command in (list_, alias, note, history, export):
+    snapshots.add_command(command)
 
 
 @snapshots.command()
 @click.option("--run", type=int, required=True, help="The run whose accepted samples go in.")
 @click.option("--name", help="Name of the snapshot; default: what the recipe says.")
 @click.option("--partial", is_flag=True, help="Also from a run that is not finished.")
+@click.option("--parent", help="The snapshot that it follows, as a label; default: the version before.")
+@click.option("--note", default="", help="What is to be said of it, in its card and its manifest.")
 @root_option
 @executor_options
 @json_option
-def create(
-    run: int, name: str | None, partial: bool, root: Path | None, executor: str, detach: bool, as_json: bool
-) -> None:
+def create(root: Path | None, executor: str, detach: bool, as_json: bool, **wanted: Any) -> None:
     """Write the accepted samples of a run as the next version; unchanged content returns its existing version.
 
     With --executor celery a worker writes it, into its own KAT_HOME/snapshots or --root: a folder that all share.
     """
     with open_registry() as registry:
         if executor == "celery":
-            found = _create_by_fleet(registry, run, name, partial, root, detach=detach)
+            found = _create_by_fleet(registry, wanted, root, detach=detach)
         else:
-            found = _create_here(registry, run, name, partial, root)
+            found = _create_here(registry, wanted, root)
     if as_json:
         print_json(found)
     elif "snapshot" in found:
-        _print_created(found, run)
+        _print_created(found, wanted)
 
 
-def _create_here(registry: Registry, run: int, name: str | None, partial: bool, root: Path | None) -> dict[str, Any]:
+def _create_here(registry: Registry, wanted: dict[str, Any], root: Path | None) -> dict[str, Any]:
     sandbox = opener(Settings.load())
-    clock = SystemClock()
-    return publication(
-        publish_run(registry, root_folder(root), run, name=name, partial=partial, clock=clock, open_sandbox=sandbox)
-    )
+    return publication(publish_run(registry, root_folder(root), **wanted, clock=SystemClock(), open_sandbox=sandbox))
 
 
-def _create_by_fleet(
-    registry: Registry, run: int, name: str | None, partial: bool, root: Path | None, *, detach: bool
-) -> dict[str, Any]:
+def _create_by_fleet(registry: Registry, wanted: dict[str, Any], root: Path | None, *, detach: bool) -> dict[str, Any]:
     with registry.engine.connect() as connection:
-        publishable(connection, run, partial=partial)
-    wanted = {"run": run, "name": name, "partial": partial, "root": str(root.resolve()) if root else None}
-    job = jobs.ask(registry, Settings.load(), JobKind.SNAPSHOT, wanted)
+        publishable(connection, wanted["run"], partial=wanted["partial"])
+    arguments = {**wanted, "root": str(root.resolve()) if root else None}
+    job = jobs.ask(registry, Settings.load(), JobKind.SNAPSHOT, arguments)
     if detach:
         say(f"job {job.id} is with the workers: `kat jobs show {job.id}` shows how it goes")
         return {"job": job.id, "state": job.state.value}
@@ -86,30 +87,14 @@ def _create_by_fleet(
     return found
 
 
-def _print_created(found: dict[str, Any], run: int) -> None:
-    note = " (unchanged, so nothing was written)" if found["existed"] else ""
-    click.echo(f"{found['snapshot']}: {found['rows']} rows in {found['path']}{note}")
+def _print_created(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    unchanged = " (unchanged, so nothing was written)" if found["existed"] else ""
+    click.echo(f"{found['snapshot']}: {found['rows']} rows in {found['path']}{unchanged}")
+    if found["existed"] and wanted["note"]:
+        say(f"nor was your note: `kat snapshots note {found['snapshot']} TEXT` puts it beside the version")
     if found["surplus"]:
-        say(f"{found['surplus']} more samples were accepted than the mixture asks for: they stay with run {run}")
-
-
-@snapshots.command("list")
-@root_option
-@json_option
-def list_(root: Path | None, as_json: bool) -> None:
-    """List the snapshots of a folder."""
-    folder = root_folder(root)
-    rows = []
-    for name in read.names(folder):
-        for version in read.versions(folder, name):
-            manifest = read.open_snapshot(folder / name / str(version)).manifest
-            hashed = manifest.hashed
-            rows.append([f"{name}@{version}", hashed.stage.value, hashed.rows, manifest.unhashed.built_at])
-    columns = ("snapshot", "stage", "rows", "built_at")
-    if as_json:
-        print_json([dict(zip(columns, row, strict=True)) for row in rows])
-    else:
-        print_table(columns, rows)
+        stay = f"they stay with run {wanted['run']}"
+        say(f"{found['surplus']} more samples were accepted than the mixture asks for: {stay}")
 
 
 @snapshots.command()
@@ -172,6 +157,3 @@ def verify(label: str, root: Path | None, as_json: bool) -> None:
         raise SnapshotError(f"{label} in {path} is damaged: {len(report.problems)} problems; build it again")
     if not as_json:
         click.echo(f"{label}: {report.rows} rows, every hash and every row is right")
-
-
-snapshots.add_command(export)

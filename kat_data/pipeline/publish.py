@@ -1,7 +1,7 @@
 """From a run to a snapshot: its accepted samples, written once and noted in the registry."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -22,6 +22,7 @@ from kat_data.pipeline.recipe import Recipe, parse_recipe
 from kat_data.registry import queries, runs
 from kat_data.registry.session import Registry
 from kat_data.sandbox.base import Sandbox
+from kat_data.snapshots.read import find, open_snapshot
 from kat_data.snapshots.record import Row, TrainingStage
 from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
 from kat_data.verifiers.dispatch import Verifiers
@@ -53,18 +54,23 @@ def publish_run(
     name: str | None,
     partial: bool,
     clock: Clock,
+    parent: str | None = None,
+    note: str = "",
     open_sandbox: Callable[[], Sandbox | None] = lambda: None,
 ) -> Written:
     """Write the snapshot of a finished run, or of any when `partial`; the same rows return their existing version.
 
+    `parent` is the label of the snapshot that it follows, of which it is the next version where none is named.
     Where it holds verified programs, their verifier is measured in the sandbox that `open_sandbox` gives; where it
     gives none, the card says so and the content hash is the same.
     """
+    follows = open_snapshot(find(root, parent)).reference if parent else None
     with registry.engine.connect() as connection:
         row = publishable(connection, run, partial=partial)
         recipe = parse_recipe(row.recipe, f"run {run}")
         measured = _measured(VerifierKind.CODE in queries.accepted_kinds(connection, run), open_sandbox)
         spec = _spec(connection, row, recipe, name or recipe.snapshot.name or recipe.name, clock, measured)
+        spec = replace(spec, parent=follows, notes=note)
         ids: dict[int, str] = {}
         splits = {"train": _rows(queries.snapshot_inputs(connection, run), ids)}
         written = write_snapshot(root, spec, splits, known=_known(connection, spec.name))

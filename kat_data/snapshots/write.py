@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from kat_data.snapshots.card import card
 from kat_data.snapshots.composition import compose, count_transitions
 from kat_data.snapshots.distribution import distribute
 from kat_data.snapshots.folder import exclusive, publish, unfinished, write_file
-from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest, Shard, Unhashed
+from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest, Parent, Shard, Unhashed
 from kat_data.snapshots.mixture import targets, within
 from kat_data.snapshots.plot import plot
 from kat_data.snapshots.read import check_name, open_snapshot, versions
@@ -33,6 +34,7 @@ class SnapshotSpec:
     for each `verifier`, with the `sha256` of its labelled cases; `error_rates` has what was measured of them on this
     machine, by the same `verifier`; `decontamination` has what was measured of it, if any was done; `funnel` has one
     mapping for each line of the run's funnel; `money` is what the run spent. All of them hold JSON values.
+    `parent` is the snapshot that it follows; where it names none, that is the version before.
     """
 
     name: str
@@ -47,6 +49,7 @@ class SnapshotSpec:
     error_rates: list[dict[str, Any]] = field(default_factory=list)
     decontamination: dict[str, Any] | None = None
     notes: str = ""
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ class Written:
     @property
     def label(self) -> str:
         """The snapshot as people name it: `name@version`."""
-        return f"{self.manifest.hashed.name}@{self.manifest.unhashed.version}"
+        return self.manifest.label
 
 
 def write_snapshot(
@@ -96,6 +99,7 @@ def write_snapshot(
         if same := _find(parent, existing, hashed.content_hash):
             return replace(same, surplus=surplus)
         version = _version(hashed.content_hash, existing, known)
+        spec = replace(spec, parent=spec.parent or _before(parent, version, existing, known))
         manifest = _write_manifest(folder, Manifest(hashed=hashed, unhashed=_unhashed(spec, version, len(surplus))))
         publish(folder, parent / str(version))
     return Written(path=parent / str(version), manifest=manifest, existed=False, surplus=surplus)
@@ -188,7 +192,18 @@ def _unhashed(spec: SnapshotSpec, version: int, surplus: int) -> Unhashed:
         decontamination=spec.decontamination,
         notes=spec.notes,
         surplus=surplus,
+        parent=spec.parent,
     )
+
+
+def _before(folder: Path, version: int, existing: Iterable[int], known: Mapping[int, str]) -> Parent | None:
+    """Return the version before, wherever it stands; none where there is none, or where it is damaged."""
+    before = max((other for other in [*existing, *known] if other < version), default=0)
+    if before in known:
+        return Parent(label=f"{folder.name}@{before}", content_hash=known[before])
+    with suppress(SnapshotError):
+        return open_snapshot(folder / str(before)).reference if before else None
+    return None
 
 
 def _version(content_hash: str, existing: list[int], known: Mapping[int, str]) -> int:

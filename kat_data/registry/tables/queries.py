@@ -28,6 +28,7 @@ imports = Table(
     need("duplicates", BigInteger, "0"),
     need("identical", BigInteger, "0"),
     need("conflicts", BigInteger, "0"),
+    need("withdrawn", BigInteger, "0"),  # queries that it brought again, or brought to a source that is withdrawn
     need("bad", BigInteger, "0"),
     need("bad_codes", JSON, "'{}'"),  # how many of each code
     need("bad_lines", JSON, "'[]'"),
