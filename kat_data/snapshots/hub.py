@@ -182,7 +182,7 @@ def _plain_faults(repo: str) -> Iterator[None]:
         refused = _refusal(error, HfHubHTTPError)
         if refused is not None:
             raise _said_by_hub(repo, refused) from error
-        said = redact(" ".join(str(error).split())[:300])
+        said = redact(" ".join(f"{error} {error.__cause__ or ''}".split())[:300])
         raise SnapshotError(
             f"the Hub cannot be used for {repo}: {said}; what has arrived stays, so push again"
         ) from error

@@ -8,6 +8,7 @@ import base64
 import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -152,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing on stderr."""
 
     def _serve(self, method: str, *, head: bool = False) -> None:
-        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.body = self._read_body()
         try:
             status, content, headers = self._answer(method)
         except _Refused as refused:
@@ -161,9 +162,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             self.send_header(name, value)
-        self.end_headers()
-        if not head:
-            self.wfile.write(content)
+        with suppress(ConnectionError):  # a client that was killed
+            self.end_headers()
+            self.wfile.write(b"" if head else content)
+
+    def _read_body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline(), 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     def _answer(self, method: str) -> Answer:
         path = unquote(urlsplit(self.path).path)
@@ -250,6 +261,16 @@ def _preupload(request: _Handler, match: re.Match[str]) -> Answer:
         for one in request.json()["files"]
     ]
     return _said({"files": files})
+
+
+@_route("POST", "/api/validate-yaml", "preupload")
+def _validate(request: _Handler, _: re.Match[str]) -> Answer:
+    """Refuse a card whose front matter is no mapping; the Hub looks at its fields, too."""
+    import yaml
+
+    found = re.match(r"---\n(.*?)\n---\n", request.json()["content"], re.DOTALL)
+    sound = found is not None and isinstance(yaml.safe_load(found[1]), dict)
+    return _said({"errors": [] if sound else [{"message": "the front matter is no mapping"}], "warnings": []})
 
 
 @_route("POST", "/datasets/REPO.git/info/lfs/objects/batch", "batch")
