@@ -14,6 +14,7 @@ from kat_data.cli.snapshot_export import export
 from kat_data.cli.snapshot_folder import root_folder, root_option
 from kat_data.cli.snapshot_history import alias, history, note
 from kat_data.cli.snapshot_list import list_
+from kat_data.cli.snapshot_transfer import pull, push
 from kat_data.clock import SystemClock
 from kat_data.domain.job import JobKind, JobState
 from kat_data.domain.mode import Transition
@@ -33,10 +34,10 @@ from kat_data.snapshots.verify import verify as verify_folder
 
 @click.group()
 def snapshots() -> None:
-    """Create, list, compare, verify and export snapshots."""
+    """Create, list, compare, verify, export, push and pull snapshots."""
 
 
-for command in (list_, alias, note, history, export):
+for command in (list_, alias, note, history, export, push, pull):
     snapshots.add_command(command)
 
 

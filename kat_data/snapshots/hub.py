@@ -119,11 +119,11 @@ class _Dataset:
         mine = snapshot.manifest
         if theirs is None:
             if strange := sorted(there.keys() - _THEIRS):
-                raise SnapshotError(f"{self._name} holds other files ({strange[0]}): push to a dataset of its own")
+                raise SnapshotError(f"{self._name} holds other files ({strange[0]}): push to a place of its own")
             return
         label = f"{theirs.hashed.name}@{theirs.unhashed.version}"
         if theirs.hashed.name != mine.hashed.name:
-            raise SnapshotError(f"{self._name} holds {label}: push {mine.hashed.name} to a dataset of its own")
+            raise SnapshotError(f"{self._name} holds {label}: push {mine.hashed.name} to a place of its own")
         if theirs.unhashed.version > mine.unhashed.version:
             raise SnapshotError(f"{self._name} holds {label} already: versions are pushed in their order")
 

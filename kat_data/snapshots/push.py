@@ -55,6 +55,8 @@ def push(snapshot: Snapshot, target: str, *, private: bool = False, moved: Moved
 def check_same(snapshot: Snapshot, theirs: Manifest, url: str) -> None:
     """Raise `SnapshotError` where a place holds another snapshot: versions never change."""
     mine = snapshot.manifest
+    if theirs.hashed.name != mine.hashed.name:
+        raise SnapshotError(f"{url} is of {theirs.hashed.name}: push {mine.hashed.name} to a place of its own")
     if theirs.hashed.content_hash != mine.hashed.content_hash:
         raise SnapshotError(
             f"{url} holds another {theirs.hashed.name}@{theirs.unhashed.version}, with the content hash "

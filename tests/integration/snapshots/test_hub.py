@@ -13,7 +13,6 @@ from kat_data.errors import KatError, NotFoundError, SnapshotError, UserError
 from kat_data.snapshots.pull import pull
 from kat_data.snapshots.push import push
 from kat_data.snapshots.read import Snapshot
-from kat_data.snapshots.record import TrainingStage
 from kat_data.snapshots.verify import verify
 from kat_data.testing.hub_server import HubServer
 
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 TOKEN = "hf_" + "abcdefgh01234567"
 TARGET = "hf://datasets/acme/sums"
-Build = Callable[..., Snapshot]
+Sums = tuple[Snapshot, Snapshot]
 
 
 @pytest.fixture
@@ -49,8 +48,8 @@ def held(hub: HubServer, tag: str) -> dict[str, bytes]:
     return {name: data for name, data in commit.files.items() if name != ".gitattributes"}
 
 
-def test_a_snapshot_is_one_commit_with_a_tag(hub: HubServer, build: Build) -> None:
-    snapshot = build(name="sums")
+def test_a_snapshot_is_one_commit_with_a_tag(hub: HubServer, sums: Sums) -> None:
+    snapshot = sums[0]
     moves: list[tuple[int, int]] = []
     found = push(snapshot, TARGET, private=True, moved=lambda done, total: moves.append((done, total)))
     assert found.url == f"{TARGET}@v1"
@@ -62,8 +61,8 @@ def test_a_snapshot_is_one_commit_with_a_tag(hub: HubServer, build: Build) -> No
     assert moves[-1][0] == moves[-1][1] == found.bytes - len((snapshot.path / "manifest.json").read_bytes())
 
 
-def test_what_is_there_is_not_sent_again(hub: HubServer, build: Build) -> None:
-    snapshot = build(name="sums")
+def test_what_is_there_is_not_sent_again(hub: HubServer, sums: Sums) -> None:
+    snapshot = sums[0]
     push(snapshot, TARGET)
     before = dict(hub.requests)
     again = push(snapshot, TARGET)
@@ -73,8 +72,8 @@ def test_what_is_there_is_not_sent_again(hub: HubServer, build: Build) -> None:
     }
 
 
-def test_a_later_version_takes_the_place_of_the_earlier_and_both_have_tags(hub: HubServer, build: Build) -> None:
-    first, second = build(name="sums"), build(name="sums", first=31)
+def test_a_later_version_takes_the_place_of_the_earlier_and_both_have_tags(hub: HubServer, sums: Sums) -> None:
+    first, second = sums
     later = [name for name in stored(first.path) if name not in stored(second.path)]
     push(first, TARGET)
     push(second, TARGET)
@@ -84,39 +83,34 @@ def test_a_later_version_takes_the_place_of_the_earlier_and_both_have_tags(hub: 
     assert not set(later) & held(hub, "v2").keys()
 
 
-def test_versions_are_pushed_in_their_order(hub: HubServer, build: Build) -> None:
-    first, second = build(name="sums"), build(name="sums", first=31)
+def test_versions_are_pushed_in_their_order(hub: HubServer, sums: Sums) -> None:
+    first, second = sums
     push(second, TARGET)
     with pytest.raises(SnapshotError, match="holds sums@2 already: versions are pushed in their order"):
         push(first, TARGET)
 
 
-def test_a_dataset_of_something_else_is_left_alone(hub: HubServer, build: Build) -> None:
-    push(build(name="sums"), TARGET)
-    with pytest.raises(SnapshotError, match="holds sums@1: push other to a dataset of its own"):
+def test_a_dataset_of_something_else_is_left_alone(hub: HubServer, sums: Sums, build: Callable[..., Snapshot]) -> None:
+    push(sums[0], TARGET)
+    with pytest.raises(SnapshotError, match="is of sums: push other to a place of its own"):
         push(build(name="other"), TARGET)
+    with pytest.raises(SnapshotError, match="holds sums@1: push other to a place of its own"):
+        push(build(name="other", first=2), TARGET)
     dataset = hub.datasets["acme/sums"]
     dataset.tags.clear()
     dataset.commit("by hand", {".gitattributes": b"", "README.md": b"", "data/train.csv": b"a,b"})
     with pytest.raises(SnapshotError, match=r"holds other files \(data/train.csv\)"):
-        push(build(name="sums"), TARGET)
+        push(sums[0], TARGET)
 
 
-def test_another_content_of_the_same_version_is_refused(hub: HubServer, build: Build, tmp_path: Path) -> None:
-    push(build(name="sums"), TARGET)
-    other = build(TrainingStage.STAGE1, name="sums")
-    (tmp_path / "snapshots" / "sums" / "1").rename(tmp_path / "gone")
-    (tmp_path / "gone").rename(tmp_path / "older")
-    elsewhere = build(name="sums", first=11)  # the next version here, yet told to be the first
-    assert elsewhere.manifest.unhashed.version == 3
-    assert other.manifest.unhashed.version == 2
-    hub.datasets["acme/sums"].tags["v2"] = hub.datasets["acme/sums"].tags["v1"]
+def test_another_content_of_the_same_version_is_refused(hub: HubServer, sums: Sums, stranger: Snapshot) -> None:
+    push(sums[0], TARGET)
     with pytest.raises(SnapshotError, match="holds another sums@1, with the content hash"):
-        push(other, TARGET)
+        push(stranger, TARGET)
 
 
-def test_a_commit_whose_tag_was_lost_gets_it(hub: HubServer, build: Build) -> None:
-    snapshot = build(name="sums")
+def test_a_commit_whose_tag_was_lost_gets_it(hub: HubServer, sums: Sums) -> None:
+    snapshot = sums[0]
     hub.fail_at("tag", 500)
     with pytest.raises(SnapshotError, match="the Hub answers 500 for acme/sums: what has arrived stays, so push again"):
         push(snapshot, TARGET)
@@ -126,8 +120,8 @@ def test_a_commit_whose_tag_was_lost_gets_it(hub: HubServer, build: Build) -> No
     assert len(hub.datasets["acme/sums"].commits) == 2
 
 
-def test_a_server_fault_shows_nothing_and_the_next_push_goes_on(hub: HubServer, build: Build) -> None:
-    snapshot = build(name="sums")
+def test_a_server_fault_shows_nothing_and_the_next_push_goes_on(hub: HubServer, sums: Sums) -> None:
+    snapshot = sums[0]
     hub.fail_at("commit", 500)
     with pytest.raises(SnapshotError, match="answers 500"):
         push(snapshot, TARGET)
@@ -138,40 +132,40 @@ def test_a_server_fault_shows_nothing_and_the_next_push_goes_on(hub: HubServer, 
     assert held(hub, "v1") == stored(snapshot.path)
 
 
-def test_an_upload_that_is_refused_is_one_line(hub: HubServer, build: Build) -> None:
+def test_an_upload_that_is_refused_is_one_line(hub: HubServer, sums: Sums) -> None:
     hub.fail_at("upload", 403)
     with pytest.raises(UserError, match="refuses the token in HF_TOKEN for acme/sums: take one that may write"):
-        push(build(name="sums"), TARGET)
+        push(sums[0], TARGET)
 
 
-def test_someone_else_wrote_at_the_same_time(hub: HubServer, build: Build) -> None:
+def test_someone_else_wrote_at_the_same_time(hub: HubServer, sums: Sums) -> None:
     hub.fail_at("commit", 412)
     with pytest.raises(SnapshotError, match="someone else wrote to acme/sums at the same time: push again"):
-        push(build(name="sums"), TARGET)
+        push(sums[0], TARGET)
 
 
 @pytest.mark.parametrize(
     ("token", "line"), [("hf_wrong0123456789abc", "refuses the token in HF_TOKEN"), ("", "wants a token in HF_TOKEN")]
 )
 def test_a_wrong_token_is_one_line_without_it(
-    hub: HubServer, build: Build, monkeypatch: pytest.MonkeyPatch, token: str, line: str
+    hub: HubServer, sums: Sums, monkeypatch: pytest.MonkeyPatch, token: str, line: str
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(UserError, match=f"{line} for acme/sums") as raised:
-        push(build(name="sums"), TARGET)
+        push(sums[0], TARGET)
     assert "\n" not in str(raised.value)
     assert "hf_" not in str(raised.value)
     assert hub.datasets == {}
 
 
-def test_a_private_push_to_a_public_dataset_is_refused(hub: HubServer, build: Build) -> None:
-    push(build(name="sums"), TARGET)
+def test_a_private_push_to_a_public_dataset_is_refused(hub: HubServer, sums: Sums) -> None:
+    push(sums[0], TARGET)
     with pytest.raises(UserError, match="acme/sums is public"):
-        push(build(name="sums", first=31), TARGET, private=True)
+        push(sums[1], TARGET, private=True)
 
 
-def test_a_file_that_the_hub_lost_is_found(hub: HubServer, build: Build) -> None:
-    snapshot = build(name="sums")
+def test_a_file_that_the_hub_lost_is_found(hub: HubServer, sums: Sums, tmp_path: Path) -> None:
+    snapshot = sums[0]
     push(snapshot, TARGET)
     files = hub.datasets["acme/sums"].head.files
     assert isinstance(files, dict)
@@ -180,18 +174,18 @@ def test_a_file_that_the_hub_lost_is_found(hub: HubServer, build: Build) -> None
         with pytest.raises(SnapshotError, match=f"{TARGET}@v1 is damaged: {name} is missing or not what"):
             push(snapshot, TARGET)
         with pytest.raises(SnapshotError, match=f"the sha256 of {name} is not the manifest's"):
-            pull(f"{TARGET}@v1", snapshot.path.parents[2] / "pulled")
+            pull(f"{TARGET}@v1", tmp_path)
         files[name] = kept
 
 
 @pytest.mark.parametrize("target", ["hf://acme/sums", "hf://datasets/acme", "hf://datasets/acme/sums/data"])
-def test_a_target_that_names_no_dataset(build: Build, target: str) -> None:
+def test_a_target_that_names_no_dataset(sums: Sums, target: str) -> None:
     with pytest.raises(UserError, match="write hf://datasets/ORG/NAME"):
-        push(build(name="sums"), target)
+        push(sums[0], target)
 
 
-def test_what_was_pushed_is_pulled_whole(hub: HubServer, build: Build, tmp_path: Path) -> None:
-    first, second = build(name="sums"), build(name="sums", first=31)
+def test_what_was_pushed_is_pulled_whole(hub: HubServer, sums: Sums, tmp_path: Path) -> None:
+    first, second = sums
     for snapshot in (first, second):
         push(snapshot, TARGET, private=True)
     for source, snapshot in ((f"{TARGET}@v1", first), (TARGET, second)):
@@ -213,8 +207,8 @@ print(push(open_snapshot(Path(sys.argv[1])), sys.argv[2]).url)
 
 
 @pytest.mark.parametrize("place", ["upload", "commit", "tag"])
-def test_a_killed_push_shows_nothing_and_the_next_one_goes_on(hub: HubServer, build: Build, place: str) -> None:
-    snapshot = build(name="sums")
+def test_a_killed_push_shows_nothing_and_the_next_one_goes_on(hub: HubServer, sums: Sums, place: str) -> None:
+    snapshot = sums[0]
     reached, leave = hub.hold_at(place)  # type: ignore[arg-type]
     environ = os.environ | {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen([sys.executable, "-c", KILLED, str(snapshot.path), TARGET], env=environ) as process:
@@ -226,9 +220,9 @@ def test_a_killed_push_shows_nothing_and_the_next_one_goes_on(hub: HubServer, bu
     assert held(hub, "v1") == stored(snapshot.path)
 
 
-def test_every_refusal_is_a_line(hub: HubServer, build: Build) -> None:
+def test_every_refusal_is_a_line(hub: HubServer, sums: Sums) -> None:
     for place in ("info", "preupload", "batch", "commit", "tree"):
         hub.fail_at(place, 400)  # type: ignore[arg-type]
         with pytest.raises(KatError) as raised:
-            push(build(name="sums"), TARGET)
+            push(sums[0], TARGET)
         assert "\n" not in str(raised.value)
