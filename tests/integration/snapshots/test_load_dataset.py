@@ -1,6 +1,8 @@
 """What Hugging Face `datasets` makes of a snapshot's folder, and of exports of it."""
 
 import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from kat_data.snapshots.formats import FORMATS, ExportFormat
 from kat_data.snapshots.read import Snapshot
 from kat_data.snapshots.record import TrainingStage
 from kat_data.snapshots.schema import arrow_schema
+from kat_data.testing.hub_server import HubServer
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 with warnings.catch_warnings():
@@ -66,3 +69,35 @@ def test_rows_whose_calls_come_late_load_too(tmp_path: Path, build: Callable[...
     file.write_bytes(b"".join([*(plain * (12_000_000 // len(b"".join(plain)))), *rows]))
     loaded = load(tmp_path / "out")["train"]
     assert loaded[len(loaded) - 1] == orjson.loads(rows[-1])
+
+
+LOADED = """
+import datasets, sys
+whole = datasets.load_dataset("acme/sums", revision=sys.argv[1])
+first = next(iter(datasets.load_dataset("acme/sums", revision=sys.argv[1], split="test", streaming=True)))
+print({split: len(rows) for split, rows in whole.items()}, first["id"])
+"""
+
+
+def test_what_was_pushed_to_the_hub_loads_by_its_name(sums: tuple[Snapshot, Snapshot], tmp_path: Path) -> None:
+    """In a process of its own, as `datasets` reads the endpoint when it is imported."""
+    with HubServer() as hub:
+        environ = {"HF_ENDPOINT": hub.url, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path)}
+        environ = os.environ | environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        for command in (PUSHED, LOADED):
+            places = [str(snapshot.path) for snapshot in sums] if command is PUSHED else ["v1"]
+            done = subprocess.run(
+                [sys.executable, "-c", command, *places], env=environ, check=True, capture_output=True, text=True
+            )
+    first = next(sums[0].rows("test"))["id"]
+    assert done.stdout.strip() == f"{SPLITS} {first}"
+
+
+PUSHED = """
+import sys
+from pathlib import Path
+from kat_data.snapshots.push import push
+from kat_data.snapshots.read import open_snapshot
+for folder in sys.argv[1:]:
+    push(open_snapshot(Path(folder)), "hf://datasets/acme/sums")
+"""
