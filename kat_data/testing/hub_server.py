@@ -64,6 +64,11 @@ class _Refused(Exception):
         self.code = code
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # clients open many connections at once
+
+
 class HubServer:
     """The server; `with HubServer() as hub` serves at `hub.url` while the block runs.
 
@@ -79,8 +84,7 @@ class HubServer:
         self.lock = Lock()
         self._faults: defaultdict[str, deque[int]] = defaultdict(deque)
         self._gates: dict[str, tuple[Event, Event]] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
 
     @property
     def url(self) -> str:
