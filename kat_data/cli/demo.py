@@ -69,6 +69,7 @@ def demo(
             partial=False,
             clock=SystemClock(),
             open_sandbox=sandbox,
+            home=Settings.load().home,
         )
         with registry.engine.connect() as connection:
             samples = queries.list_samples(connection, found["run"], 1000)

@@ -1,94 +1,134 @@
-"""The columns of exported files, told to whoever reads them: JSON Lines and Parquet cannot say it well enough.
+"""The columns by which two snapshots are compared, as arrays: some 100 bytes a row, and no Python object for any."""
 
-A reader of JSON Lines guesses types from the first rows, and merges the fields of all objects into one; with the
-features in a card beside the file, or in the Parquet schema, `datasets` gives every object back as it was.
-"""
+import binascii
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
-from collections.abc import Mapping
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-import orjson
-import yaml
+from kat_data.errors import SnapshotError
+from kat_data.snapshots.manifest import Shard
+from kat_data.snapshots.read import Snapshot
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+HASH_BYTES: Final = 32
+_HASHES: Final = ("id", "query", "lineage")
+_NAMES: Final = ("category", "domain", "mode", "source", "licence")
+_NUMBERS: Final = ("difficulty", "pass_rate")
+_VERDICT: Final = "verdict"
+LABELS: Final[tuple[str, ...]] = (*_NAMES, *_NUMBERS, _VERDICT, "split", "lineage")
+"""What may differ of one and the same sample; a snapshot has those that its stage and its schema know."""
 
+_BATCH: Final = 65_536
 
-class Kind(StrEnum):
-    """What a column holds: text, a number, any JSON value, or a list of such."""
-
-    TEXT = "text"
-    NUMBER = "number"
-    VALUE = "value"
-    VALUES = "values"
-
-
-Columns = Mapping[str, Kind]
-
-_FEATURES: Mapping[Kind, Any] = {
-    Kind.TEXT: {"dtype": "string", "_type": "Value"},
-    Kind.NUMBER: {"dtype": "float64", "_type": "Value"},
-    Kind.VALUE: {"_type": "Json"},
-    Kind.VALUES: {"feature": {"_type": "Json"}, "_type": "List"},
-}
-_DTYPES: Mapping[Kind, Mapping[str, str]] = {
-    Kind.TEXT: {"dtype": "string"},
-    Kind.NUMBER: {"dtype": "float64"},
-    Kind.VALUE: {"dtype": "json"},
-    Kind.VALUES: {"list": "json"},
-}
+Array = NDArray[Any]
+Vocabulary = dict[str, int]
+"""A number for every text of the snapshots that are compared with one another."""
 
 
-def columns_of(schema: "pa.Schema") -> dict[str, Kind]:
-    """Return the columns of a shard as `jsonl` writes them: what is nested, and the tools, as JSON values."""
-    import pyarrow as pa
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Rows by their places: hashes as 32 bytes each, texts as numbers of a vocabulary, no number as NaN."""
 
-    def kind(field: "pa.Field") -> Kind:
-        if field.name == "tools" or pa.types.is_list(field.type):
-            return Kind.VALUES
-        if pa.types.is_struct(field.type):
-            return Kind.VALUE
-        return Kind.NUMBER if pa.types.is_floating(field.type) else Kind.TEXT
-
-    return {field.name: kind(field) for field in schema}
+    id: Array
+    query: Array
+    labels: dict[str, Array]
 
 
-def arrow_schema(columns: Columns) -> "pa.Schema":
-    """Return the Parquet schema, where JSON values are text, with the features that `datasets` reads."""
-    import pyarrow as pa
-
-    types = {
-        Kind.TEXT: pa.string(),
-        Kind.NUMBER: pa.float64(),
-        Kind.VALUE: pa.string(),
-        Kind.VALUES: pa.list_(pa.string()),
-    }
-    features = {"info": {"features": {name: _FEATURES[kind] for name, kind in columns.items()}}}
-    metadata = {"huggingface": orjson.dumps(features).decode()}
-    return pa.schema([(name, types[kind]) for name, kind in columns.items()], metadata=metadata)
-
-
-def as_text(row: Mapping[str, Any], columns: Columns) -> dict[str, Any]:
-    """Return the row as `arrow_schema` holds it."""
-    return {name: _text(row.get(name), kind) for name, kind in columns.items()}
+def read_columns(snapshot: Snapshot, words: Vocabulary) -> Columns:
+    """Read one snapshot; raises `SnapshotError` where a shard was changed or does not hold what the manifest says."""
+    rows, read = snapshot.manifest.hashed.rows, 0
+    columns: dict[str, Array] = {}
+    for shard in snapshot.manifest.hashed.shards:
+        for arrays in _parts(snapshot.path, shard, words):
+            columns = columns or {name: np.empty(rows, found.dtype) for name, found in arrays.items()}
+            part = slice(read, read := read + len(arrays["id"]))
+            if read > rows or columns.keys() != arrays.keys():
+                raise _unlike(snapshot)
+            for name, found in arrays.items():
+                columns[name][part] = found
+    if read != rows:
+        raise _unlike(snapshot)
+    labels = {name: columns[name] for name in LABELS if name in columns}
+    return Columns(id=columns["id"], query=columns["query"], labels=labels)
 
 
-def card(columns: Columns, files: Mapping[str, str], title: str) -> str:
-    """Return a card that lets `datasets` load the folder; `files` are their names by split."""
-    matter = {
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [{"split": split, "path": name} for split, name in files.items()],
-            }
-        ],
-        "dataset_info": {"features": [{"name": name, **_DTYPES[kind]} for name, kind in columns.items()]},
-    }
-    return f"---\n{yaml.safe_dump(matter, sort_keys=False, allow_unicode=True)}---\n\n# {title}\n"
+def _unlike(snapshot: Snapshot) -> SnapshotError:
+    return SnapshotError(f"{snapshot.path} does not hold what its manifest says: `kat snapshots verify` says why")
 
 
-def _text(value: Any, kind: Kind) -> Any:
-    if kind is Kind.VALUE:
-        return None if value is None else orjson.dumps(value).decode()
-    return [orjson.dumps(part).decode() for part in value] if kind is Kind.VALUES else value
+def numbered(old: Array, new: Array) -> tuple[Array, Array]:
+    """Return a number for each hash of two arrays, the same for the same hash and for no other."""
+    hashes = np.concatenate([old, new])
+    for key in (_first_bytes(hashes), hashes):  # whole hashes take ten times as long, and are hardly ever needed
+        _, first, numbers = np.unique(key, return_index=True, return_inverse=True)
+        if np.array_equal(hashes[first[numbers]], hashes):
+            break
+    return numbers[: len(old)], numbers[len(old) :]
+
+
+def _first_bytes(hashes: Array) -> Array:
+    """Return the first 8 bytes of each hash: enough to tell one from another, unless there are billions."""
+    return np.ascontiguousarray(hashes.view(np.uint64).reshape(-1, HASH_BYTES // 8)[:, 0])
+
+
+def _parts(folder: Path, shard: Shard, words: Vocabulary) -> Iterator[dict[str, Array]]:
+    path = folder / shard.path
+    try:
+        with path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        if digest != shard.sha256:
+            raise SnapshotError(f"{path} was changed after it was written: its sha256 does not match")
+        with pq.ParquetFile(path, read_dictionary=_NAMES) as file:
+            wanted = [name for name in (*_HASHES, *LABELS) if name in file.schema_arrow.names]
+            for batch in file.iter_batches(_BATCH, columns=wanted):
+                yield _arrays(batch, words) | {"split": _constant(shard.split, batch.num_rows, words)}
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise SnapshotError(f"{path} cannot be compared, as its columns are not a snapshot's: {error}") from error
+
+
+def _arrays(batch: pa.RecordBatch, words: Vocabulary) -> dict[str, Array]:
+    arrays: dict[str, Array] = {name: _hashes(batch[name]) for name in ("id", "query")}
+    arrays["lineage"] = _first_bytes(_hashes(batch["lineage"]))
+    arrays |= {name: _coded(batch[name], words) for name in _NAMES}
+    present = set(batch.schema.names)
+    arrays |= {name: batch[name].to_numpy(zero_copy_only=False) for name in _NUMBERS if name in present}
+    if _VERDICT in present:
+        arrays[_VERDICT] = _coded(_joined(batch[_VERDICT]), words)
+    return arrays
+
+
+def _hashes(column: pa.StringArray) -> Array:
+    """Return SHA-256 digests from their hex; raises `ValueError` where they are none."""
+    if column.null_count or not pc.all(pc.equal(pc.binary_length(column), 2 * HASH_BYTES)).as_py():
+        raise ValueError("a hash is not 64 hexadecimal digits")
+    _, offsets, data = column.buffers()
+    start, end = (np.frombuffer(offsets, np.int32)[column.offset + place] for place in (0, len(column)))
+    return np.frombuffer(binascii.unhexlify(memoryview(data)[start:end]), f"S{HASH_BYTES}")
+
+
+def _coded(column: pa.Array, words: Vocabulary) -> Array:
+    if not isinstance(column, pa.DictionaryArray):
+        column = column.dictionary_encode()
+    codes = [words.setdefault(word, len(words)) for word in column.dictionary.to_pylist()]
+    missing = len(codes)
+    table: Array = np.array([*codes, -1], np.int32)
+    found: Array = table[column.indices.fill_null(missing).to_numpy(zero_copy_only=False)]
+    return found
+
+
+def _joined(verdicts: pa.StructArray) -> pa.Array:
+    """Return a text for each verdict, null where nobody judged."""
+    parts = [pc.struct_field(verdicts, name) for name in ("verifier", "outcome", "status")]
+    joined = pc.binary_join_element_wise(*parts, " ", null_handling="replace", null_replacement="-")
+    return pc.if_else(pc.is_valid(verdicts), joined, pa.scalar(None, pa.string()))
+
+
+def _constant(word: str, rows: int, words: Vocabulary) -> Array:
+    return np.full(rows, words.setdefault(word, len(words)), np.int32)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import orjson
 
 from kat_data.errors import SnapshotError, UserError
-from kat_data.snapshots.columns import Columns, arrow_schema, as_text, card, columns_of
+from kat_data.snapshots.features import Columns, arrow_schema, as_text, card, columns_of
 from kat_data.snapshots.folder import exclusive, plain_errors, publish, synced, unfinished, write_file
 from kat_data.snapshots.formats import FORMATS, ExportFormat, check_format, whole
 from kat_data.snapshots.loss import Fitted, Loss

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from kat_data.errors import SnapshotBusy, SnapshotError
 
 _UNFINISHED = ".kat-unfinished-"
+_BUILD = f"{_UNFINISHED}build"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -48,6 +49,25 @@ def unfinished(parent: Path) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def resumable(parent: Path, worth_keeping: str) -> Iterator[Path]:
+    """Give a folder inside `parent`, hidden from readers, with what an earlier block that was cut short left in it.
+
+    On leaving it is removed unless `publish` renamed it. Where an error ends the block, it stays for the next one if
+    the pattern `worth_keeping` finds a file in it, and the disk is not full. The caller holds `exclusive(parent)`.
+    """
+    folder = parent / _BUILD
+    with plain_errors(parent):
+        try:
+            folder.mkdir(mode=0o755, exist_ok=True)
+            yield folder
+        except BaseException as error:
+            if (isinstance(error, OSError) and error.errno in _FULL) or not any(folder.glob(worth_keeping)):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import orjson
 
 from kat_data.errors import UserError
 from kat_data.snapshots import chats
-from kat_data.snapshots.columns import Columns, Kind
+from kat_data.snapshots.features import Columns, Kind
 from kat_data.snapshots.loss import Fitted
 from kat_data.snapshots.record import Record, TrainingStage
 from kat_data.snapshots.reinforcement import LABELS, NUMBERS, VERIFIER, rl

@@ -50,6 +50,7 @@ queries = Table(
     Column("verifier", JSON),
     ref("source_id", "sources.id"),
     need("line", BigInteger, "0"),
+    Column("document", Text),  # of the source, that it was made of
     stamp("imported_at"),
     UniqueConstraint("hash"),
     Index(None, "source_id"),

@@ -18,6 +18,7 @@ from kat_data.registry import queries, runs
 from kat_data.registry.choice import Choice, count_chosen
 from kat_data.registry.facts import new_facts
 from kat_data.registry.ledger import PostgresLedger
+from kat_data.registry.lineage import sample_lineage
 from kat_data.registry.runs import FunnelRow, WantedRun
 from kat_data.registry.session import Registry
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
@@ -281,7 +282,7 @@ async def test_the_lineage_of_a_sample_shows_everything(registry, open_run) -> N
         )
         connection.exec_driver_sql("INSERT INTO snapshot_rows SELECT snapshots.id, samples.id FROM snapshots, samples")
         lineages = [
-            queries.sample_lineage(connection, ident)
+            sample_lineage(connection, ident)
             for ident in (str(listed["id"]), listed["hash"][:16], f"{run.id}/{claim.query}")
         ]
     assert lineages[0] == lineages[1] == lineages[2]
@@ -316,24 +317,22 @@ async def test_what_a_run_came_to(registry, open_run) -> None:
         assert queries.models_of(connection, run.id) == [
             {"model": "scripted", "calls": 1, "usd": 0.5, "prompt_tokens": 10, "completion_tokens": 5}
         ]
-        [snapshot_input] = queries.snapshot_inputs(connection, run.id)
     assert (cost.made, cost.reused, cost.usd, cost.usd_used, cost.completion_tokens) == (1, 0, 0.5, 0.5, 5)
     assert {name: row["think_off"] for name, row in composition.items()} == {
         name: int(name == accepted) for name in ("general", "math")
     }
-    assert snapshot_input["query_hash"] == claim.draft.query.hash
 
 
 def test_idents_of_no_sample_are_one_clear_line(registry, open_run) -> None:
     run = open_run(sums=1)
     with registry.engine.connect() as connection:
         with pytest.raises(NotFoundError, match=r"no item .*/999: `kat runs items RUN` lists the queries of a run"):
-            queries.sample_lineage(connection, f"{run.id}/999")
+            sample_lineage(connection, f"{run.id}/999")
         for ident in ("17", "deadbeef"):
             with pytest.raises(NotFoundError, match=f"no sample {ident}: `kat samples list` shows them"):
-                queries.sample_lineage(connection, ident)
+                sample_lineage(connection, ident)
         with pytest.raises(UserError, match="is not RUN/QUERY"):
-            queries.sample_lineage(connection, "1/x")
+            sample_lineage(connection, "1/x")
 
 
 async def test_the_start_of_several_hashes_names_no_sample(registry, open_run) -> None:
@@ -345,5 +344,5 @@ async def test_the_start_of_several_hashes_names_no_sample(registry, open_run) -
                 "UPDATE samples SET hash = decode(%s, 'hex') WHERE query_id = %s", (start * 16, claim.query)
             )
         with pytest.raises(UserError, match="several samples' hashes begin with 'ab': give more of the hash"):
-            queries.sample_lineage(connection, "ab")
-        assert queries.sample_lineage(connection, "ab01")["item"]["query_id"] == claims[1].query
+            sample_lineage(connection, "ab")
+        assert sample_lineage(connection, "ab01")["item"]["query_id"] == claims[1].query

@@ -12,6 +12,7 @@ from kat_data.domain.mode import Mode
 from kat_data.domain.query import VerifierKind, VerifierSpec
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.tool_call import ToolCall
+from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.hashing import content_hash
 from kat_data.snapshots.read import Snapshot, open_snapshot
 from kat_data.snapshots.record import Row, TrainingStage
@@ -49,6 +50,7 @@ def make_row(number: int) -> Row:
         reference=str(number + 1),
         verifier=VerifierSpec(kind=VerifierKind.MATH) if number % 2 else None,
         pass_rate=0.25 * (number % 5),
+        verdict=Verdict(outcome=Outcome.CORRECT, status=Status.CORRECT, verifier="math/2"),
     )
 
 

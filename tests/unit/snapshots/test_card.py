@@ -128,8 +128,9 @@ def test_the_mixture_stands_beside_what_was_reached(tmp_path: Path, rows: list[R
     assert f"{40 - 5 - code} accepted samples beyond the targets are not in it." in text
 
 
-def test_the_card_shows_the_plot_that_stands_beside_it(written: Written) -> None:
+def test_the_card_shows_the_plots_that_stand_beside_it(written: Written) -> None:
     text = (written.path / "README.md").read_text(encoding="utf-8")
-    [image] = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
-    assert (written.path / image).read_bytes().startswith(b"\x89PNG")
+    images = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
+    assert images == ["composition.png", "lengths.png"]
+    assert all((written.path / image).read_bytes().startswith(b"\x89PNG") for image in images)
     assert "## Mixture" not in text
