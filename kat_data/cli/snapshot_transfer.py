@@ -1,7 +1,9 @@
 """`kat snapshots push` and `kat snapshots pull`: snapshots on their way to others and from them."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +11,9 @@ from kat_data.cli.output import json_option, print_json, say
 from kat_data.cli.snapshot_folder import root_folder, root_option
 from kat_data.cli.tracked import counting
 from kat_data.snapshots import read
+
+if TYPE_CHECKING:
+    from kat_data.snapshots.verify import Report
 
 
 @click.command()
@@ -27,14 +32,21 @@ def push(label: str, target: str, private: bool, root: Path | None, as_json: boo
     from kat_data.snapshots.push import push as send
 
     snapshot = read.open_snapshot(read.find(root_folder(root), label))
-    with counting(f"{label} to {target}, bytes") as moved:
-        found = send(snapshot, target, private=private, moved=moved)
+    with counting(f"bytes at {target}") as moved:
+        found = send(snapshot, target, private=private, check=_verify, moved=moved)
     if as_json:
         print_json(asdict(found))
         return
     click.echo(found.url)
     sent = f"{len(found.uploaded)} files sent" if found.uploaded else "all of it was there"
     say(f"{found.label}: {found.files} files, {found.bytes:,} bytes, checked; {sent}")
+
+
+def _verify(path: Path) -> "Report":
+    from kat_data.snapshots.verify import verify
+
+    with counting("rows verified") as observe:
+        return verify(path, processes=os.cpu_count() or 1, observe=observe)
 
 
 @click.command()
@@ -49,7 +61,7 @@ def pull(source: str, root: Path | None, as_json: bool) -> None:
     """
     from kat_data.snapshots.pull import pull as fetch
 
-    with counting(f"{source}, bytes") as moved:
+    with counting(f"bytes of {source}") as moved:
         found = fetch(source, root_folder(root), moved=moved)
     manifest = found.manifest
     label = f"{manifest.hashed.name}@{manifest.unhashed.version}"

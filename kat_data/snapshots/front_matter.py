@@ -21,6 +21,12 @@ _HUB_LICENCES = frozenset(_CREATIVE) | {
 
 _GNU = re.compile(r"(?P<licence>(?:a|l)?gpl-[0-9.]+)-(?:only|or-later)")
 _SPELLED = {"odc-by-1.0": "odc-by", "odbl-1.0": "odbl", "pddl-1.0": "pddl"}
+_CODES = {
+    "arabic": "ar", "chinese": "zh", "dutch": "nl", "english": "en", "french": "fr", "german": "de", "hindi": "hi",
+    "italian": "it", "japanese": "ja", "korean": "ko", "polish": "pl", "portuguese": "pt", "russian": "ru",
+    "spanish": "es", "turkish": "tr", "ukrainian": "uk", "vietnamese": "vi",
+}  # fmt: skip
+"""The Hub's codes of languages, by the names that taxonomies have for them."""
 _SIZES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -38,6 +44,7 @@ def front_matter(manifest: Manifest) -> str:
     sizes = [{"name": split, "num_examples": rows} for split, rows in manifest.splits.items()]
     matter: dict[str, Any] = {
         "pretty_name": hashed.name,
+        **_languages(manifest),
         **_licence(hashed.licences),
         "task_categories": ["text-generation"],
         "tags": ["kat-data", "autothink", "reasoning", "synthetic", hashed.stage.value],
@@ -46,6 +53,15 @@ def front_matter(manifest: Manifest) -> str:
         "dataset_info": {"splits": sizes, "download_size": sum(shard.bytes for shard in hashed.shards)},
     }
     return yaml.safe_dump(matter, sort_keys=False, allow_unicode=True, width=1_000)
+
+
+def _languages(manifest: Manifest) -> dict[str, list[str]]:
+    """Name the languages that models tagged, the most frequent first; those alone that have a code here."""
+    statistics = manifest.unhashed.statistics
+    tagged = statistics.run.languages if statistics is not None and statistics.run is not None else {}
+    ordered = sorted(tagged, key=lambda name: (-tagged[name], name))
+    codes = [_CODES[name.casefold()] for name in ordered if name.casefold() in _CODES]
+    return {"language": codes} if codes else {}
 
 
 def _licence(licences: Iterable[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from kat_data.errors import SnapshotError, UserError
 from kat_data.hashing import sha256
@@ -9,7 +10,7 @@ from kat_data.snapshots.bucket import Bucket
 from kat_data.snapshots.manifest import MANIFEST, Manifest, from_bytes
 from kat_data.snapshots.parts import Part, parts
 from kat_data.snapshots.read import Snapshot
-from kat_data.snapshots.verify import verify
+from kat_data.snapshots.verify import Report, verify
 
 Moved = Callable[[int, int], None]
 """Told how many of how many bytes are there."""
@@ -29,15 +30,22 @@ class Pushed:
     uploaded: tuple[str, ...] = ()
 
 
-def push(snapshot: Snapshot, target: str, *, private: bool = False, moved: Moved | None = None) -> Pushed:
+def push(
+    snapshot: Snapshot,
+    target: str,
+    *,
+    private: bool = False,
+    check: Callable[[Path], Report] = verify,
+    moved: Moved | None = None,
+) -> Pushed:
     """Copy a snapshot to a dataset of the Hub (`hf://datasets/ORG/NAME`), or below a folder of a store.
 
     In a store it comes to TARGET/NAME/VERSION, with the manifest as the last file; on the Hub it is one commit with
-    the tag vVERSION. What is there already is not sent again. Raises `SnapshotError` where the snapshot is damaged,
-    the place holds another of that version, or the place failed; then nothing half done can be seen, and the next
-    push goes on.
+    the tag vVERSION. `check` verifies it first; what is there already is not sent again. Raises `SnapshotError` where
+    the snapshot is damaged, the place holds another of that version, or the place failed; then nothing half done can
+    be seen, and the next push goes on.
     """
-    report = verify(snapshot.path)
+    report = check(snapshot.path)
     if not report.ok:
         raise SnapshotError(
             f"{snapshot.path} is damaged and is not pushed: `kat snapshots verify` lists what is wrong "

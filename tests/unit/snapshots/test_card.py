@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from kat_data.domain.mode import Mode
+from kat_data.domain.run_statistics import Duplicates, RunStatistics
 from kat_data.snapshots.card import card
 from kat_data.snapshots.record import Row
 from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
@@ -43,6 +44,21 @@ def test_the_front_matter_names_licences_size_and_every_split(written: Written) 
     splits = [{"name": "train", "num_examples": 30}, {"name": "test", "num_examples": 10}]
     size = sum(path.stat().st_size for path in written.path.glob("data/*"))
     assert matter["dataset_info"] == {"splits": splits, "download_size": size}
+
+
+def test_tagged_languages_have_their_codes_the_most_frequent_first(written: Written) -> None:
+    unhashed = written.manifest.unhashed
+    assert unhashed.statistics is not None
+    assert "language" not in front_matter(card(written.manifest))
+    run = RunStatistics(
+        samples=40,
+        duplicates=Duplicates(exact=0, near=0),
+        languages={"English": 9, "other": 20, "Chinese": 11},
+        usd_per_sample=0.0,
+        calls_per_sample=0.0,
+    )
+    tagged = replace(unhashed, statistics=replace(unhashed.statistics, run=run))
+    assert front_matter(card(replace(written.manifest, unhashed=tagged)))["language"] == ["zh", "en"]
 
 
 def test_the_hub_reads_the_front_matter_as_it_was_meant(written: Written) -> None:
