@@ -6,13 +6,17 @@ from typing import Any
 import click
 
 from kat_data.cli.fleet import executor_options, follow_job
-from kat_data.cli.output import json_option, print_json, print_table, say
+from kat_data.cli.output import json_option, print_json, say
 from kat_data.cli.registry import open_registry
+from kat_data.cli.rows_bar import rows_bar
 from kat_data.cli.snapshot_folder import root_folder, root_option
+from kat_data.cli.snapshot_history import alias, history, note
+from kat_data.cli.snapshot_list import list_
 from kat_data.cli.snapshot_show import show
 from kat_data.cli.snapshot_verify import verify
 from kat_data.clock import SystemClock
 from kat_data.domain.job import JobKind, JobState
+from kat_data.domain.split import parse_splits
 from kat_data.errors import SnapshotError
 from kat_data.executors import jobs
 from kat_data.pipeline.publish import publication, publish_run, publishable
@@ -26,10 +30,10 @@ from kat_data.snapshots.export import export as write_export
 
 @click.group()
 def snapshots() -> None:
-    """Create, list, verify and export snapshots."""
+    """Create, list, compare, verify and export snapshots."""
 
 
-for command in (show, verify):
+for command in (list_, show, verify, alias, note, history):
     snapshots.add_command(command)
 
 
@@ -37,44 +41,60 @@ for command in (show, verify):
 @click.option("--run", type=int, required=True, help="The run whose accepted samples go in.")
 @click.option("--name", help="Name of the snapshot; default: what the recipe says.")
 @click.option("--partial", is_flag=True, help="Also from a run that is not finished.")
+@click.option(
+    "--split",
+    "splits",
+    multiple=True,
+    metavar="NAME=AMOUNT",
+    help="A share or a number of rows beside those to train on, e.g. validation=0.05; default: what the recipe says.",
+)
+@click.option("--parent", help="The snapshot that it follows, as a label; default: the version before.")
+@click.option("--note", default="", help="What is to be said of it, in its card and its manifest.")
 @root_option
 @executor_options
 @json_option
 def create(
-    run: int, name: str | None, partial: bool, root: Path | None, executor: str, detach: bool, as_json: bool
+    root: Path | None, executor: str, detach: bool, as_json: bool, splits: tuple[str, ...], **wanted: Any
 ) -> None:
     """Write the accepted samples of a run as the next version; unchanged content returns its existing version.
 
-    With --executor celery a worker writes it, into its own KAT_HOME/snapshots or --root: a folder that all share.
+    Rows that share a query, a cluster of duplicates or a document never stand in two splits. A build that was killed
+    goes on where it was. With --executor celery a worker writes it, into its own KAT_HOME/snapshots or --root: a folder
+    that all share.
     """
+    if splits:
+        wanted["splits"] = parse_splits(splits)
     with open_registry() as registry:
         if executor == "celery":
-            found = _create_by_fleet(registry, run, name, partial, root, detach=detach)
+            found = _create_by_fleet(registry, wanted, root, detach=detach)
         else:
-            found = _create_here(registry, run, name, partial, root)
+            found = _create_here(registry, wanted, root)
     if as_json:
         print_json(found)
     elif "snapshot" in found:
-        _print_created(found, run)
+        _print_created(found, wanted)
 
 
-def _create_here(registry: Registry, run: int, name: str | None, partial: bool, root: Path | None) -> dict[str, Any]:
+def _create_here(registry: Registry, wanted: dict[str, Any], root: Path | None) -> dict[str, Any]:
     settings = Settings.load()
-    sandbox, clock, home = opener(settings), SystemClock(), settings.home
-    return publication(
-        publish_run(
-            registry, root_folder(root), run, name=name, partial=partial, clock=clock, open_sandbox=sandbox, home=home
+    with rows_bar("snapshot") as tell:
+        written = publish_run(
+            registry,
+            root_folder(root),
+            **wanted,
+            clock=SystemClock(),
+            open_sandbox=opener(settings),
+            home=settings.home,
+            tell=tell,
         )
-    )
+    return publication(written)
 
 
-def _create_by_fleet(
-    registry: Registry, run: int, name: str | None, partial: bool, root: Path | None, *, detach: bool
-) -> dict[str, Any]:
+def _create_by_fleet(registry: Registry, wanted: dict[str, Any], root: Path | None, *, detach: bool) -> dict[str, Any]:
     with registry.engine.connect() as connection:
-        publishable(connection, run, partial=partial)
-    wanted = {"run": run, "name": name, "partial": partial, "root": str(root.resolve()) if root else None}
-    job = jobs.ask(registry, Settings.load(), JobKind.SNAPSHOT, wanted)
+        publishable(connection, wanted["run"], partial=wanted["partial"])
+    arguments = {**wanted, "root": str(root.resolve()) if root else None}
+    job = jobs.ask(registry, Settings.load(), JobKind.SNAPSHOT, arguments)
     if detach:
         say(f"job {job.id} is with the workers: `kat jobs show {job.id}` shows how it goes")
         return {"job": job.id, "state": job.state.value}
@@ -87,30 +107,16 @@ def _create_by_fleet(
     return found
 
 
-def _print_created(found: dict[str, Any], run: int) -> None:
-    note = " (unchanged, so nothing was written)" if found["existed"] else ""
-    click.echo(f"{found['snapshot']}: {found['rows']} rows in {found['path']}{note}")
+def _print_created(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    unchanged = " (unchanged, so nothing was written)" if found["existed"] else ""
+    click.echo(f"{found['snapshot']}: {found['rows']} rows in {found['path']}{unchanged}")
+    if len(found["splits"]) > 1:
+        click.echo(", ".join(f"{rows} in {split}" for split, rows in found["splits"].items()))
+    if found["existed"] and wanted["note"]:
+        say(f"nor was your note: `kat snapshots note {found['snapshot']} TEXT` puts it beside the version")
     if found["surplus"]:
-        say(f"{found['surplus']} more samples were accepted than the mixture asks for: they stay with run {run}")
-
-
-@snapshots.command("list")
-@root_option
-@json_option
-def list_(root: Path | None, as_json: bool) -> None:
-    """List the snapshots of a folder."""
-    folder = root_folder(root)
-    rows = []
-    for name in read.names(folder):
-        for version in read.versions(folder, name):
-            manifest = read.open_snapshot(folder / name / str(version)).manifest
-            hashed = manifest.hashed
-            rows.append([f"{name}@{version}", hashed.stage.value, hashed.rows, manifest.unhashed.built_at])
-    columns = ("snapshot", "stage", "rows", "built_at")
-    if as_json:
-        print_json([dict(zip(columns, row, strict=True)) for row in rows])
-    else:
-        print_table(columns, rows)
+        stay = f"they stay with run {wanted['run']}"
+        say(f"{found['surplus']} more samples were accepted than the mixture asks for: {stay}")
 
 
 @snapshots.command()

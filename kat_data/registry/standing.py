@@ -20,8 +20,18 @@ LAST_DECISIONS = f"""
 REJECTED = f"SELECT sample_hash FROM ({LAST_DECISIONS}) AS last_decisions WHERE act = '{Act.REJECT}'"
 """A relation of `sample_hash`: every sample whose last standing decision is a rejection."""
 
+
+def withdrawn(query: str) -> str:
+    """Return the condition that the query with this id, an SQL expression, is withdrawn.
+
+    Not `IN`, which looks through all that is withdrawn for each query once that outgrows the memory of a step; and the
+    column has a name of its own here, so that `query_id` is that of the statement around it.
+    """
+    return f"EXISTS (SELECT FROM ({WITHDRAWN}) AS withdrawn(one) WHERE withdrawn.one = {query})"
+
+
 STANDS = f"""
-    NOT EXISTS (SELECT FROM ({WITHDRAWN}) AS withdrawn WHERE withdrawn.query_id = samples.query_id)
+    NOT {withdrawn("samples.query_id")}
     AND NOT EXISTS (SELECT FROM ({REJECTED}) AS rejected WHERE rejected.sample_hash = samples.hash)
 """
 """A condition on rows of `samples`, by that name: nothing keeps the sample out of a snapshot."""

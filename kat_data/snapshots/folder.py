@@ -81,11 +81,20 @@ def write_file(path: Path, parts: Iterable[bytes]) -> None:
 def publish(folder: Path, target: Path) -> None:
     """Rename a finished folder to `target`, which must not exist, so that it survives a power cut."""
     for inner in [*(p for p in folder.rglob("*") if p.is_dir()), folder]:
-        _sync(inner)
+        sync(inner)
     if target.exists():
         raise SnapshotError(f"{target} exists already, and a snapshot is never overwritten: choose another place")
     folder.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
+
+
+def sync(folder: Path) -> None:
+    """Make sure that what the folder lists survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -137,11 +146,3 @@ def _locked(handle: int, parent: Path) -> bool:
                 unless_locked.pop_all()
                 return True
     return False
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -34,6 +34,14 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """The snapshot that another one follows: its label when that was built, and its content hash, which stays."""
+
+    label: str
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hashed:
     """What the snapshot is; `duplicates` counts rows left out because an earlier one holds the same sample.
 
@@ -78,6 +86,7 @@ class Unhashed:
     `surplus` counts the rows that were there and that the recipe's mixture asks for no more of.
     `error_rates` are the verifiers' as measured where it was built: what can be measured depends on the machine.
     `decontamination` is what was measured of it, where the recipe left out benchmarks' items.
+    `parent` is the version before, or what the builder named in its place; the first version has none.
     """
 
     version: int
@@ -93,6 +102,7 @@ class Unhashed:
     statistics: Statistics | None = field(default=None, metadata=ADDED_LATER)
     allowed_licences: tuple[str, ...] = field(default=(), metadata=ADDED_LATER)
     surplus: int = field(default=0, metadata=ADDED_LATER)
+    parent: Parent | None = field(default=None, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +119,16 @@ class Manifest:
         for shard in self.hashed.shards:
             rows[shard.split] = rows.get(shard.split, 0) + shard.rows
         return rows
+
+    @property
+    def label(self) -> str:
+        """The snapshot as people name it: `name@version`."""
+        return f"{self.hashed.name}@{self.unhashed.version}"
+
+    @property
+    def size(self) -> int:
+        """The bytes of all shards together."""
+        return sum(shard.bytes for shard in self.hashed.shards)
 
     def to_bytes(self) -> bytes:
         """Return the file's bytes: sorted keys, two-space indent, content hash and seal included."""

@@ -1,6 +1,6 @@
 """The Arrow schemas of snapshot shards, and every writer option that decides their bytes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from kat_data.errors import SnapshotError
+from kat_data.snapshots.ahead import ahead
 from kat_data.snapshots.record import SCHEMA_VERSION, TrainingStage
 
 RENDERED: Final = "rendered"
@@ -56,14 +57,21 @@ _TOOLS = [("tools", pa.string())]
 _GROUP_ROWS = 4_096
 _GROUP_BYTES = 8 << 20
 
+# What repeats itself from row to row; a dictionary of the other texts would be made in vain.
+_REPEATED = [
+    *("category", "domain", "mode", "source", "licence", "tools", "verdict.verifier", "verdict.outcome"),
+    *("verdict.status", "prompt.list.element.role", "completion.list.element.role", "messages.list.element.role"),
+    *("turns.list.element.mode", "verifier.kind", "verifier.reference_origin"),
+]
+
 # Every option that decides bytes stands here, also where it is today's default.
 _OPTIONS: dict[str, Any] = {
     "version": "2.6",
     "data_page_version": "1.0",
     "compression": "zstd",
     "compression_level": 3,
-    "use_dictionary": True,
-    "write_statistics": True,
+    "use_dictionary": _REPEATED,
+    "write_statistics": [name for name, _ in _LABELS],
     "store_schema": True,
     "data_page_size": 1 << 20,
     "dictionary_pagesize_limit": 1 << 20,
@@ -90,8 +98,8 @@ def write_parquet(path: Path, batches: Iterable[pa.RecordBatch], stage: Training
     """
     schema = arrow_schema(stage)
     with pq.ParquetWriter(path, schema, **_OPTIONS) as writer:
-        for group in _row_groups(batches):
-            writer.write_table(_typed(group, stage, schema), row_group_size=group.num_rows)
+        for group in ahead(_typed(rows, stage, schema) for rows in ahead(_row_groups(batches))):
+            writer.write_table(group, row_group_size=group.num_rows)
             yield group.num_rows
 
 
@@ -106,7 +114,7 @@ def _labels(version: int) -> list[tuple[str, pa.DataType]]:
     return [*_LABELS, *(_LABELS_OF_3 if version >= 3 else ())]
 
 
-def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Generator[pa.RecordBatch, None, None]:
     """Cut the rows anew: as many as there is room for, or one that alone is longer."""
     parts: list[pa.RecordBatch] = []
     rows = size = 0

@@ -1,6 +1,7 @@
 """Build a snapshot: rows in, an immutable folder `<root>/<name>/<version>` out, whole or not at all."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from kat_data.errors import SnapshotError
 from kat_data.snapshots.finish import finish
 from kat_data.snapshots.folder import exclusive, publish, resumable
 from kat_data.snapshots.given_rows import plan_rows
-from kat_data.snapshots.manifest import Hashed, Manifest, Shard, Unhashed
+from kat_data.snapshots.manifest import Hashed, Manifest, Parent, Shard, Unhashed
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.read import check_name, open_snapshot, versions
 from kat_data.snapshots.record import SCHEMA_VERSION, Row, TrainingStage
@@ -35,6 +36,7 @@ class SnapshotSpec:
     mapping for each line of the run's funnel; `money` is what the run spent. All of them hold JSON values. `splits` are
     the splits that were asked for beside `train`, each with a share or a number of rows.
     `statistics` are those of the run, and `allowed_licences` those that its recipe names, if any.
+    `parent` is the snapshot that it follows; where it names none, that is the version before.
     """
 
     name: str
@@ -52,6 +54,7 @@ class SnapshotSpec:
     notes: str = ""
     statistics: RunStatistics | None = None
     allowed_licences: Sequence[str] = ()
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,7 @@ class Written:
     @property
     def label(self) -> str:
         """The snapshot as people name it: `name@version`."""
-        return f"{self.manifest.hashed.name}@{self.manifest.unhashed.version}"
+        return self.manifest.label
 
 
 def write_snapshot(
@@ -118,6 +121,7 @@ def build_snapshot(
         if same := _find(parent, existing, hashed.content_hash):
             return replace(same, surplus=plan.surplus)
         version = _version(hashed.content_hash, existing, known)
+        spec = replace(spec, parent=spec.parent or _before(parent, version, existing, known))
         unhashed = _unhashed(spec, version, plan.surplus, found.statistics)
         clear_receipts(folder)
         manifest = finish(folder, Manifest(hashed=hashed, unhashed=unhashed))
@@ -166,7 +170,18 @@ def _unhashed(spec: SnapshotSpec, version: int, surplus: int, statistics: Statis
         surplus=surplus,
         statistics=replace(statistics, run=spec.statistics),
         allowed_licences=tuple(spec.allowed_licences),
+        parent=spec.parent,
     )
+
+
+def _before(folder: Path, version: int, existing: Iterable[int], known: Mapping[int, str]) -> Parent | None:
+    """Return the version before, wherever it stands; none where there is none, or where it is damaged."""
+    before = max((other for other in [*existing, *known] if other < version), default=0)
+    if before in known:
+        return Parent(label=f"{folder.name}@{before}", content_hash=known[before])
+    with suppress(SnapshotError):
+        return open_snapshot(folder / str(before)).reference if before else None
+    return None
 
 
 def _version(content_hash: str, existing: list[int], known: Mapping[int, str]) -> int:

@@ -10,6 +10,7 @@ from kat_data.domain.query import VerifierKind, VerifierSpec
 from kat_data.errors import UserError
 from kat_data.pipeline.publish import publish_run
 from kat_data.registry import queries
+from kat_data.registry.lineage import sample_lineage
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
 from kat_data.snapshots.write import Written
@@ -44,7 +45,7 @@ def snapshots_of(registry: Registry):
     def look(run: RunRow) -> set[tuple[str, int, str]]:
         with registry.engine.connect() as connection:
             samples = queries.list_samples(connection, run.id, 100)
-            found = [queries.sample_lineage(connection, str(sample["id"]))["snapshots"] for sample in samples]
+            found = [sample_lineage(connection, str(sample["id"]))["snapshots"] for sample in samples]
         assert samples
         assert all(each == found[0] for each in found)
         return {(each["name"], each["version"], each["hash"]) for each in found[0]}

@@ -14,6 +14,7 @@ import pytest
 from kat_data.errors import SnapshotError
 from kat_data.snapshots import schema, shards
 from kat_data.snapshots.folder import exclusive
+from kat_data.snapshots.manifest import Parent
 from kat_data.snapshots.read import names, open_snapshot, versions
 from kat_data.snapshots.record import Row, TrainingStage
 from kat_data.snapshots.shards import RECEIPT
@@ -244,3 +245,31 @@ def test_a_mixture_is_taken_over_all_splits_by_the_seed(tmp_path: Path, rows: li
         write_snapshot(
             tmp_path / "none", make_spec(recipe={"stages": [{"select": {"counts": {"mode=on": 0}}}]}), splits
         )
+
+
+def test_a_version_names_the_one_before_it(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    first = write_snapshot(tmp_path, make_spec(), {"train": rows})
+    second = write_snapshot(tmp_path, make_spec(), {"train": rows[1:]})
+    assert first.manifest.unhashed.parent is None
+    assert second.manifest.unhashed.parent == open_snapshot(first.path).reference
+    known = {1: first.manifest.hashed.content_hash, 4: "1" * 64}
+    fifth = write_snapshot(tmp_path / "b", make_spec(), {"train": rows[2:]}, known=known)
+    assert fifth.manifest.unhashed.parent == Parent(label="demo@4", content_hash="1" * 64)
+    other = write_snapshot(tmp_path, make_spec(name="fork", parent=second.manifest.unhashed.parent), {"train": rows})
+    assert other.manifest.unhashed.parent == Parent(label="demo@1", content_hash=known[1])
+    assert open_snapshot(other.path).manifest == other.manifest
+
+
+def test_a_parent_is_no_part_of_the_content(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    parent = Parent(label="old@3", content_hash="0" * 64)
+    hashes = {
+        write_snapshot(tmp_path / name, make_spec(parent=given), {"train": rows}).manifest.hashed.content_hash
+        for name, given in (("a", None), ("b", parent))
+    }
+    assert len(hashes) == 1
+
+
+def test_a_damaged_version_before_is_nobodys_parent(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    first = write_snapshot(tmp_path, make_spec(), {"train": rows})
+    (first.path / "manifest.json").write_text("{}")
+    assert write_snapshot(tmp_path, make_spec(), {"train": rows}).manifest.unhashed.parent is None
