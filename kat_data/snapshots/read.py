@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import sha256
-from kat_data.snapshots.distribution import Distribution, distribute
+from kat_data.snapshots.distribution import Distribution
 from kat_data.snapshots.history import read_history
 from kat_data.snapshots.manifest import MANIFEST, Manifest, Parent, Shard, from_bytes
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.record import Record
+from kat_data.snapshots.survey import survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,12 +48,15 @@ class Snapshot:
         return pq.read_schema(self.path / self.manifest.hashed.shards[0].path)
 
     def distribution(self) -> Distribution:
-        """Return how the rows are spread; where the manifest does not state it, they are read and counted.
+        """Return how the rows are spread; where the manifest does not state it, they are counted, unchecked.
 
         Of such an old manifest the strata stand in the order of their names: its recipe has no other.
         """
         hashed = self.manifest.hashed
-        return hashed.distribution or distribute(self.rows(), targets(hashed.recipe, hashed.stage))
+        if hashed.distribution is not None:
+            return hashed.distribution
+        paths = (self.path / shard.path for shard in hashed.shards)
+        return survey(paths, hashed.stage, targets(hashed.recipe, hashed.stage)).distribution
 
     def shard_bytes(self, shard: Shard) -> bytes:
         """Return a shard's bytes once they match the manifest's sha256; raises `SnapshotError` where they do not."""

@@ -1,10 +1,11 @@
 """Rows of every kind, and a specification to build them by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from kat_data.domain.category import Category
@@ -15,7 +16,9 @@ from kat_data.domain.tool_call import ToolCall
 from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.hashing import content_hash
 from kat_data.snapshots.read import Snapshot, open_snapshot
-from kat_data.snapshots.record import Row, TrainingStage
+from kat_data.snapshots.record import Record, Row, TrainingStage
+from kat_data.snapshots.schema import arrow_schema
+from kat_data.snapshots.survey import Survey, Surveyor
 from kat_data.snapshots.write import SnapshotSpec, write_snapshot
 
 TOOLS = ({"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}},)
@@ -57,6 +60,18 @@ def make_row(number: int) -> Row:
 @pytest.fixture(scope="session")
 def rows() -> list[Row]:
     return [make_row(number) for number in range(1, 41)]
+
+
+@pytest.fixture(scope="session")
+def surveyed() -> Callable[..., Survey]:
+    """Survey records as the columns of one batch."""
+
+    def survey(records: Iterable[Record], stage: TrainingStage, targets: Mapping[str, int]) -> Survey:
+        surveyor = Surveyor(targets)
+        surveyor.add(pa.RecordBatch.from_pylist(list(records), schema=arrow_schema(stage)))
+        return surveyor.survey()
+
+    return survey
 
 
 @pytest.fixture(scope="session")
