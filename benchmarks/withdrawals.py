@@ -3,10 +3,11 @@
     python benchmarks/withdrawals.py [--queries 1000000] [--json]
 
 As many queries of another source stay. A tenth of the items is under way, the rest has brought samples, and a snapshot
-holds these. Then: what a run may choose from, and which samples still stand, beside the same without the conditions.
+holds these; one sample in twenty has a decision. What runs, snapshots and people ask is asked before and after.
 """
 
 import argparse
+import hashlib
 import json
 import tempfile
 import time
@@ -14,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+from cpu import cpu_seconds, postgres_of
 from sqlalchemy import Connection, text
 
 from kat_data.registry import embedded, withdrawals
@@ -38,7 +41,7 @@ FILL = (
     "INSERT INTO samples (hash, run_id, query_id, sample, lineage)"
     " SELECT sha256(sha256(query_id::text::bytea)), 1, query_id, '{}', '' FROM work_items WHERE state = 'accepted'",
     "INSERT INTO snapshots (name, version, hash, stage, path, manifest)"
-    " VALUES ('bench', 1, '\\xab', 'stage2', '/nowhere', '{}')",
+    " VALUES ('bench', 1, sha256('bench'), 'stage2', '/nowhere', '{}')",
     "INSERT INTO snapshot_rows SELECT 1, id FROM samples",
     "INSERT INTO decisions (event, sample_id, sample_hash, curator, act)"
     " SELECT id::text, id, hash, 'ana', CASE WHEN id % 3 = 0 THEN 'reject' ELSE 'accept' END FROM samples"
@@ -46,34 +49,39 @@ FILL = (
 )
 
 
-def measure(registry: Registry, queries: int) -> dict[str, Any]:
-    """Fill the registry and return the seconds of everything."""
+class Meter:
+    """Runs work in transactions of its own; says what each took in seconds, and in CPU seconds of Postgres."""
+
+    def __init__(self, registry: Registry, postgres: list[psutil.Process]) -> None:
+        self._registry = registry
+        self._postgres = postgres
+        self.found: dict[str, tuple[float, float]] = {}
+
+    def __call__(self, name: str, work: Callable[[Connection], Any]) -> Any:
+        start, cpu = time.perf_counter(), cpu_seconds(self._postgres)[1]
+        with self._registry.engine.begin() as connection:
+            result = work(connection)
+        self.found[name] = time.perf_counter() - start, cpu_seconds(self._postgres)[1] - cpu
+        return result
+
+
+def measure(registry: Registry, home: Path, queries: int) -> dict[str, tuple[float, float]]:
+    """Fill the registry and return what everything took."""
     with registry.engine.begin() as connection:
         for statement in FILL:
             connection.execute(text(statement), {"queries": queries} if ":queries" in statement else {})
     with registry.connection(autocommit=True) as admin:
         admin.execute("VACUUM ANALYZE")
-    before = _looks(registry)
-    withdrawal: list[withdrawals.Withdrawal] = []
-    seconds = {
-        "rows": _in_transaction(registry, _rows_alone),
-        "withdraw": _in_transaction(
-            registry, lambda c: withdrawal.append(withdrawals.withdraw_source(c, "withdrawn", WHY))
-        ),
-    }
-    after = _looks(registry)
-    holders: dict[str, Any] = {}
-    seconds["report"] = _in_transaction(registry, lambda c: holders.update(withdrawals.holders(c, withdrawal[0].id)))
-    seconds["import_5000"] = _timed(lambda: _import(registry))
-    seconds["undo"] = _in_transaction(registry, lambda c: withdrawals.undo(c, withdrawal[0].id, WHY))
-    return {
-        "queries": withdrawal[0].queries,
-        "dropped": sum(row["items"] for row in withdrawal[0].dropped),
-        "rows_held": sum(row["rows"] for row in holders["snapshots"]),
-        "seconds": seconds,
-        "before": before,
-        "after": after,
-    }
+    meter = Meter(registry, postgres_of(home))
+    _look(meter, "nothing withdrawn")
+    meter("rows with their key alone, into a temporary table", _rows_alone)
+    done = meter("withdraw the source, drop its items", lambda c: withdrawals.withdraw_source(c, "withdrawn", WHY))
+    assert (done.queries, done.dropped[0]["items"]) == (queries, queries // 10)
+    meter("report what holds some of it", lambda c: withdrawals.holders(c, done.id))
+    _look(meter, "withdrawn")
+    meter("import 5,000 more of the source", lambda _: _import(registry))
+    meter("undo", lambda c: withdrawals.undo(c, done.id, WHY))
+    return meter.found
 
 
 def _rows_alone(connection: Connection) -> None:
@@ -82,16 +90,13 @@ def _rows_alone(connection: Connection) -> None:
     connection.execute(text("INSERT INTO bare SELECT id, 1 FROM queries WHERE source_id = 2 ORDER BY id"))
 
 
-def _looks(registry: Registry) -> dict[str, float]:
-    """Seconds of what runs, snapshots and people ask."""
-    return {
-        "choose": _in_transaction(registry, lambda c: count_chosen(c, Choice())),
-        "samples": _in_transaction(registry, lambda c: c.execute(text("SELECT count(hash) FROM samples"))),
-        "samples_standing": _in_transaction(
-            registry, lambda c: c.execute(text(f"SELECT count(hash) FROM samples WHERE {STANDS}"))
-        ),
-        "snapshot_lineage": _in_transaction(registry, lambda c: snapshot_lineage(c, "ab")),
-    }
+def _look(meter: Meter, when: str) -> None:
+    """What runs, snapshots and people ask."""
+    meter(f"choose among all queries, {when}", lambda c: count_chosen(c, Choice()))
+    meter(f"all samples, {when}", lambda c: c.execute(text("SELECT count(hash) FROM samples")))
+    standing = text(f"SELECT count(hash) FROM samples WHERE {STANDS}")
+    meter(f"the samples that stand, {when}", lambda c: c.execute(standing))
+    meter(f"lineage of the snapshot, {when}", lambda c: snapshot_lineage(c, hashlib.sha256(b"bench").hexdigest()))
 
 
 def _import(registry: Registry) -> None:
@@ -100,33 +105,9 @@ def _import(registry: Registry) -> None:
     assert import_queries(registry, items, source="withdrawn", **described).withdrawn == 5000
 
 
-def _in_transaction(registry: Registry, work: Callable[[Connection], Any]) -> float:
-    def worked() -> None:
-        with registry.engine.begin() as connection:
-            work(connection)
-
-    return _timed(worked)
-
-
-def _timed(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def table(found: dict[str, Any]) -> str:
-    seconds, before, after = found["seconds"], found["before"], found["after"]
-    rows = [
-        ("rows with their key alone, into a temporary table", seconds["rows"]),
-        (f"withdraw {found['queries']:,} queries, drop {found['dropped']:,} items", seconds["withdraw"]),
-        (f"report {found['rows_held']:,} rows of a snapshot", seconds["report"]),
-        ("undo that", seconds["undo"]),
-        ("import 5,000 more of the withdrawn source", seconds["import_5000"]),
-    ]
-    rows += [(f"{name}, nothing withdrawn / withdrawn", f"{before[name]:.2f} / {after[name]:.2f}") for name in before]
-    lines = ["| work | seconds |", "|---|---|"]
-    lines += [f"| {name} | {value if isinstance(value, str) else format(value, '.2f')} |" for name, value in rows]
-    return "\n".join(lines)
+def table(found: dict[str, tuple[float, float]]) -> str:
+    lines = ["| work | seconds | CPU-s of Postgres |", "|---|---|---|"]
+    return "\n".join(lines + [f"| {name} | {wall:.2f} | {cpu:.2f} |" for name, (wall, cpu) in found.items()])
 
 
 def main() -> None:
@@ -137,7 +118,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="kat-bench-") as folder:
         try:
             with connect(Settings.load({"KAT_HOME": folder})) as registry:
-                found = measure(registry, options.queries)
+                found = measure(registry, Path(folder), options.queries)
         finally:
             embedded.stop(Path(folder))
     print(json.dumps(found, indent=2) if options.json else table(found))

@@ -15,7 +15,7 @@ from kat_data.errors import UserError
 from kat_data.pipeline.measured import Measured, measured_decontamination, measured_verifiers
 from kat_data.pipeline.recipe import Recipe, parse_recipe
 from kat_data.pipeline.selected_rows import WRITING, Tell, select_rows
-from kat_data.registry import queries, runs
+from kat_data.registry import queries, runs, withdrawals
 from kat_data.registry.run_statistics import run_statistics
 from kat_data.registry.selection import Selection
 from kat_data.registry.session import Registry
@@ -61,7 +61,9 @@ def publish_run(
     with select_rows(registry, run, spec, tell) as plan:
         written = build_snapshot(root, spec, plan, known=known, on_rows=_counted(tell, plan.rows))
         _note(plan.selection, written)
-    return written
+    with registry.engine.connect() as connection:
+        withdrawn = withdrawals.withdrawn_rows(connection, bytes.fromhex(written.manifest.hashed.content_hash))
+    return replace(written, withdrawn=withdrawn)
 
 
 def publishable(connection: Connection, run: int, *, partial: bool) -> runs.RunRow:
@@ -81,6 +83,7 @@ def publication(written: Written) -> dict[str, Any]:
         "content_hash": written.manifest.hashed.content_hash,
         "existed": written.existed,
         "surplus": written.surplus,
+        "withdrawn": written.withdrawn,
         "splits": written.manifest.splits,
     }
 

@@ -41,7 +41,7 @@ class Withdrawal:
 def hold(connection: Connection) -> None:
     """Keep others from withdrawing anything until this transaction ends.
 
-    As the transaction's first statement it holds for a snapshot of the database, too.
+    As its first statement this also serves a transaction that looks at the database once and for all.
     """
     connection.execute(text("LOCK TABLE withdrawals IN SHARE MODE"))
 
@@ -132,11 +132,15 @@ def holders(connection: Connection, withdrawal: int) -> dict[str, list[Row]]:
     return {"snapshots": snapshots, "training": training}
 
 
-def withdrawn_rows(connection: Connection, snapshot: int) -> int:
-    """Return how many rows of a noted snapshot are withdrawn; under `hold` none can be added unseen."""
+def withdrawn_rows(connection: Connection, snapshot: bytes) -> int:
+    """Return how many rows of a noted snapshot, by its content hash, are withdrawn.
+
+    Who notes a snapshot and then looks, and who withdraws and then looks at `holders`, cannot both miss each other.
+    """
     sql = f"""
-        SELECT count(DISTINCT samples.hash) FROM snapshot_rows JOIN samples ON samples.id = sample_id
-        WHERE snapshot_id = :snapshot AND {withdrawn("samples.query_id")}
+        SELECT count(DISTINCT samples.hash) FROM snapshots JOIN snapshot_rows ON snapshot_id = snapshots.id
+        JOIN samples ON samples.id = sample_id
+        WHERE snapshots.hash = :snapshot AND {withdrawn("samples.query_id")}
     """
     count: int = connection.execute(text(sql), {"snapshot": snapshot}).scalar_one()
     return count

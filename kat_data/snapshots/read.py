@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import sha256
@@ -14,6 +14,9 @@ from kat_data.snapshots.manifest import MANIFEST, Manifest, Parent, Shard, from_
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.record import Record
 from kat_data.snapshots.survey import survey
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LATEST: Final = "latest"
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -37,6 +40,12 @@ class Snapshot:
         for shard in self.manifest.hashed.shards:
             if split in (None, shard.split):
                 yield from parquet_rows(self.shard_bytes(shard), shard.path)
+
+    def schema(self) -> "pa.Schema":
+        """Return the columns of the shards."""
+        import pyarrow.parquet as pq
+
+        return pq.read_schema(self.path / self.manifest.hashed.shards[0].path)
 
     def distribution(self) -> Distribution:
         """Return how the rows are spread; where the manifest does not state it, they are counted, unchecked.

@@ -61,13 +61,15 @@ class SnapshotSpec:
 class Written:
     """Where the snapshot stands; `existed` says that an earlier version holds the same content: nothing was written.
 
-    `surplus` counts the rows that could be in it, of which its recipe's mixture asks for no more.
+    `surplus` counts the rows that could be in it, of which its recipe's mixture asks for no more. `withdrawn` counts
+    those that are in it, and were withdrawn while it was written.
     """
 
     path: Path
     manifest: Manifest
     existed: bool
     surplus: int = 0
+    withdrawn: int = 0
 
     @property
     def label(self) -> str:

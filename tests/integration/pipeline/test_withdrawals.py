@@ -14,6 +14,7 @@ from kat_data.domain.states import RunState
 from kat_data.pipeline.publish import publish_run
 from kat_data.pipeline.recipe import parse_recipe
 from kat_data.pipeline.run import open_run
+from kat_data.pipeline.selected_rows import Tell
 from kat_data.registry import withdrawals
 from kat_data.registry.imports import import_queries
 from kat_data.registry.named_queries import find_queries
@@ -85,9 +86,9 @@ async def test_a_snapshot_is_built_without_what_is_withdrawn_and_named_where_it_
     add_queries(*easy_queries[:4])
     finished = await run(lean())
 
-    def publish() -> int:
-        written = publish_run(registry, tmp_path, finished.id, name=None, partial=False, clock=SystemClock())
-        return written.manifest.hashed.rows
+    def publish(tell: Tell = lambda step, done, total: None) -> tuple[int, int]:
+        written = publish_run(registry, tmp_path, finished.id, name=None, partial=False, clock=SystemClock(), tell=tell)
+        return written.manifest.hashed.rows, written.withdrawn
 
     def named(*queries: Query) -> list[tuple[int, int]]:
         """Withdraw the queries, and return the versions that are named, each with its rows of them."""
@@ -96,7 +97,11 @@ async def test_a_snapshot_is_built_without_what_is_withdrawn_and_named_where_it_
             return [(s["version"], s["rows"]) for s in withdrawals.holders(connection, withdrawal)["snapshots"]]
 
     assert named(easy_queries[0]) == []
-    assert publish() == 3
+    assert publish() == (3, 0)
     assert named(*easy_queries[:2]) == [(1, 1)]
-    assert publish() == 2
-    assert named(easy_queries[3]) == [(1, 1), (2, 1)]
+    meanwhile: list[Withdrawal] = []
+    assert publish(lambda *_: meanwhile or meanwhile.append(withdraw(easy_queries[3]))) == (2, 1)
+    with registry.engine.connect() as connection:
+        holders = withdrawals.holders(connection, meanwhile[0].id)["snapshots"]
+    assert [(row["version"], row["rows"]) for row in holders] == [(1, 1), (2, 1)]
+    assert publish() == (1, 0)

@@ -259,7 +259,7 @@ def test_snapshots_and_training_runs_that_hold_some_are_named(registry, open_run
             ("a", 1, held_hash, 1)
         ]
         assert [(row["checkpoint"], row["rows"]) for row in found["training"]] == [("/checkpoints/a", 1)]
-        assert [withdrawals.withdrawn_rows(connection, snapshot) for snapshot in (1, 2)] == [1, 0]
+        assert [withdrawals.withdrawn_rows(connection, sha256(name)) for name in (b"a", b"b")] == [1, 0]
 
 
 def test_names_of_queries(registry, open_run) -> None:
