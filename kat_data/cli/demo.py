@@ -146,7 +146,7 @@ def _print(found: dict[str, Any], samples: list[dict[str, Any]]) -> None:
     print_table(
         ["next", "command"],
         [
-            ["the lineage of one sample", f"{kat} samples list; {kat} samples show ID"],
+            ["the lineage of one sample", f"{kat} samples list; {kat} lineage ID"],
             ["check the snapshot's hashes", f"{kat} snapshots verify {snapshot['name']}"],
             ["the same with a model of yours", f"{kat} demo --live --endpoint URL --model NAME"],
             ["your own data", f"{kat} queries import FILE --preset plain --source NAME --licence L"],

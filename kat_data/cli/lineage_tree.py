@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import Any
 
 import orjson
+from rich.cells import cell_len, chop_cells
 from rich.text import Text
 from rich.tree import Tree
 
@@ -13,7 +14,7 @@ from kat_data.cli.snapshot_tree import snapshot_tree, training_branch
 
 Row = dict[str, Any]
 
-_WORDS = 90  # characters of a text that stand for it
+_WORDS = 90  # columns of a text that stand for it
 
 
 def tree(found: Row, *, full: bool) -> Tree:
@@ -231,7 +232,10 @@ def _text(*parts: str, bold: bool = False) -> Text:
 def _words(said: str | None) -> str:
     """The first words of a text on one line, and how much more there is."""
     line = " ".join((said or "").split())
-    return line if len(line) <= _WORDS else f"{line[:_WORDS]}… (+{len(line) - _WORDS:,})"
+    if cell_len(line) <= _WORDS:
+        return line
+    first = chop_cells(line, _WORDS)[0]
+    return f"{first}… (+{len(line) - len(first):,})"
 
 
 def _joined(parts: Iterable[str | None]) -> Sequence[str]:

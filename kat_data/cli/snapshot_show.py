@@ -11,6 +11,7 @@ from kat_data.cli.snapshot_folder import root_folder, root_option
 from kat_data.domain.mode import Transition
 from kat_data.snapshots import read
 from kat_data.snapshots.composition import totals
+from kat_data.snapshots.listing import entry
 from kat_data.snapshots.manifest import Manifest
 from kat_data.snapshots.mixture import COLUMNS, Reached, compare, lines, untold
 from kat_data.snapshots.plot import plot_into
@@ -31,7 +32,12 @@ def show(label: str, file: Path | None, root: Path | None, as_json: bool) -> Non
         plot_into(file, snapshot)
         say(f"drawn: {file}")
     if as_json:
-        print_json(orjson.loads(snapshot.manifest.to_bytes()) | {"mixture": asdict(reached) if reached else None})
+        said = entry(snapshot.path)
+        print_json(
+            orjson.loads(snapshot.manifest.to_bytes())
+            | {"mixture": asdict(reached) if reached else None, "aliases": said.aliases}
+            | {"notes": [asdict(note) for note in said.notes]}
+        )
     else:
         _print_snapshot(snapshot, label)
         _print_mixture(snapshot.manifest, reached)
@@ -39,13 +45,17 @@ def show(label: str, file: Path | None, root: Path | None, as_json: bool) -> Non
 
 
 def _print_snapshot(snapshot: read.Snapshot, label: str) -> None:
-    hashed = snapshot.manifest.hashed
+    hashed, said = snapshot.manifest.hashed, entry(snapshot.path)
+    parent = snapshot.manifest.unhashed.parent
     facts = [
+        ["aliases", ", ".join(said.aliases)],
+        ["parent", parent.label if parent else ""],
         ["folder", str(snapshot.path)],
         ["stage", hashed.stage.value],
         ["rows", str(hashed.rows)],
         ["content hash", hashed.content_hash],
         ["built at", snapshot.manifest.unhashed.built_at],
+        *(["note", note] for note in (snapshot.manifest.unhashed.notes, *(note.note for note in said.notes)) if note),
     ]
     print_table(["fact", "value"], facts, title=label)
     counts = totals(hashed.composition, "category", "mode")

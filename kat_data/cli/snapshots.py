@@ -54,16 +54,7 @@ for command in (list_, show, diff, verify, alias, note, history, export, push, p
 @executor_options
 @json_option
 def create(
-    run: int,
-    name: str | None,
-    partial: bool,
-    splits: tuple[str, ...],
-    parent: str | None,
-    note: str,
-    root: Path | None,
-    executor: str,
-    detach: bool,
-    as_json: bool,
+    root: Path | None, executor: str, detach: bool, as_json: bool, splits: tuple[str, ...], **wanted: Any
 ) -> None:
     """Write the accepted samples of a run as the next version; unchanged content returns its existing version.
 
@@ -71,8 +62,8 @@ def create(
     goes on where it was. With --executor celery a worker writes it, into its own KAT_HOME/snapshots or --root: a folder
     that all share.
     """
-    wanted = {"run": run, "name": name, "partial": partial} | ({"splits": parse_splits(splits)} if splits else {})
-    wanted |= {key: given for key, given in (("parent", parent), ("note", note)) if given}
+    if splits:
+        wanted["splits"] = parse_splits(splits)
     with open_registry() as registry:
         if executor == "celery":
             found = _create_by_fleet(registry, wanted, root, detach=detach)
@@ -81,7 +72,7 @@ def create(
     if as_json:
         print_json(found)
     elif "snapshot" in found:
-        _print_created(found, run, note)
+        _print_created(found, wanted)
 
 
 def _create_here(registry: Registry, wanted: dict[str, Any], root: Path | None) -> dict[str, Any]:
@@ -102,8 +93,8 @@ def _create_here(registry: Registry, wanted: dict[str, Any], root: Path | None) 
 def _create_by_fleet(registry: Registry, wanted: dict[str, Any], root: Path | None, *, detach: bool) -> dict[str, Any]:
     with registry.engine.connect() as connection:
         publishable(connection, wanted["run"], partial=wanted["partial"])
-    wanted = wanted | {"root": str(root.resolve()) if root else None}
-    job = jobs.ask(registry, Settings.load(), JobKind.SNAPSHOT, wanted)
+    arguments = {**wanted, "root": str(root.resolve()) if root else None}
+    job = jobs.ask(registry, Settings.load(), JobKind.SNAPSHOT, arguments)
     if detach:
         say(f"job {job.id} is with the workers: `kat jobs show {job.id}` shows how it goes")
         return {"job": job.id, "state": job.state.value}
@@ -116,12 +107,15 @@ def _create_by_fleet(registry: Registry, wanted: dict[str, Any], root: Path | No
     return found
 
 
-def _print_created(found: dict[str, Any], run: int, note: str) -> None:
+def _print_created(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     unchanged = " (unchanged, so nothing was written)" if found["existed"] else ""
     click.echo(f"{found['snapshot']}: {found['rows']} rows in {found['path']}{unchanged}")
-    if found["existed"] and note:
-        say(f"nor was your note: `kat snapshots note {found['snapshot']} TEXT` puts it beside the version")
     if len(found["splits"]) > 1:
         click.echo(", ".join(f"{rows} in {split}" for split, rows in found["splits"].items()))
+    if found["existed"] and wanted["note"]:
+        say(f"nor was your note: `kat snapshots note {found['snapshot']} TEXT` puts it beside the version")
     if found["surplus"]:
-        say(f"{found['surplus']} more samples were accepted than the mixture asks for: they stay with run {run}")
+        stay = f"they stay with run {wanted['run']}"
+        say(f"{found['surplus']} more samples were accepted than the mixture asks for: {stay}")
+    if found["withdrawn"]:
+        say(f"{found['withdrawn']} of the rows were withdrawn while it was written: create the snapshot again")

@@ -1,6 +1,8 @@
 """`kat queries withdraw` and `withdrawals`: take queries out of all that is made from now on."""
 
 import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from kat_data.domain.withdrawal import WithdrawalKind
 from kat_data.errors import InputError
 from kat_data.registry import withdrawals as stored
 from kat_data.registry.named_queries import find_queries
-from kat_data.registry.withdrawals import Why, Withdrawal
+from kat_data.registry.withdrawals import Why
 
 _TOLD = 10  # unknown ids
 
@@ -34,7 +36,7 @@ class _Which:
     "--ids", type=click.Path(path_type=Path, dir_okay=False), help="File of hashes of queries or rows, one a line."
 )
 @click.option("--skip-unknown", is_flag=True, help="Withdraw the others where some of the --ids are not known.")
-@click.option("--kind", type=click.Choice(list(WithdrawalKind)), default="other", show_default=True)
+@click.option("--kind", type=click.Choice([kind.value for kind in WithdrawalKind]), default="other", show_default=True)
 @click.option("--undo", type=int, metavar="ID", help="Take this withdrawal back instead.")
 @click.option("--reason", required=True, help="Why; kept with your name.")
 @click.option("--dry-run", is_flag=True, help="Only tell what it would come to.")
@@ -59,12 +61,13 @@ def withdraw(
         raise InputError("--reason is empty: whoever meets the withdrawal later has to know why")
     why = Why(reason=reason, by=getpass.getuser(), kind=WithdrawalKind(kind))
     which = _Which(source=source, ids=_ids(ids) if ids else [], skip_unknown=skip_unknown)
-    with open_registry() as registry, registry.engine.connect() as connection:
-        found = _undo(connection, undo, why) if undo is not None else _withdraw(connection, which, why)
-        if dry_run:
-            connection.rollback()
-        else:
-            connection.commit()
+    with open_registry() as registry, registry.engine.connect() as connection, _waiting():
+        found = stored.undo(connection, undo, why) if undo is not None else _withdraw(connection, which, why)
+        if not dry_run:
+            connection.commit()  # others wait for it, and what they make meanwhile of the old rows is in the report
+        if undo is None:
+            found |= stored.holders(connection, found["id"])
+        connection.rollback()
     found["dry_run"] = dry_run
     if as_json:
         print_json(found)
@@ -105,7 +108,7 @@ def _ids(file: Path) -> list[str]:
 
 def _withdraw(connection: Connection, which: _Which, why: Why) -> dict[str, Any]:
     if which.source is not None:
-        return _document(stored.withdraw_source(connection, which.source, why), unknown=[])
+        return {**asdict(stored.withdraw_source(connection, which.source, why)), "unknown": []}
     named = find_queries(connection, which.ids)
     if named.unknown and not (which.skip_unknown and named.queries):
         first = ", ".join(named.unknown[:_TOLD]) + (", …" if len(named.unknown) > _TOLD else "")
@@ -113,15 +116,16 @@ def _withdraw(connection: Connection, which: _Which, why: Why) -> dict[str, Any]
             f"{len(named.unknown)} of {len(which.ids)} ids are no query's and no row's here, so nothing was withdrawn: "
             f"{first}; --skip-unknown withdraws the others"
         )
-    return _document(stored.withdraw_queries(connection, named.queries, why), unknown=named.unknown)
+    return {**asdict(stored.withdraw_queries(connection, named.queries, why)), "unknown": named.unknown}
 
 
-def _undo(connection: Connection, withdrawal: int, why: Why) -> dict[str, Any]:
-    return stored.undo(connection, withdrawal, why)
+@contextmanager
+def _waiting() -> Iterator[None]:
+    """Show that work is under way: a large source takes seconds."""
+    from rich.console import Console
 
-
-def _document(done: Withdrawal, *, unknown: list[str]) -> dict[str, Any]:
-    return {**asdict(done), "unknown": unknown}
+    with Console(stderr=True).status("withdrawing"):
+        yield
 
 
 def _print(found: dict[str, Any]) -> None:

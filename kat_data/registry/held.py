@@ -71,7 +71,7 @@ def brought(connection: Connection, run: int) -> dict[str, int]:
     """Return how many samples of each stratum a run has, but for those whose query was withdrawn."""
     sql = f"""
         SELECT stratum, count(*) AS samples FROM samples
-        WHERE run_id = :run AND stratum IS NOT NULL AND NOT {withdrawn("query_id")} GROUP BY stratum
+        WHERE run_id = :run AND stratum IS NOT NULL AND NOT {withdrawn("samples.query_id")} GROUP BY stratum
     """
     return {row.stratum: row.samples for row in connection.execute(text(sql), {"run": run})}
 

@@ -57,7 +57,7 @@ def snapshot_lineage(connection: Connection, content_hash: str) -> Row | None:
     ident = found.pop("id")
     return found | {
         "runs": _all(connection, _RUNS, {"snapshot": ident}),
-        "withdrawn": withdrawals.withdrawn_rows(connection, ident),
+        "withdrawn": withdrawals.withdrawn_rows(connection, bytes.fromhex(found["hash"])),
         "training": trained_on(connection, [bytes.fromhex(found["hash"])]),
     }
 
@@ -120,7 +120,7 @@ FACT_ORDER = {
 
 _QUERY = """
     SELECT queries.id, encode(hash, 'hex') AS hash, category, messages, tools, reference, verifier,
-        sources.name AS source, sources.licence, line
+        sources.name AS source, sources.licence, line, document
     FROM queries JOIN sources ON sources.id = queries.source_id WHERE queries.id = :query
 """
 

@@ -24,9 +24,10 @@ REJECTED = f"SELECT sample_hash FROM ({LAST_DECISIONS}) AS last_decisions WHERE 
 def withdrawn(query: str) -> str:
     """Return the condition that the query with this id, an SQL expression, is withdrawn.
 
-    Not `IN`, which looks through all that is withdrawn for each query once that outgrows the memory of a step.
+    Not `IN`, which looks through all that is withdrawn for each query once that outgrows the memory of a step; and the
+    column has a name of its own here, so that `query_id` is that of the statement around it.
     """
-    return f"EXISTS (SELECT FROM ({WITHDRAWN}) AS withdrawn WHERE withdrawn.query_id = {query})"
+    return f"EXISTS (SELECT FROM ({WITHDRAWN}) AS withdrawn(one) WHERE withdrawn.one = {query})"
 
 
 STANDS = f"""

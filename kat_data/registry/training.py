@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -55,7 +55,7 @@ class TrainingRun:
                 "recipe": self.recipe,
                 "code_version": self.code_version,
                 "inputs": sorted(given.hash for given in self.inputs),
-                "started_at": self.started_at.isoformat(),
+                "started_at": self.started_at.astimezone(UTC).isoformat(),
             }
         )
 
@@ -135,7 +135,8 @@ _TRAINED_ON = """
     SELECT id, encode(hash, 'hex') AS hash, trainer, base_model, encode(base_hash, 'hex') AS base_hash, code_version,
         state, metrics, checkpoint, encode(checkpoint_hash, 'hex') AS checkpoint_hash, started_at, finished_at,
         (SELECT encode(before.hash, 'hex') FROM training_runs AS before JOIN chain USING (id)
-            WHERE before.checkpoint_hash = training_runs.base_hash ORDER BY before.id LIMIT 1) AS after
+            WHERE before.checkpoint_hash = training_runs.base_hash AND before.id <> training_runs.id
+            ORDER BY before.id LIMIT 1) AS after
     FROM training_runs JOIN chain USING (id) ORDER BY started_at, id
 """
 

@@ -30,24 +30,18 @@ class Why:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdrawal:
-    """One withdrawal and what it came to.
-
-    Of its `queries`, `earlier` were withdrawn before. `dropped` counts by run the items under way that it ended,
-    `snapshots` and `training` say what holds rows of it and will go on to.
-    """
+    """One withdrawal: of its `queries`, `earlier` were withdrawn before; `dropped` counts by run the items it ended."""
 
     id: int
     queries: int
     earlier: int
     dropped: list[Row]
-    snapshots: list[Row]
-    training: list[Row]
 
 
 def hold(connection: Connection) -> None:
     """Keep others from withdrawing anything until this transaction ends.
 
-    As the transaction's first statement it holds for a snapshot of the database, too.
+    As its first statement this also serves a transaction that looks at the database once and for all.
     """
     connection.execute(text("LOCK TABLE withdrawals IN SHARE MODE"))
 
@@ -66,17 +60,16 @@ def withdraw_queries(connection: Connection, queries: Sequence[int], why: Why) -
 
 
 def _withdraw(connection: Connection, why: Why, which: str, source: int | None = None, **values: Any) -> Withdrawal:
-    _lock(connection)
+    connection.execute(_ALONE)
     ident = _note(connection, why, source=source)
-    earlier = f"SELECT count(*) FROM ({which}) AS named(id) WHERE {withdrawn('id')}"
+    earlier = f"SELECT count(*) FROM ({which}) AS named(id) WHERE {withdrawn('named.id')}"
     before: int = connection.execute(text(earlier), {"source": source, **values}).scalar_one()
     queries = connection.execute(
         text(f"INSERT INTO withdrawn_queries SELECT id, :withdrawal FROM ({which}) AS named(id) ORDER BY id"),
         {"withdrawal": ident, "source": source, **values},
     ).rowcount
     connection.execute(text("ANALYZE withdrawn_queries"))  # or the next statements take it for as small as it was
-    dropped = _move(connection, ident, _DROP)
-    return Withdrawal(id=ident, queries=queries, earlier=before, dropped=dropped, **holders(connection, ident))
+    return Withdrawal(id=ident, queries=queries, earlier=before, dropped=_move(connection, ident, _DROP))
 
 
 def undo(connection: Connection, withdrawal: int, why: Why) -> Row:
@@ -84,12 +77,12 @@ def undo(connection: Connection, withdrawal: int, why: Why) -> Row:
 
     Raises `NotFoundError`, or `UserError` where it was undone before.
     """
-    _lock(connection)
+    connection.execute(_ALONE)
     found = find(connection, withdrawal)
     if found["undone_by"] is not None:
         raise UserError(f"withdrawal {withdrawal} was undone by {found['undone_by']} already: nothing was done")
     _note(connection, why, undoes=withdrawal)
-    still = f"SELECT count(*) FROM withdrawn_queries WHERE withdrawal_id = :id AND {withdrawn('query_id')}"
+    still = f"SELECT count(*) FROM withdrawn_queries AS mine WHERE withdrawal_id = :id AND {withdrawn('mine.query_id')}"
     remain: int = connection.execute(text(still), {"id": withdrawal}).scalar_one()
     return {
         "withdrawal": withdrawal,
@@ -139,15 +132,22 @@ def holders(connection: Connection, withdrawal: int) -> dict[str, list[Row]]:
     return {"snapshots": snapshots, "training": training}
 
 
-def withdrawn_rows(connection: Connection, snapshot: int) -> int:
-    """Return how many rows of a noted snapshot are withdrawn; under `hold` none can be added unseen."""
+def withdrawn_rows(connection: Connection, snapshot: bytes) -> int:
+    """Return how many rows of a noted snapshot, by its content hash, are withdrawn.
+
+    Who notes a snapshot and then looks, and who withdraws and then looks at `holders`, cannot both miss each other.
+    """
     sql = f"""
-        SELECT count(DISTINCT samples.hash) FROM snapshot_rows JOIN samples ON samples.id = sample_id
-        WHERE snapshot_id = :snapshot AND {withdrawn("samples.query_id")}
+        SELECT count(DISTINCT samples.hash) FROM snapshots JOIN snapshot_rows ON snapshot_id = snapshots.id
+        JOIN samples ON samples.id = sample_id
+        WHERE snapshots.hash = :snapshot AND {withdrawn("samples.query_id")}
     """
     count: int = connection.execute(text(sql), {"snapshot": snapshot}).scalar_one()
     return count
 
+
+# It waits for all that was begun with what is withdrawn now.
+_ALONE = text("LOCK TABLE withdrawals IN SHARE ROW EXCLUSIVE MODE")
 
 # Samples have no index by query: the items lead to them.
 _HOLDERS = """
@@ -170,12 +170,16 @@ _TAKE_UP = f"""
         reason = NULL, detail = NULL, attempts = 0, available_at = now()
     FROM withdrawn_queries JOIN work_items AS before USING (query_id)
     WHERE withdrawal_id = :id AND before.state = 'dropped' AND before.reason = '{DropReason.WITHDRAWN}'
-        AND NOT {withdrawn("query_id")}
+        AND NOT {withdrawn("before.query_id")}
 """
 
 
 def _move(connection: Connection, withdrawal: int, update: str) -> list[Row]:
-    """Move items of a withdrawal and return how many these were, by run; the counters follow."""
+    """Move items of a withdrawal and return how many these were, by run; the counters follow.
+
+    Item by item this could deadlock with workers, which move theirs in groups: they wait, and before that we for them.
+    """
+    connection.execute(text("LOCK TABLE work_items IN SHARE ROW EXCLUSIVE MODE"))
     sql = f"""
         WITH moved AS (
             {update} AND item.run_id = before.run_id AND item.query_id = before.query_id
@@ -190,15 +194,6 @@ def _move(connection: Connection, withdrawal: int, update: str) -> list[Row]:
         if row["state"] == "finished":
             runs.fold_counters(connection, row["run"])
     return moved
-
-
-def _lock(connection: Connection) -> None:
-    """Wait for all that was begun with what is withdrawn now, and for the steps under way; nobody moves an item then.
-
-    Item by item this could deadlock with workers, which move theirs in groups.
-    """
-    connection.execute(text("LOCK TABLE withdrawals IN SHARE ROW EXCLUSIVE MODE"))
-    connection.execute(text("LOCK TABLE work_items IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def _note(connection: Connection, why: Why, *, source: int | None = None, undoes: int | None = None) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kat_data.errors import NotFoundError, SnapshotError
-from kat_data.snapshots.history import Note, read_history
+from kat_data.snapshots.history import History, Note, read_history
 from kat_data.snapshots.manifest import Manifest
 from kat_data.snapshots.read import LATEST, names, open_snapshot, versions
 
@@ -42,18 +42,27 @@ def entries(root: Path, name: str | None = None) -> Iterator[Entry]:
         yield from _entries(root, each)
 
 
+def entry(folder: Path) -> Entry:
+    """Return what is known of the version in `folder`."""
+    return _entry(folder, read_history(folder.parent), versions(folder.parent.parent, folder.parent.name)[-1])
+
+
 def _entries(root: Path, name: str) -> Iterator[Entry]:
     history = read_history(root / name)
     existing = versions(root, name)
-    aliases = {LATEST: existing[-1], **history.aliases}
     for version in existing:
-        yield Entry(
-            name=name,
-            version=version,
-            aliases=tuple(alias for alias, at in aliases.items() if at == version),
-            notes=history.notes(version),
-            manifest=_manifest(root / name / str(version)),
-        )
+        yield _entry(root / name / str(version), history, existing[-1])
+
+
+def _entry(folder: Path, history: History, newest: int) -> Entry:
+    version = int(folder.name)
+    return Entry(
+        name=folder.parent.name,
+        version=version,
+        aliases=tuple(alias for alias, at in {LATEST: newest, **history.aliases}.items() if at == version),
+        notes=history.notes(version),
+        manifest=_manifest(folder),
+    )
 
 
 def _manifest(folder: Path) -> Manifest | None:

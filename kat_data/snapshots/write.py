@@ -36,7 +36,7 @@ class SnapshotSpec:
     mapping for each line of the run's funnel; `money` is what the run spent. All of them hold JSON values. `splits` are
     the splits that were asked for beside `train`, each with a share or a number of rows.
     `statistics` are those of the run, and `allowed_licences` those that its recipe names, if any.
-    `parent` is the snapshot that it follows; where none is named, that is the version before.
+    `parent` is the snapshot that it follows; where it names none, that is the version before.
     """
 
     name: str
@@ -61,13 +61,15 @@ class SnapshotSpec:
 class Written:
     """Where the snapshot stands; `existed` says that an earlier version holds the same content: nothing was written.
 
-    `surplus` counts the rows that could be in it, of which its recipe's mixture asks for no more.
+    `surplus` counts the rows that could be in it, of which its recipe's mixture asks for no more. `withdrawn` counts
+    those that are in it, and were withdrawn while it was written.
     """
 
     path: Path
     manifest: Manifest
     existed: bool
     surplus: int = 0
+    withdrawn: int = 0
 
     @property
     def label(self) -> str:
@@ -121,8 +123,8 @@ def build_snapshot(
         if same := _find(parent, existing, hashed.content_hash):
             return replace(same, surplus=plan.surplus)
         version = _version(hashed.content_hash, existing, known)
-        follows = spec.parent or _before(parent, version, existing, known)
-        unhashed = _unhashed(replace(spec, parent=follows), version, plan.surplus, found.statistics)
+        spec = replace(spec, parent=spec.parent or _before(parent, version, existing, known))
+        unhashed = _unhashed(spec, version, plan.surplus, found.statistics)
         clear_receipts(folder)
         manifest = finish(folder, Manifest(hashed=hashed, unhashed=unhashed))
         publish(folder, parent / str(version))

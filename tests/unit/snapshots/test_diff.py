@@ -13,6 +13,7 @@ import pytest
 from kat_data.domain.change import BY_CODE, OF_DROP, REASONS, ChangeKind
 from kat_data.domain.drop import DropReason
 from kat_data.domain.mode import Mode
+from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.errors import SnapshotError
 from kat_data.snapshots.changes import NO_DROP
 from kat_data.snapshots.columns import numbered
@@ -102,6 +103,16 @@ def test_what_a_label_means_is_the_reason(build: Build, rows: list[Row]) -> None
     assert told[rows[0].id] == {"difficulty": (2.0, 9.5)}
     assert told[rows[5].id] == {"difficulty": (7.0, None)}
     assert told[rows[2].id] == {"licence": ("MIT", "House rules")}
+
+
+def test_another_verdict_outweighs_other_labels(build: Build, rows: list[Row]) -> None:
+    undecided = Verdict(outcome=Outcome.UNDECIDED, status=Status.SPLIT_PANEL, verifier="panel/1")
+    judged = [replace(rows[0], verdict=undecided, difficulty=9.5), replace(rows[1], verdict=None), *rows[2:]]
+    before, after = build(rows), build(judged)
+    assert counts(before, after) == {("changed", "verdict"): 2}
+    told = {row.before: row.labels["verdict"] for row in difference(before, after).examples(10)}
+    assert told[rows[0].id] == ("math/2 correct correct", "panel/1 undecided split_panel")
+    assert told[rows[1].id] == ("math/2 correct correct", None)
 
 
 def test_pass_rates_and_splits_are_labels_too(build: Build, rows: list[Row]) -> None:
