@@ -81,7 +81,7 @@ def an_accepted(
         for text in texts
     ]
     sample = Sample(system=None, tools=(), turns=tuple(given))
-    values = {"opinions": (False,) * turns, "difficulty": 1.0 + which % 9} | changes
+    values: dict[str, Any] = {"opinions": (False,) * turns, "difficulty": 1.0 + which % 9} | changes
     return Accepted(query=query, sample=sample, **values)
 
 
