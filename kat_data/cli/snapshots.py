@@ -10,10 +10,12 @@ from kat_data.cli.output import json_option, print_json, say
 from kat_data.cli.registry import open_registry
 from kat_data.cli.rows_bar import rows_bar
 from kat_data.cli.snapshot_diff import diff
+from kat_data.cli.snapshot_export import export
 from kat_data.cli.snapshot_folder import root_folder, root_option
 from kat_data.cli.snapshot_history import alias, history, note
 from kat_data.cli.snapshot_list import list_
 from kat_data.cli.snapshot_show import show
+from kat_data.cli.snapshot_transfer import pull, push
 from kat_data.cli.snapshot_verify import verify
 from kat_data.clock import SystemClock
 from kat_data.domain.job import JobKind, JobState
@@ -24,17 +26,14 @@ from kat_data.pipeline.publish import publication, publish_run, publishable
 from kat_data.registry.session import Registry
 from kat_data.sandbox.open import opener
 from kat_data.settings import Settings
-from kat_data.snapshots import read
-from kat_data.snapshots.export import ExportFormat
-from kat_data.snapshots.export import export as write_export
 
 
 @click.group()
 def snapshots() -> None:
-    """Create, list, compare, verify and export snapshots."""
+    """Create, list, compare, verify, export, push and pull snapshots."""
 
 
-for command in (list_, show, diff, verify, alias, note, history):
+for command in (list_, show, diff, verify, alias, note, history, export, push, pull):
     snapshots.add_command(command)
 
 
@@ -55,16 +54,7 @@ for command in (list_, show, diff, verify, alias, note, history):
 @executor_options
 @json_option
 def create(
-    run: int,
-    name: str | None,
-    partial: bool,
-    splits: tuple[str, ...],
-    parent: str | None,
-    note: str,
-    root: Path | None,
-    executor: str,
-    detach: bool,
-    as_json: bool,
+    root: Path | None, executor: str, detach: bool, as_json: bool, splits: tuple[str, ...], **wanted: Any
 ) -> None:
     """Write the accepted samples of a run as the next version; unchanged content returns its existing version.
 
@@ -72,8 +62,8 @@ def create(
     goes on where it was. With --executor celery a worker writes it, into its own KAT_HOME/snapshots or --root: a folder
     that all share.
     """
-    wanted = {"run": run, "name": name, "partial": partial} | ({"splits": parse_splits(splits)} if splits else {})
-    wanted |= {key: given for key, given in (("parent", parent), ("note", note)) if given}
+    if splits:
+        wanted["splits"] = parse_splits(splits)
     with open_registry() as registry:
         if executor == "celery":
             found = _create_by_fleet(registry, wanted, root, detach=detach)
@@ -82,7 +72,7 @@ def create(
     if as_json:
         print_json(found)
     elif "snapshot" in found:
-        _print_created(found, run, note)
+        _print_created(found, wanted)
 
 
 def _create_here(registry: Registry, wanted: dict[str, Any], root: Path | None) -> dict[str, Any]:
@@ -103,8 +93,8 @@ def _create_here(registry: Registry, wanted: dict[str, Any], root: Path | None) 
 def _create_by_fleet(registry: Registry, wanted: dict[str, Any], root: Path | None, *, detach: bool) -> dict[str, Any]:
     with registry.engine.connect() as connection:
         publishable(connection, wanted["run"], partial=wanted["partial"])
-    wanted = wanted | {"root": str(root.resolve()) if root else None}
-    job = jobs.ask(registry, Settings.load(), JobKind.SNAPSHOT, wanted)
+    arguments = {**wanted, "root": str(root.resolve()) if root else None}
+    job = jobs.ask(registry, Settings.load(), JobKind.SNAPSHOT, arguments)
     if detach:
         say(f"job {job.id} is with the workers: `kat jobs show {job.id}` shows how it goes")
         return {"job": job.id, "state": job.state.value}
@@ -117,31 +107,15 @@ def _create_by_fleet(registry: Registry, wanted: dict[str, Any], root: Path | No
     return found
 
 
-def _print_created(found: dict[str, Any], run: int, note: str) -> None:
+def _print_created(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     unchanged = " (unchanged, so nothing was written)" if found["existed"] else ""
     click.echo(f"{found['snapshot']}: {found['rows']} rows in {found['path']}{unchanged}")
-    if found["existed"] and note:
-        say(f"nor was your note: `kat snapshots note {found['snapshot']} TEXT` puts it beside the version")
     if len(found["splits"]) > 1:
         click.echo(", ".join(f"{rows} in {split}" for split, rows in found["splits"].items()))
+    if found["existed"] and wanted["note"]:
+        say(f"nor was your note: `kat snapshots note {found['snapshot']} TEXT` puts it beside the version")
     if found["surplus"]:
-        say(f"{found['surplus']} more samples were accepted than the mixture asks for: they stay with run {run}")
+        stay = f"they stay with run {wanted['run']}"
+        say(f"{found['surplus']} more samples were accepted than the mixture asks for: {stay}")
     if found["withdrawn"]:
         say(f"{found['withdrawn']} of the rows were withdrawn while it was written: create the snapshot again")
-
-
-@snapshots.command()
-@click.argument("label")
-@click.argument("target", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice([form.value for form in ExportFormat]), default="jsonl")
-@root_option
-@json_option
-def export(label: str, target: Path, form: str, root: Path | None, as_json: bool) -> None:
-    """Write a snapshot's rows into the folder TARGET."""
-    snapshot = read.open_snapshot(read.find(root_folder(root), label))
-    files = write_export(snapshot, ExportFormat(form), target)
-    if as_json:
-        print_json({"snapshot": label, "files": [str(file) for file in files]})
-    else:
-        for file in files:
-            click.echo(file)

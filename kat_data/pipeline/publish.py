@@ -42,9 +42,10 @@ def publish_run(
 ) -> Written:
     """Write the snapshot of a finished run, or of any when `partial`; the same rows return their existing version.
 
-    `splits` stand in place of the recipe's. Where it holds verified programs, their verifier is measured in the sandbox
+    `splits` stand in place of the recipe's, and `parent` is the label of the snapshot that it follows, of which it is
+    the next version where none is named. Where it holds verified programs, their verifier is measured in the sandbox
     that `open_sandbox` gives; where it gives none, the card says so and the content hash is the same. What was measured
-    is kept in `home`, if any. `parent` is the label of the snapshot that it follows; default is the version before.
+    is kept in `home`, if any.
     """
     follows = open_snapshot(find(root, parent)).reference if parent else None
     with registry.engine.connect() as connection:
@@ -54,7 +55,7 @@ def publish_run(
         measured = measured_verifiers(programs, open_sandbox, home)
         asked = recipe.snapshot.splits if splits is None else splits
         spec = _spec(connection, row, recipe, name or recipe.snapshot.name or recipe.name, asked, clock, measured)
-        spec = replace(spec, decontamination=_decontamination(row, home), parent=follows, notes=note)
+        spec = replace(spec, parent=follows, notes=note, decontamination=_decontamination(row, home))
         known = _known(connection, spec.name)
     check_names(spec.name, spec.splits)
     with select_rows(registry, run, spec, tell) as plan:

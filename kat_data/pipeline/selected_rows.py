@@ -1,12 +1,13 @@
 """What a snapshot takes of a run: selected in the registry, rendered where that is not done, divided into splits."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kat_data.pipeline.rendering import render_stored
-from kat_data.registry.selection import Selection, select_samples
+from kat_data.registry.selection import SelectedShard, Selection, select_samples
 from kat_data.registry.session import Registry
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.shards import PlannedShard
@@ -30,7 +31,7 @@ class SelectedRows:
 
     selection: Selection
     shards: Sequence[PlannedShard]
-    first_rows: Mapping[str, int]
+    selected: Mapping[str, SelectedShard]
 
     @property
     def duplicates(self) -> int:
@@ -49,7 +50,7 @@ class SelectedRows:
 
     def batches(self, shard: PlannedShard) -> "Iterator[pa.RecordBatch]":
         """Yield the shard's rows in order, as `schema.rendered_schema` has them."""
-        return self.selection.batches(self.first_rows[shard.path], shard.rows)
+        return self.selection.batches(self.selected[shard.path])
 
 
 @contextmanager
@@ -67,10 +68,17 @@ def select_rows(
         _render(registry, selection, spec, tell)
         if spec.splits and selection.rows:
             _divide(selection, spec, by_mixture=bool(wanted))
-        found = selection.arrange(shard_bytes)
-        shards = [PlannedShard(split=s.split, number=s.number, rows=s.rows, inputs=s.inputs) for s in found]
-        first_rows = {planned.path: one.first for planned, one in zip(shards, found, strict=True)}
-        yield SelectedRows(selection=selection, shards=shards, first_rows=first_rows)
+        selected = {shard.path: one for shard, one in _planned(selection.arrange(shard_bytes))}
+        shards = [shard for shard, _ in _planned(selected.values())]
+        yield SelectedRows(selection=selection, shards=shards, selected=selected)
+
+
+def _planned(selected: Iterable[SelectedShard]) -> Iterator[tuple[PlannedShard, SelectedShard]]:
+    """Yield the shards of each split, numbered from 0."""
+    numbers = Counter[str]()
+    for one in selected:
+        yield PlannedShard(split=one.split, number=numbers[one.split], rows=one.rows, inputs=one.inputs), one
+        numbers[one.split] += 1
 
 
 def _render(registry: Registry, selection: Selection, spec: SnapshotSpec, tell: Tell) -> None:
@@ -94,8 +102,8 @@ def _divide(selection: Selection, spec: SnapshotSpec, *, by_mixture: bool) -> No
 
     from kat_data.snapshots.splits import Divisible, divide
 
-    rows = selection.to_divide(by_mixture=by_mixture)
-    found = divide(Divisible.from_table(rows, _LINKS), spec.splits)
+    rows = Divisible.from_batches(selection.to_divide(by_mixture=by_mixture), selection.rows, _LINKS)
+    found = divide(rows, spec.splits)
     names = pa.array(np.repeat(list(found), [len(indices) for indices in found.values()]), pa.string())
-    samples = rows.column("sample").take(np.concatenate(list(found.values())))
-    selection.divide(pa.table({"sample": samples, "split": names}))
+    samples = rows.samples[np.concatenate(list(found.values()))]
+    selection.divide(pa.table({"sample": samples, "other": names}))

@@ -26,37 +26,16 @@ _TAKEN_ALREADY: Final = "23505"  # the SQLSTATE of a value that has to be unique
 _BATCH_BYTES: Final = 4 << 20
 _BAND: Final = "width_bucket(difficulty, ARRAY[4, 7]::float8[])"
 
-# The verdict that holds of the accepted answer of each turn, and of several turns the weakest: what models alone
-# decided on is weaker than what a verifier found out. Further answers stand behind the first by their positions.
-_VERDICTS = """
-    SELECT DISTINCT ON (sample) sample, verifier, outcome, status FROM (
-        SELECT DISTINCT ON (answers.sample, turn) answers.sample, turn, verifier, outcome, status
-        FROM (
-            SELECT samples.id AS sample, run_id, query_id, turn, coalesce(more.position, turns.accepted) AS position
-            FROM samples JOIN turns USING (run_id, query_id)
-            LEFT JOIN (
-                SELECT run_id, query_id, turn, position,
-                    row_number() OVER (PARTITION BY run_id, query_id, turn ORDER BY position) AS number
-                FROM further WHERE run_id = {run} AND kept
-            ) AS more USING (run_id, query_id, turn, number)
-            WHERE run_id = {run}
-        ) AS answers JOIN verdicts USING (run_id, query_id, turn, position)
-        ORDER BY answers.sample, turn, outcome = 'undecided', number DESC
-    ) AS held
-    ORDER BY sample, array_position('{{incorrect,undecided,correct}}', outcome), status <> 'endorsed', turn
-"""
-
 _FOUND = f"""
     CREATE TEMPORARY TABLE found AS
     SELECT samples.id AS sample, samples.hash,
         substring(sha256({{prefix}} || convert_to(encode(samples.hash, 'hex'), 'UTF8')) for 8) AS place,
         samples.query_id, samples.stratum, queries.hash AS query, queries.category, coalesce(domain, '') AS domain,
         difficulty, coalesce(samples.mode, '') AS mode, sources.name AS source, sources.licence, samples.lineage,
-        judged.verifier, outcome, status, queries.source_id, queries.document,
+        samples.number, queries.source_id, queries.document,
         CASE WHEN rendered_as = {{stage}} THEN octet_length(rendered) END AS bytes
     FROM samples JOIN queries ON queries.id = samples.query_id JOIN sources ON sources.id = queries.source_id
     LEFT JOIN tag_summaries USING (run_id, query_id)
-    LEFT JOIN ({_VERDICTS}) AS judged ON judged.sample = samples.id
     WHERE samples.run_id = {{run}} AND {STANDS}
 """
 
@@ -91,22 +70,48 @@ _TO_DIVIDE = f"""
     ORDER BY hash
 """
 
-_TAKEN = """
-    CREATE TEMPORARY TABLE taken AS
-    SELECT cut.*, dense_rank() OVER (PARTITION BY split ORDER BY piece) - 1 AS shard FROM (
-        SELECT found.*, coalesce(split, 'train') AS split,
-            row_number() OVER (ORDER BY split COLLATE "C" NULLS FIRST, place, hash) AS number,
-            (sum(bytes) OVER (PARTITION BY split ORDER BY place, hash) - bytes) / {shard_bytes} AS piece
-        FROM found LEFT JOIN divided USING (sample)
-    ) AS cut ORDER BY number
+# The verdict that holds of the accepted answer of each turn, and of several turns the weakest: what models alone
+# decided on is weaker than what a verifier found out. Further answers stand behind the first by their positions.
+_JUDGED = """
+    CREATE TEMPORARY TABLE judged AS
+    SELECT DISTINCT ON (sample) sample, verifier, outcome, status FROM (
+        SELECT DISTINCT ON (sample, turn) sample, turn, verifier, outcome, status
+        FROM (
+            SELECT sample, query_id, turn, coalesce(more.position, turns.accepted) AS position
+            FROM found JOIN turns USING (query_id)
+            LEFT JOIN (
+                SELECT query_id, turn, position,
+                    row_number() OVER (PARTITION BY query_id, turn ORDER BY position) AS number
+                FROM further WHERE run_id = {run} AND kept
+            ) AS more USING (query_id, turn, number)
+            WHERE turns.run_id = {run}
+        ) AS answers JOIN (SELECT * FROM verdicts WHERE run_id = {run}) AS given USING (query_id, turn, position)
+        ORDER BY sample, turn, outcome = 'undecided', number DESC
+    ) AS held
+    ORDER BY sample, array_position('{{incorrect,undecided,correct}}', outcome), status <> 'endorsed', turn
 """
 
+_TAKEN = """
+    CREATE TEMPORARY TABLE taken AS
+    SELECT sample, split, hash, query, category, domain, difficulty, mode, source, licence, lineage, verifier, outcome,
+        status, bytes, row_number() OVER ordered AS number, (sum(bytes) OVER ordered - bytes) / {shard_bytes} AS piece
+    FROM (
+        SELECT *, coalesce(other, 'train') AS split
+        FROM found LEFT JOIN divided USING (sample) LEFT JOIN judged USING (sample)
+    ) AS divided
+    WINDOW ordered AS (PARTITION BY split ORDER BY place, hash)
+"""
+
+# Which rows a shard has tells their order, too: sums of hashes tell them from others.
 _SHARDS = """
-    SELECT split, shard, count(*) AS rows, min(number) AS first, encode(sha256(string_agg(
-        hash || query || lineage || int8send(bytes) || convert_to(concat_ws(chr(1), category, domain,
-            coalesce(difficulty::text, ''), mode, source, licence, verifier, outcome, status), 'UTF8'),
-        '' ORDER BY number)), 'hex') AS inputs
-    FROM taken GROUP BY split, shard ORDER BY first
+    SELECT split, count(*) AS rows, min(number) AS first, concat_ws('-', count(*), sum(hashtextextended(said, 0)),
+        sum(hashtextextended(said, 1))) AS inputs
+    FROM (
+        SELECT split, piece, number, concat_ws(chr(1), encode(hash, 'hex'), encode(query, 'hex'),
+            encode(lineage, 'hex'), bytes, category, domain, coalesce(difficulty::text, ''), mode, source, licence,
+            verifier, outcome, status) AS said
+        FROM taken
+    ) AS rows GROUP BY split, piece ORDER BY split <> 'train', split COLLATE "C", first
 """
 
 _ROWS = """
@@ -114,7 +119,7 @@ _ROWS = """
         source, licence, encode(taken.lineage, 'hex') AS lineage, verifier, outcome, status,
         rendered || chr(10) AS rendered
     FROM taken JOIN samples ON samples.id = taken.sample
-    WHERE taken.number BETWEEN {first} AND {last} AND rendered_as = {stage} ORDER BY taken.number
+    WHERE split = {split} AND taken.number BETWEEN {first} AND {last} AND rendered_as = {stage} ORDER BY taken.number
 """
 # In the order of their numbers, row by row: any other plan would read all samples for every shard.
 _BY_NUMBER = dict.fromkeys(("enable_hashjoin", "enable_mergejoin", "enable_sort"), "off")
@@ -139,10 +144,9 @@ _NOTE = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectedShard:
-    """One shard of the plan: its rows are numbered from `first`; `inputs` (hex) tells them from others."""
+    """One shard of the plan: its rows are numbered within the split from `first`; `inputs` tells them from others."""
 
     split: str
-    number: int
     rows: int
     first: int
     inputs: str
@@ -187,33 +191,34 @@ class Selection:
             **self._key,
         )
 
-    def to_divide(self, *, by_mixture: bool) -> "pa.Table":
-        """Return what splits are made by, a row for each sample in the order of hashes.
+    def to_divide(self, *, by_mixture: bool) -> "Iterator[pa.RecordBatch]":
+        """Yield what splits are made by, a row for each sample in the order of hashes.
 
         `place` is where it stands in the seed's order, `stratum` is the mixture's or of category, mode and difficulty;
         two samples that have the same `query`, `near`, `meaning` or `document` must not be parted.
         """
         stratum = sql.SQL("stratum" if by_mixture else "NULL")
-        return self._session.table(_TO_DIVIDE, **self._key, stratum=stratum, positive=2**63 - 1)
+        return self._session.batches(_TO_DIVIDE, **self._key, stratum=stratum, positive=2**63 - 1)
 
     def divide(self, samples: "pa.Table") -> None:
-        """Put samples into other splits than `train`: a table of `sample` and `split`."""
+        """Put samples into splits beside `train`: a table of `sample`, and of the `other` split."""
         self._session.ingest("divided", samples)
 
     def arrange(self, shard_bytes: int) -> list[SelectedShard]:
         """Put all that is left in order, cut it into shards of about `shard_bytes` of text, and return them."""
-        self._session.execute("CREATE TEMPORARY TABLE IF NOT EXISTS divided (sample bigint, split text)")
-        self._session.execute("ANALYZE divided")
+        self._session.execute("CREATE TEMPORARY TABLE IF NOT EXISTS divided (sample bigint, other text)")
+        self._session.execute(_JUDGED, **self._key)
         self._session.execute(_TAKEN, shard_bytes=shard_bytes)
-        self._session.execute("CREATE INDEX ON taken (number)")
+        self._session.execute("CREATE INDEX ON taken (split, number)")
         self._session.execute("ANALYZE taken")
-        shards = self._session.table(_SHARDS).to_pylist()
+        shards = [SelectedShard(**row) for row in self._session.table(_SHARDS).to_pylist()]
         self._session.configure(_BY_NUMBER)
-        return [SelectedShard(number=row.pop("shard"), **row) for row in shards]
+        return shards
 
-    def batches(self, first: int, rows: int) -> "Iterator[pa.RecordBatch]":
-        """Yield the labels and the rendered text of rows from number `first` on, in order, in batches of any size."""
-        for batch in self._session.batches(_ROWS, **self._key, first=first, last=first + rows - 1):
+    def batches(self, shard: SelectedShard) -> "Iterator[pa.RecordBatch]":
+        """Yield the labels and the rendered text of a shard's rows in order, in batches of any size."""
+        rows = {"split": shard.split, "first": shard.first, "last": shard.first + shard.rows - 1}
+        for batch in self._session.batches(_ROWS, **self._key, **rows):
             yield _with_verdict(batch)
 
     def note(self, *, name: str, version: int, hash_: bytes, path: str, manifest: str) -> None:

@@ -33,7 +33,7 @@ OnRows = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedShard:
-    """One shard to be: its place, how many rows it takes, and a digest (hex) that tells these rows from others."""
+    """One shard to be: its place, how many rows it takes, and what tells these rows from others."""
 
     split: str
     number: int

@@ -6,10 +6,10 @@ fit into what a split lacks; single rows then fill every stratum to the row. Whe
 groups are tried again, then rows of other strata: the size of a split counts for more than its spread.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,27 +18,42 @@ from numpy.typing import NDArray
 
 from kat_data.errors import SnapshotError
 
-Ints: TypeAlias = NDArray[np.int64]
+Ints: TypeAlias = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divisible:
-    """Rows to divide, in an order of their content: places in the seed's order, strata, and links.
+    """Rows to divide, in an order of their content: identity keys, places in the seed's order, strata, and links.
 
-    `links` are keys of what must not be parted, an array for each kind; a key below 0 links nothing.
+    `strata` are numbers in the order of the strata's names. `links` are keys of what must not be parted, an array for
+    each kind; a key below 0 links nothing.
     """
 
+    samples: Ints
     places: NDArray[np.uint64]
     strata: Ints
     links: Sequence[Ints]
 
     @classmethod
-    def from_table(cls, rows: pa.Table, links: Sequence[str]) -> "Divisible":
-        """Read the columns `place` (64 bits), `stratum` (names) and those of the links (keys; null links nothing)."""
+    def from_batches(cls, batches: Iterable[pa.RecordBatch], rows: int, links: Sequence[str]) -> "Divisible":
+        """Read the columns `sample`, `place` (64 bits), `stratum` (names) and the links (keys; null links nothing)."""
+        numbers = {name: np.empty(rows, np.int64) for name in ("sample", "place", *links)}
+        strata, names = np.empty(rows, np.int32), dict[str, int]()
+        done = 0
+        for batch in batches:
+            part = slice(done, done := done + batch.num_rows)
+            for name, column in numbers.items():
+                column[part] = pc.fill_null(batch.column(name), -1).to_numpy(zero_copy_only=False)
+            coded = pc.dictionary_encode(batch.column("stratum"))
+            known = [names.setdefault(name, len(names)) for name in coded.dictionary.to_pylist()]
+            strata[part] = np.array(known, np.int32)[coded.indices.to_numpy()]
+        ranks = np.empty(len(names), np.int32)
+        ranks[[names[name] for name in sorted(names)]] = np.arange(len(names))
         return cls(
-            places=rows.column("place").to_numpy().view(np.uint64),
-            strata=_codes(rows.column("stratum")),
-            links=[pc.fill_null(rows.column(name), -1).to_numpy() for name in links],
+            samples=numbers["sample"],
+            places=numbers["place"].view(np.uint64),
+            strata=ranks[strata],
+            links=[numbers[name] for name in links],
         )
 
 
@@ -55,23 +70,27 @@ def divide(rows: Divisible, asked: Mapping[str, float]) -> dict[str, Ints]:
     return deal.result()
 
 
-def components(links: Sequence[Ints], rows: int) -> Ints:
+def components(links: Iterable[Ints], rows: int) -> Ints:
     """Return for each row the first of all that it is linked with over any number of steps, or the row itself."""
-    first = np.arange(rows)
-    coded = []
-    for keys in links:
-        linked = np.flatnonzero(keys >= 0)
-        codes = np.unique(keys[linked], return_inverse=True)[1]
-        coded.append((linked, codes))
+    first = np.arange(rows, dtype=np.int32)
+    coded = [_shared(keys) for keys in links]
     while True:
         before = first.copy()
         for linked, codes in coded:
-            least = np.full(codes.max(initial=-1) + 1, rows)
+            least = np.full(codes.max(initial=-1) + 1, rows, np.int32)
             np.minimum.at(least, codes, first[linked])
             first[linked] = least[codes]
             first = first[first]
         if np.array_equal(first, before):
             return first
+
+
+def _shared(keys: Ints) -> tuple[Ints, Ints]:
+    """Return the rows whose key others have, too, and a number for the key of each."""
+    linked = np.flatnonzero(keys >= 0).astype(np.int32)
+    codes, counts = np.unique(keys[linked], return_inverse=True, return_counts=True)[1:]
+    several = counts[codes] > 1
+    return linked[several], codes[several].astype(np.int32)
 
 
 def quotas(wanted: int, available: Ints) -> Ints:
@@ -105,9 +124,10 @@ class _Deal:
 
     def groups(self, *, bounded: bool) -> None:
         """Deal out groups that fit into every stratum of a split; where bounded, up to what is its share of them."""
+        smallest = np.diff(self._starts).min(initial=len(self._split))
         for group in self._waiting:
             rooms = self._bounds if bounded else self._lacks.sum(axis=1)
-            if max(rooms) <= 0:
+            if max(rooms) < smallest:
                 break
             rows = self._rows(group)
             needs = self._needs(rows)
@@ -146,7 +166,7 @@ class _Deal:
 
     def result(self) -> dict[str, Ints]:
         """Return the rows of each split."""
-        found = {name: np.flatnonzero(self._split == split) for split, name in enumerate(self._names)}
+        found: dict[str, Ints] = {name: np.flatnonzero(self._split == split) for split, name in enumerate(self._names)}
         for name, rows in found.items():
             if not len(rows):
                 raise SnapshotError(
@@ -180,13 +200,3 @@ def _share_out(counts: Sequence[int], available: Ints) -> Ints:
     for split, count in enumerate(counts):
         lacks[split] = quotas(count, available - lacks.sum(axis=0))
     return lacks
-
-
-def _codes(names: pa.ChunkedArray) -> Ints:
-    """Number the rows' names in the order of the names, whichever row comes first."""
-    coded = pc.dictionary_encode(names.combine_chunks())
-    known = np.array(coded.dictionary.to_pylist(), object)
-    ranks = np.empty(len(known), np.int64)
-    ranks[np.argsort(known)] = np.arange(len(known))
-    numbers: Ints = ranks[coded.indices.to_numpy()]
-    return numbers

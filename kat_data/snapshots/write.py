@@ -36,7 +36,7 @@ class SnapshotSpec:
     mapping for each line of the run's funnel; `money` is what the run spent. All of them hold JSON values. `splits` are
     the splits that were asked for beside `train`, each with a share or a number of rows.
     `statistics` are those of the run, and `allowed_licences` those that its recipe names, if any.
-    `parent` is the snapshot that it follows; where none is named, that is the version before.
+    `parent` is the snapshot that it follows; where it names none, that is the version before.
     """
 
     name: str
@@ -123,10 +123,10 @@ def build_snapshot(
         if same := _find(parent, existing, hashed.content_hash):
             return replace(same, surplus=plan.surplus)
         version = _version(hashed.content_hash, existing, known)
-        follows = spec.parent or _before(parent, version, existing, known)
-        unhashed = _unhashed(replace(spec, parent=follows), version, plan.surplus, found.statistics)
-        clear_receipts(folder)
+        spec = replace(spec, parent=spec.parent or _before(parent, version, existing, known))
+        unhashed = _unhashed(spec, version, plan.surplus, found.statistics)
         manifest = finish(folder, Manifest(hashed=hashed, unhashed=unhashed))
+        clear_receipts(folder)
         publish(folder, parent / str(version))
     return Written(path=parent / str(version), manifest=manifest, existed=False, surplus=plan.surplus)
 
