@@ -14,7 +14,7 @@ from kat_data.snapshots.read import names
 from kat_data.snapshots.verify import verify
 from kat_data.testing.stored_run import an_accepted, store_run
 
-ROWS = Path(__file__).parents[2] / "unit" / "snapshots"  # whose conftest makes the rows
+ROWS = Path(__file__).parents[3] / "unit" / "snapshots"  # whose conftest makes the rows
 
 BUILD = """
 import random, sys
