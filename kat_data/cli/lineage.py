@@ -22,7 +22,9 @@ def lineage(ident: str, full: bool, root: Path | None, as_json: bool) -> None:
     NAME@alias or the start of its content hash), or a row of one: LABEL:NUMBER and LABEL:SPLIT:NUMBER, counted from 0,
     or LABEL#ID with the start of the row's id.
     """
-    with transaction() as connection:
+    from rich.console import Console
+
+    with transaction() as connection, Console(stderr=True).status("looking"):  # at a large snapshot, for seconds
         found = trace(connection, root_folder(root), ident)
     if as_json:
         calls = {"calls": [rounded(call) for call in found["calls"]]} if "calls" in found else {}

@@ -10,10 +10,12 @@ from kat_data.cli.output import json_option, print_json, say
 from kat_data.cli.registry import open_registry
 from kat_data.cli.rows_bar import rows_bar
 from kat_data.cli.snapshot_diff import diff
+from kat_data.cli.snapshot_export import export
 from kat_data.cli.snapshot_folder import root_folder, root_option
 from kat_data.cli.snapshot_history import alias, history, note
 from kat_data.cli.snapshot_list import list_
 from kat_data.cli.snapshot_show import show
+from kat_data.cli.snapshot_transfer import pull, push
 from kat_data.cli.snapshot_verify import verify
 from kat_data.clock import SystemClock
 from kat_data.domain.job import JobKind, JobState
@@ -24,17 +26,14 @@ from kat_data.pipeline.publish import publication, publish_run, publishable
 from kat_data.registry.session import Registry
 from kat_data.sandbox.open import opener
 from kat_data.settings import Settings
-from kat_data.snapshots import read
-from kat_data.snapshots.export import ExportFormat
-from kat_data.snapshots.export import export as write_export
 
 
 @click.group()
 def snapshots() -> None:
-    """Create, list, compare, verify and export snapshots."""
+    """Create, list, compare, verify, export, push and pull snapshots."""
 
 
-for command in (list_, show, diff, verify, alias, note, history):
+for command in (list_, show, diff, verify, alias, note, history, export, push, pull):
     snapshots.add_command(command)
 
 
@@ -120,20 +119,3 @@ def _print_created(found: dict[str, Any], wanted: dict[str, Any]) -> None:
         say(f"{found['surplus']} more samples were accepted than the mixture asks for: {stay}")
     if found["withdrawn"]:
         say(f"{found['withdrawn']} of the rows were withdrawn while it was written: create the snapshot again")
-
-
-@snapshots.command()
-@click.argument("label")
-@click.argument("target", type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice([form.value for form in ExportFormat]), default="jsonl")
-@root_option
-@json_option
-def export(label: str, target: Path, form: str, root: Path | None, as_json: bool) -> None:
-    """Write a snapshot's rows into the folder TARGET."""
-    snapshot = read.open_snapshot(read.find(root_folder(root), label))
-    files = write_export(snapshot, ExportFormat(form), target)
-    if as_json:
-        print_json({"snapshot": label, "files": [str(file) for file in files]})
-    else:
-        for file in files:
-            click.echo(file)

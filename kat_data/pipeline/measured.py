@@ -15,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, TypedDict, TypeVar
 
-import kat_data
 from kat_data.decontam.measured import DecontaminationErrors, decontamination_errors
 from kat_data.domain.codec import from_json, to_json
 from kat_data.domain.query import VerifierKind
@@ -94,7 +93,7 @@ def _write(file: Path, data: bytes) -> None:
 @cache
 def _code(packages: tuple[str, ...]) -> str:
     """Return a hash of the packages' sources, of this Python and of the libraries that they ask."""
-    root = Path(kat_data.__file__).parent
+    root = Path(__file__).parents[1]
     files = sorted(path for package in packages for path in (root / package).rglob("*.py"))
     sources = [[path.relative_to(root).as_posix(), file_sha256(path).hex()] for path in files]
     libraries = [[name, version(name)] for name in _LIBRARIES]

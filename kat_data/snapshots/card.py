@@ -1,13 +1,12 @@
 """The snapshot's card: a Hugging Face dataset card that is a function of the manifest alone."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-import yaml
 
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode, Transition
 from kat_data.snapshots.composition import BANDS, Cell, totals
+from kat_data.snapshots.front_matter import front_matter
 from kat_data.snapshots.manifest import PLOT, Hashed, Manifest, Unhashed
 from kat_data.snapshots.markdown import inert, picture, section, table
 from kat_data.snapshots.mixture import COLUMNS, compare, lines
@@ -15,14 +14,6 @@ from kat_data.snapshots.record import TrainingStage
 from kat_data.snapshots.statistics import sections
 from kat_data.snapshots.statistics_plots import SHOWN
 
-# Identifiers that the Hub knows as licences; any other is shown as `other` with its name.
-_HUB_LICENCES = frozenset(
-    {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "odc-by", "odbl", "unlicense"}
-)
-_HUB_LICENCES |= {
-    f"cc-{terms}-{version}" for terms in ("by", "by-sa", "by-nc", "by-nc-sa") for version in ("3.0", "4.0")
-}
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _MOST = 40
 """Domains, sources and licences that are shown, the largest first."""
 _PURPOSE = {
@@ -43,7 +34,7 @@ def card(manifest: Manifest) -> str:
     """Return the README's text: YAML front matter, then what the snapshot holds, how it was made and how to load it."""
     hashed, unhashed = manifest.hashed, manifest.unhashed
     sections = [
-        f"---\n{_front_matter(manifest)}---\n",
+        f"---\n{front_matter(manifest)}---\n",
         f"# {hashed.name}@{unhashed.version}\n\n{_PURPOSE[hashed.stage]} {hashed.rows} rows.\n",
         section("Composition", _composition(hashed.composition), _image(manifest)),
         section("Mixture: target and reached", _mixture(manifest)),
@@ -62,31 +53,6 @@ def card(manifest: Manifest) -> str:
         section("Notes", unhashed.notes),
     ]
     return "\n".join(section for section in sections if section)
-
-
-def _front_matter(manifest: Manifest) -> str:
-    hashed = manifest.hashed
-    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in manifest.splits]
-    matter: dict[str, Any] = {
-        "pretty_name": hashed.name,
-        **_licence(hashed.licences),
-        "task_categories": ["text-generation"],
-        "tags": ["kat-data", "autothink", "reasoning", "synthetic", hashed.stage.value],
-        "size_categories": [_size(hashed.rows)],
-        "configs": [{"config_name": "default", "data_files": files}],
-    }
-    return yaml.safe_dump(matter, sort_keys=False, allow_unicode=True, width=1_000)
-
-
-def _licence(licences: Iterable[str]) -> dict[str, Any]:
-    known = sorted({name.lower() for name in licences})
-    if all(name in _HUB_LICENCES for name in known):
-        return {"license": known[0] if len(known) == 1 else known}
-    return {"license": "other", "license_name": known[0] if len(known) == 1 else "mixed"}
-
-
-def _size(rows: int) -> str:
-    return next((name for limit, name in _SIZES if rows < limit), "n>1M")
 
 
 def _composition(cells: Sequence[Cell]) -> str:

@@ -1,8 +1,7 @@
 """How rows are spread: over the strata of the recipe's mixture, over difficulties and over pass rates."""
 
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kat_data.domain.mode import Mode, switches
-from kat_data.domain.stratum import Labels, Stratum, as_written, first_that_holds, parse_stratum
+from kat_data.domain.stratum import Labels, Stratum, as_written, parse_stratum
 from kat_data.snapshots.block import Block, Coded, tally
 from kat_data.snapshots.record import Record
 
@@ -109,24 +108,6 @@ def _held(stratum: Stratum, block: Block) -> NDArray[Any]:
     return held
 
 
-def distribute(records: Iterable[Record], targets: Mapping[str, int]) -> Distribution:
-    """Count records; one counts for the first stratum of `targets` that holds it, as strata may overlap."""
-    names = {parse_stratum(name): name for name in targets}
-    strata = tuple(names)
-    difficulty, pass_rate, reached = Counter[str](), Counter[str](), Counter[str]()
-    for record in records:
-        difficulty[_difficulty(record["difficulty"])] += 1
-        if "pass_rate" in record:
-            pass_rate[_pass_rate(record["pass_rate"])] += 1
-        if stratum := first_that_holds(strata, labels_of(record)):
-            reached[names[stratum]] += 1
-    return Distribution(
-        difficulty=dict(sorted(difficulty.items())),
-        pass_rate=dict(sorted(pass_rate.items())),
-        strata=tuple(StratumRows(stratum=name, target=target, rows=reached[name]) for name, target in targets.items()),
-    )
-
-
 def labels_of(record: Record) -> Labels:
     """Return what a record says of itself, by which it counts for a stratum."""
     return Labels(
@@ -137,11 +118,3 @@ def labels_of(record: Record) -> Labels:
         difficulty=record["difficulty"],
         pass_rate=record.get("pass_rate"),
     )
-
-
-def _difficulty(value: float | None) -> str:
-    return UNTAGGED if value is None else DIFFICULTIES[bisect_right(range(2, 11), value)]
-
-
-def _pass_rate(value: float | None) -> str:
-    return UNMEASURED if value is None else PASS_RATES[bisect_right(range(1, 11), value, key=lambda tenth: tenth / 10)]

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from kat_data.errors import SnapshotBusy, SnapshotError
 
@@ -69,13 +70,20 @@ def resumable(parent: Path, worth_keeping: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_file(path: Path, parts: Iterable[bytes]) -> None:
-    """Write and sync one file, making its folder where missing."""
+@contextmanager
+def synced(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file, making its folder where missing; on leaving, what was written is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        file.writelines(parts)
+        yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_file(path: Path, parts: Iterable[bytes]) -> None:
+    """Write and sync one file, making its folder where missing."""
+    with synced(path) as file:
+        file.writelines(parts)
 
 
 def publish(folder: Path, target: Path) -> None:

@@ -4,15 +4,19 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import sha256
-from kat_data.snapshots.distribution import Distribution, distribute
+from kat_data.snapshots.distribution import Distribution
 from kat_data.snapshots.history import read_history
 from kat_data.snapshots.manifest import MANIFEST, Manifest, Parent, Shard, from_bytes
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.record import Record
+from kat_data.snapshots.survey import survey
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LATEST: Final = "latest"
 NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -37,13 +41,22 @@ class Snapshot:
             if split in (None, shard.split):
                 yield from parquet_rows(self.shard_bytes(shard), shard.path)
 
+    def schema(self) -> "pa.Schema":
+        """Return the columns of the shards."""
+        import pyarrow.parquet as pq
+
+        return pq.read_schema(self.path / self.manifest.hashed.shards[0].path)
+
     def distribution(self) -> Distribution:
-        """Return how the rows are spread; where the manifest does not state it, they are read and counted.
+        """Return how the rows are spread; where the manifest does not state it, they are counted, unchecked.
 
         Of such an old manifest the strata stand in the order of their names: its recipe has no other.
         """
         hashed = self.manifest.hashed
-        return hashed.distribution or distribute(self.rows(), targets(hashed.recipe, hashed.stage))
+        if hashed.distribution is not None:
+            return hashed.distribution
+        paths = (self.path / shard.path for shard in hashed.shards)
+        return survey(paths, hashed.stage, targets(hashed.recipe, hashed.stage)).distribution
 
     def shard_bytes(self, shard: Shard) -> bytes:
         """Return a shard's bytes once they match the manifest's sha256; raises `SnapshotError` where they do not."""

@@ -125,8 +125,8 @@ def build_snapshot(
         version = _version(hashed.content_hash, existing, known)
         spec = replace(spec, parent=spec.parent or _before(parent, version, existing, known))
         unhashed = _unhashed(spec, version, plan.surplus, found.statistics)
-        clear_receipts(folder)
         manifest = finish(folder, Manifest(hashed=hashed, unhashed=unhashed))
+        clear_receipts(folder)
         publish(folder, parent / str(version))
     return Written(path=parent / str(version), manifest=manifest, existed=False, surplus=plan.surplus)
 

@@ -98,13 +98,7 @@ def _withdrawals() -> None:
     op.create_table(
         "withdrawn_queries",
         sa.Column("query_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("withdrawal_id", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["withdrawal_id"],
-            ["withdrawals.id"],
-            name=op.f("fk_withdrawn_queries_withdrawal_id"),
-            ondelete="CASCADE",
-        ),
+        sa.Column("withdrawal_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("query_id", "withdrawal_id", name=op.f("pk_withdrawn_queries")),
     )
     op.create_index(op.f("ix_withdrawn_queries_withdrawal_id"), "withdrawn_queries", ["withdrawal_id"])

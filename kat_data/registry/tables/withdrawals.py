@@ -21,8 +21,8 @@ withdrawals = Table(
 withdrawn_queries = Table(
     "withdrawn_queries",
     metadata,
-    # No foreign key to queries: a million checks would take longer than all the rest of withdrawing a source.
+    # No foreign keys: the checks of one alone take up to half of the time of withdrawing a source.
     Column("query_id", BigInteger, primary_key=True, autoincrement=False),
-    ref("withdrawal_id", "withdrawals.id", primary_key=True),
+    Column("withdrawal_id", BigInteger, primary_key=True, autoincrement=False),
     Index(None, "withdrawal_id"),
 )

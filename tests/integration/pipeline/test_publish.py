@@ -1,6 +1,7 @@
 """From runs to snapshots, in folders that know nothing of each other."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,9 +30,10 @@ async def two_runs(run, lean, add_queries, easy_queries) -> tuple[RunRow, RunRow
 
 
 @pytest.fixture
-def publish(registry: Registry, tmp_path: Path):
+def publish(registry: Registry, tmp_path: Path, measured_home: Path):
     def publish_(run: RunRow, root: str) -> Written:
-        return publish_run(registry, tmp_path / root, run.id, name=None, partial=False, clock=SystemClock())
+        wanted: dict[str, Any] = {"name": None, "partial": False, "clock": SystemClock(), "home": measured_home}
+        return publish_run(registry, tmp_path / root, run.id, **wanted)
 
     return publish_
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from kat_data.domain.mode import Mode
+from kat_data.domain.mode import Mode, transitions
 from kat_data.domain.sample import Sample, Turn
+from kat_data.domain.stratum import first_that_holds, parse_stratum
 from kat_data.errors import SnapshotError
 from kat_data.snapshots import survey as survey_module
-from kat_data.snapshots.composition import compose, count_transitions
-from kat_data.snapshots.distribution import distribute
+from kat_data.snapshots.composition import Cell
+from kat_data.snapshots.distribution import Distribution, StratumRows, labels_of
 from kat_data.snapshots.record import Record, Row, TrainingStage, to_record
 from kat_data.snapshots.survey import Surveyor, survey
 from kat_data.testing.shards import to_parquet
@@ -64,6 +65,49 @@ def counted(records: Iterable[Record], label: str) -> dict[str, int]:
     return dict(Counter(record[label] for record in records))
 
 
+def compose(records: Iterable[Record]) -> tuple[Cell, ...]:
+    """Count records one by one."""
+    counts = Counter((r["category"], r["mode"], band(r["difficulty"]), r["domain"]) for r in records)
+    return tuple(
+        Cell(category=category, mode=mode, band=difficulty, domain=domain, rows=rows)
+        for (category, mode, difficulty, domain), rows in sorted(counts.items())
+    )
+
+
+def band(difficulty: float | None) -> str:
+    if difficulty is None:
+        return "untagged"
+    return "easy" if difficulty < 4 else "medium" if difficulty < 7 else "hard"
+
+
+def count_transitions(records: Iterable[Record]) -> dict[str, dict[str, int]]:
+    """Count steps from turn to turn one by one."""
+    counts: dict[str, Counter[str]] = {}
+    for record in records:
+        modes = [Mode(turn["mode"]) for turn in record.get("turns", ())]
+        if len(modes) > 1:
+            counts.setdefault(record["category"], Counter()).update(t.value for t in transitions(modes))
+    return {category: dict(sorted(found.items())) for category, found in sorted(counts.items())}
+
+
+def distribute(records: Iterable[Record]) -> Distribution:
+    """Count records one by one; one counts for the first stratum of `TARGETS` that holds it."""
+    names = {parse_stratum(name): name for name in TARGETS}
+    difficulty, pass_rate, reached = Counter[str](), Counter[str](), Counter[str]()
+    for record in records:
+        difficulty["untagged" if record["difficulty"] is None else str(int(record["difficulty"]))] += 1
+        if "pass_rate" in record:
+            rate = record["pass_rate"]
+            pass_rate["unmeasured" if rate is None else f"{max(t for t in range(11) if t / 10 <= rate) / 10:.1f}"] += 1
+        if stratum := first_that_holds(tuple(names), labels_of(record)):
+            reached[names[stratum]] += 1
+    return Distribution(
+        difficulty=dict(sorted(difficulty.items())),
+        pass_rate=dict(sorted(pass_rate.items())),
+        strata=tuple(StratumRows(stratum=name, target=target, rows=reached[name]) for name, target in TARGETS.items()),
+    )
+
+
 @pytest.mark.parametrize("stage", TrainingStage)
 def test_a_survey_counts_what_the_records_hold(
     stage: TrainingStage, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -75,7 +119,7 @@ def test_a_survey_counts_what_the_records_hold(
     assert found.composition == compose(records)
     assert found.transitions == count_transitions(records)
     assert list(found.transitions) == sorted(found.transitions)
-    assert found.distribution == distribute(records, TARGETS)
+    assert found.distribution == distribute(records)
     assert list(found.distribution.difficulty) == sorted(found.distribution.difficulty)
     assert found.sources == counted(records, "source")
     assert found.licences == counted(records, "licence")

@@ -16,7 +16,6 @@ from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import content_hash, sha256
 from kat_data.snapshots import verify as verify_module
 from kat_data.snapshots.card import card
-from kat_data.snapshots.distribution import distribute
 from kat_data.snapshots.invariants import check_row
 from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Manifest, from_bytes
 from kat_data.snapshots.mixture import targets
@@ -24,6 +23,7 @@ from kat_data.snapshots.plot import plot, plot_into
 from kat_data.snapshots.read import open_snapshot, parquet_rows
 from kat_data.snapshots.record import Row, TrainingStage, order_key, to_record
 from kat_data.snapshots.schema import arrow_schema
+from kat_data.snapshots.survey import Survey
 from kat_data.snapshots.verify import verify
 from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
 from kat_data.testing.shards import to_parquet
@@ -80,10 +80,13 @@ def test_a_manifest_without_distribution_and_plot_is_whole(old: Path, tmp_path: 
     assert verify(old).problems == (f"{PLOT} does not belong to the snapshot",)
 
 
-def test_a_distribution_that_is_not_stated_is_counted_from_the_rows(old: Path, tmp_path: Path) -> None:
+def test_a_distribution_that_is_not_stated_is_counted_from_the_rows(
+    old: Path, tmp_path: Path, surveyed: Callable[..., Survey]
+) -> None:
     snapshot = open_snapshot(old)
     spread = snapshot.distribution()
-    assert spread == distribute(snapshot.rows(), dict(sorted(targets(MIXTURE, TrainingStage.STAGE2).items())))
+    wanted = dict(sorted(targets(MIXTURE, TrainingStage.STAGE2).items()))
+    assert spread == surveyed(snapshot.rows(), TrainingStage.STAGE2, wanted).distribution
     assert sum(spread.difficulty.values()) == snapshot.manifest.hashed.rows
     plot_into(tmp_path / "old.png", snapshot)
     assert (tmp_path / "old.png").read_bytes() == plot(snapshot.manifest, spread)
@@ -243,30 +246,26 @@ def test_rows_of_other_types_are_a_problem_and_no_crash(written: Written) -> Non
     assert any("cannot be counted" in problem for problem in verify(written.path).problems)
 
 
-@pytest.mark.parametrize("shared", ["query", "id"])
-def test_splits_share_no_query_and_no_row(
-    tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec], shared: str
-) -> None:
-    whole = {"train": rows[:30], "test": [*rows[30:], replace(rows[30], query=rows[0].query)]}
-    if shared == "query":
-        other = replace(rows[31].sample.turns[0], user="Something else?", results=())
-        last = replace(rows[30], query=rows[0].query, sample=replace(rows[31].sample, turns=(other,)))
-        written = write_snapshot(tmp_path, make_spec(), {"train": whole["train"], "test": [*rows[32:], last]})
-        assert verify(written.path).problems == ("the splits train and test share 1 queries",)
-        return
-    written = write_snapshot(tmp_path, make_spec(), {"train": rows[:30], "test": rows[30:]})
-    snapshot = open_snapshot(written.path)
-    test = next(shard for shard in snapshot.manifest.hashed.shards if shard.split == "test")
-    records = [*shard_records(written)[:1], *parquet_rows(snapshot.shard_bytes(test), test.path)]
-    data = to_parquet(sorted(records, key=lambda record: order_key(7, record)), TrainingStage.STAGE2)
+def test_splits_share_no_query(tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec]) -> None:
+    other = replace(rows[30], query=rows[0].query)
+    written = write_snapshot(tmp_path, make_spec(), {"train": rows[:30], "test": [other, *rows[31:]]})
+    assert verify(written.path).problems == ("the splits train and test share 1 queries",)
+
+
+def test_splits_share_no_row(written: Written) -> None:
+    """A row of one split stands in the other too, and every hash and the order fit."""
+    train, test = written.manifest.hashed.shards
+    theirs = shard_records(written, place=1)
+    records = sorted([shard_records(written)[0], *theirs], key=lambda record: order_key(7, record))
+    data = to_parquet(records, TrainingStage.STAGE2)
     (written.path / test.path).write_bytes(data)
     forged = replace(test, rows=len(records), bytes=len(data), sha256=sha256(data).hex())
-    hashed = written.manifest.hashed
-    hashed = replace(hashed, shards=tuple(forged if s == test else s for s in hashed.shards), rows=hashed.rows + 1)
+    hashed = replace(written.manifest.hashed, shards=(train, forged), rows=41)
     (written.path / MANIFEST).write_bytes(replace(written.manifest, hashed=hashed).to_bytes())
     problems = verify(written.path).problems
     assert "the splits train and test share 1 ids" in problems
     assert "the splits train and test share 1 queries" in problems
+    assert not any("order" in problem for problem in problems)
 
 
 def test_a_licence_that_the_recipe_does_not_allow_is_found(
