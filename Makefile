@@ -1,6 +1,7 @@
 # make demo    the whole job on the bundled queries, offline
 # make test    every test that this machine can run
 # make check   format, lint, types, layers, unit tests: before a push
+# make train   install what the trainers need, torch and TRL (some GB), so that `make test` tests them, too
 # make fmt     format the code
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := .venv/bin
 export HF_HUB_OFFLINE := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 
-.PHONY: demo test check fmt record-demo clean
+.PHONY: demo test check train fmt record-demo clean
 
 demo: .venv/.installed
 	$(BIN)/kat demo
@@ -21,6 +22,8 @@ check: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit
+
+train: .venv/.installed-train
 
 fmt: .venv/.installed-dev
 	$(BIN)/ruff format .
@@ -42,6 +45,10 @@ record-demo: .venv/.installed
 .venv/.installed-dev: .venv/.python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@ .venv/.installed
+
+.venv/.installed-train: .venv/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,train]'
+	@touch $@
 
 clean:
 	-$(BIN)/kat db stop

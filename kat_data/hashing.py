@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -53,6 +54,12 @@ def _default(field: Field[Any]) -> Any:
 def sha256(data: bytes) -> bytes:
     """Return the 32-byte SHA-256 digest of `data`."""
     return hashlib.sha256(data).digest()
+
+
+def file_sha256(path: Path) -> bytes:
+    """Return the SHA-256 digest of a file's bytes, in little memory; raises `OSError` where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def content_hash(value: Any) -> bytes:

@@ -6,7 +6,7 @@ says what is whose. Every function sees the rollouts of all processes, so that a
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -81,11 +81,17 @@ class Advantages:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lengths:
-    """How many tokens each part of each rollout has (N,); `judge` without the tag."""
+    """How many tokens of each part each rollout generated (N,), `judge` without the tag; `given` are those it got."""
 
     judge: Tensor
     tag: Tensor
     rest: Tensor
+    given: Tensor
+
+    @property
+    def all(self) -> Tensor:
+        """How long each rollout is (N,)."""
+        return self.judge + self.tag + self.rest + self.given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -181,7 +187,7 @@ def weigh_tokens(given: Advantages, lengths: Lengths, batch: Rollouts, weight: f
 def weigh_segments(given: Advantages, lengths: Lengths, batch: Rollouts, weight: float) -> Advantages:
     """Scale so that a loss over all tokens is `weight` times the judges' mean plus the mean of the rest."""
     free, decided = batch.decided & ~batch.forced, batch.decided
-    total = (lengths.judge + lengths.tag + lengths.rest).sum()
+    total = lengths.all.sum()
     judge = weight * total / (lengths.judge + lengths.tag)[free].sum().clamp(min=1)
     rest = total / lengths.rest[decided].sum().clamp(min=1)
     return Advantages(judge=given.judge * judge, tag=given.tag * judge, rest=given.rest * rest)
@@ -189,7 +195,7 @@ def weigh_segments(given: Advantages, lengths: Lengths, batch: Rollouts, weight:
 
 def weigh_control(given: Advantages, lengths: Lengths, batch: Rollouts, weight: float) -> Advantages:
     """Scale so that a loss over all tokens is a mean over rollouts: `weight` times the tag's mean plus the others'."""
-    total = (lengths.judge + lengths.tag + lengths.rest).sum() / max(1, len(given.judge))
+    total = lengths.all.sum() / max(1, len(given.judge))
     tag = weight * total / lengths.tag.clamp(min=1)
     others = total / (lengths.judge + lengths.rest).clamp(min=1)
     return Advantages(judge=given.judge * others, tag=given.tag * tag, rest=given.rest * others)
@@ -202,7 +208,8 @@ def spread(given: Advantages, segments: Segments, generated: Tensor) -> Tensor:
     """
     text = segments.judge & ~segments.tag
     parts = ((given.judge, text), (given.tag, segments.tag), (given.rest, segments.rest))
-    return sum((value[:, None] * mask for value, mask in parts), torch.tensor(0.0)) * generated
+    by_token = torch.stack([value[:, None] * mask for value, mask in parts]).sum(dim=0)
+    return by_token * generated
 
 
 def without_judge(given: Advantages) -> Advantages:
@@ -210,9 +217,10 @@ def without_judge(given: Advantages) -> Advantages:
     return replace(given, judge=torch.zeros_like(given.judge), tag=torch.zeros_like(given.tag))
 
 
-def rows(given: Advantages, chosen: slice) -> Advantages:
-    """Return the advantages of some of the rollouts."""
-    return Advantages(judge=given.judge[chosen], tag=given.tag[chosen], rest=given.rest[chosen])
+def part(given: Advantages, chosen: slice, device: Any = "cpu") -> Advantages:
+    """Return the advantages of some of the rollouts, as 32-bit numbers on a device."""
+    judge, tag, rest = (value[chosen].float().to(device) for value in (given.judge, given.tag, given.rest))
+    return Advantages(judge=judge, tag=tag, rest=rest)
 
 
 def _sums(values: Tensor, cells: Tensor, size: int) -> Tensor:

@@ -103,7 +103,7 @@ def train(config: ColdStart) -> None:
         args=settings,
         train_dataset=examples,
         processing_class=tokenizer,
-        peft_config=_peft(config.lora),
+        peft_config=peft_config(config.lora),
         callbacks=[Watch(record)],
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(config.output))
@@ -134,7 +134,8 @@ def _mixed(examples: Any, passive: Any, tokenizer: Any, config: ColdStart) -> An
     return datasets.concatenate_datasets([examples, repeated]).shuffle(seed=config.seed)
 
 
-def _peft(lora: Lora | None) -> Any:
+def peft_config(lora: Lora | None) -> Any:
+    """Return peft's configuration, none without adapters; raises `ConfigError` where peft is not installed."""
     if lora is None:
         return None
     try:

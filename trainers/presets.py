@@ -139,9 +139,7 @@ PRESETS: Mapping[Name, Preset] = MappingProxyType(
         ),
         "grpo": Preset(advantages=grpo),
         "hipo": Preset(advantages=hipo),
-        "degrpo": Preset(
-            advantages=degrpo, weigh=weigh_control, weight=lambda algorithm: algorithm.control_weight
-        ),
+        "degrpo": Preset(advantages=degrpo, weigh=weigh_control, weight=lambda algorithm: algorithm.control_weight),
         "adaptthink": Preset(advantages=adaptthink),
     }
 )

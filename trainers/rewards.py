@@ -178,12 +178,16 @@ def unusable(row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def require_sandbox(kinds: Counter[str], verification: Verification) -> None:
-    """Raise `ConfigError` where programs are to be verified and no sandbox is named."""
-    if kinds[VerifierKind.CODE] and verification.sandbox is None:
-        raise ConfigError(
-            f"{kinds[VerifierKind.CODE]} rows are verified by running programs: set verification.sandbox to docker or bwrap"
-        )
+def require_sandbox(kinds: Mapping[str, int], verification: Verification) -> None:
+    """Raise `ConfigError` where there are programs to verify and no sandbox is named, `SandboxMissing` where it is bad.
+
+    `kinds` has the number of rows of each kind of verifier.
+    """
+    programs = kinds.get(VerifierKind.CODE, 0)
+    if programs and verification.sandbox is None:
+        raise ConfigError(f"{programs} rows need their programs run: set verification.sandbox to docker or bwrap")
+    if programs and verification.sandbox:
+        open_sandbox(verification.sandbox).close()  # better now than at the first program, hours from here
 
 
 def _key(task: Task) -> Hashable:

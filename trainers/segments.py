@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from kat_data.domain.mode import Mode
-from kat_data.domain.template import render
 from kat_data.domain.sample import Turn
+from kat_data.domain.template import render
 
 OFF: Final = 0
 ON: Final = 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -15,6 +16,7 @@ from kat_data.domain.job import JobKind
 from kat_data.errors import KatError, SnapshotBusy
 from kat_data.logs import bound, note
 from kat_data.pipeline.publish import publication, publish_run
+from kat_data.pipeline.selected_rows import Tell
 from kat_data.registry import jobs
 from kat_data.registry.jobs import JobRow
 from kat_data.registry.session import Registry, is_lost
@@ -25,6 +27,7 @@ GRACE_SECONDS = 10.0
 """How long a node that ends waits for a job, before it leaves it to others."""
 
 _LOOK_SECONDS = 0.1
+_TELL_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -65,7 +68,7 @@ class Bench:
         return job is not None and not self.is_ending()
 
     async def _do(self, registry: Registry, job: JobRow) -> None:
-        work = _begin(lambda: PERFORM[job.kind](self, registry, job.arguments))
+        work = _begin(lambda: PERFORM[job.kind](self, registry, job.arguments, _teller(registry, job)))
         if await self._ended(work):
             await asyncio.to_thread(self._conclude, registry, job, work)
         else:
@@ -134,17 +137,37 @@ def _begin(work: Callable[[], Any]) -> "Future[Any]":
     return future
 
 
-def _build_snapshot(bench: Bench, registry: Registry, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _teller(registry: Registry, job: JobRow) -> Tell:
+    """Return what notes how far a job is, now and then."""
+    told = float("-inf")
+
+    def tell(step: str, done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told < _TELL_SECONDS:
+            return
+        told = time.monotonic()
+        with registry.engine.begin() as connection:
+            jobs.tell(connection, job, {"step": step, "done": done, "total": total})
+
+    return tell
+
+
+def _build_snapshot(bench: Bench, registry: Registry, arguments: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     written = publish_run(
         registry,
         Path(arguments["root"]) if arguments["root"] else bench.home / "snapshots",
         arguments["run"],
         name=arguments["name"],
         partial=arguments["partial"],
+        parent=arguments.get("parent"),
+        note=arguments.get("note", ""),
         clock=SystemClock(),
+        splits=arguments.get("splits"),
         open_sandbox=bench.open_sandbox,
+        home=bench.home,
+        tell=tell,
     )
     return publication(written)
 
 
-PERFORM: dict[JobKind, Callable[[Bench, Registry, Mapping[str, Any]], Any]] = {JobKind.SNAPSHOT: _build_snapshot}
+PERFORM: dict[JobKind, Callable[[Bench, Registry, Mapping[str, Any], Tell], Any]] = {JobKind.SNAPSHOT: _build_snapshot}

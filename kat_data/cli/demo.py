@@ -12,7 +12,7 @@ from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report
 from kat_data.cli.run import finish_run, run_recipe
 from kat_data.cli.samples import print_message
-from kat_data.cli.snapshots import root_folder
+from kat_data.cli.snapshot_folder import root_folder
 from kat_data.clock import SystemClock
 from kat_data.domain.call import CallRequest, Reply
 from kat_data.domain.codec import from_python
@@ -69,6 +69,7 @@ def demo(
             partial=False,
             clock=SystemClock(),
             open_sandbox=sandbox,
+            home=Settings.load().home,
         )
         with registry.engine.connect() as connection:
             samples = queries.list_samples(connection, found["run"], 1000)
@@ -145,7 +146,7 @@ def _print(found: dict[str, Any], samples: list[dict[str, Any]]) -> None:
     print_table(
         ["next", "command"],
         [
-            ["the lineage of one sample", f"{kat} samples list; {kat} samples show ID"],
+            ["the lineage of one sample", f"{kat} samples list; {kat} lineage ID"],
             ["check the snapshot's hashes", f"{kat} snapshots verify {snapshot['name']}"],
             ["the same with a model of yours", f"{kat} demo --live --endpoint URL --model NAME"],
             ["your own data", f"{kat} queries import FILE --preset plain --source NAME --licence L"],

@@ -12,6 +12,7 @@ import click
 import psycopg
 
 from kat_data.cli.output import say
+from kat_data.cli.rows_bar import rows_bar
 from kat_data.cli.watch import watch_run
 from kat_data.domain.job import JobState
 from kat_data.domain.states import RunState
@@ -88,7 +89,7 @@ def _advised(registry: Registry, run: int) -> Iterator[None]:
 def follow_job(registry: Registry, job: int) -> JobRow:
     """Say how a job goes until it is open no more, and return it; Ctrl-C leaves it, as `follow` does."""
     said, start = "", time.monotonic()
-    with _leaving() as leave:
+    with _leaving() as leave, rows_bar(f"job {job}") as tell:
         while True:
             with registry.engine.begin() as connection:
                 row = jobs.get_job(connection, job)
@@ -101,7 +102,16 @@ def follow_job(registry: Registry, job: int) -> JobRow:
             if (line := _stand(row, time.monotonic() - start)) != said:
                 said = line
                 say(line)
+            if row.progress:
+                tell(*(row.progress[name] for name in ("step", "done", "total")))
             leave.wait(LOOK_SECONDS)
+
+
+def progress_of(job: JobRow) -> str | None:
+    """Return how far a job is that a worker is at work on, none where nobody knows."""
+    if job.progress is None or job.state is not JobState.OPEN:
+        return None
+    return "{step} {done:,} of {total:,} rows".format(**job.progress)
 
 
 def _stand(job: JobRow, seconds: float) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from kat_data.cli.fleet import progress_of
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import transaction
 from kat_data.domain.job import JobState
@@ -45,6 +46,7 @@ def show(job: int, as_json: bool) -> None:
         "kind": row.kind,
         **_given(row),
         "state": _stand(row),
+        "progress": progress_of(row),
         "tries": row.attempts,
         "asked for": row.created_at,
         "ended": row.finished_at,

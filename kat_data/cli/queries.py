@@ -11,6 +11,7 @@ from kat_data.cli.calibration import print_comparison
 from kat_data.cli.clusters import clusters
 from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.registry import open_registry, transaction
+from kat_data.cli.withdrawals import withdraw, withdrawals
 from kat_data.domain.bad_line import BadCode
 from kat_data.errors import InputError
 from kat_data.pipeline.rescore import compare_revisions
@@ -34,7 +35,7 @@ TOTALS = ("rows", "imported", "duplicates", "identical", "conflicts", "bad")
 
 @click.group()
 def queries() -> None:
-    """Import and list queries."""
+    """Import, list and withdraw queries."""
 
 
 @queries.command("import")
@@ -45,6 +46,7 @@ def queries() -> None:
 @click.option(
     "--map", "mapping", multiple=True, metavar="FIELD=PATH", help="Where a field stands, e.g. prompt=data.0.q."
 )
+@click.option("--document", metavar="PATH", help="Where a row names the document of the source that it was made of.")
 @click.option("--answers", type=click.Path(path_type=Path), help="File with BFCL's possible answers, joined by id.")
 @click.option("--tools", type=click.Path(path_type=Path), help="Tools of queries that bring none: a function a row.")
 @click.option("--strict", is_flag=True, help="Exit with 2 where a line is bad; the good ones are kept all the same.")
@@ -55,6 +57,7 @@ def import_(
     source: str,
     licence: str,
     mapping: tuple[str, ...],
+    document: str | None,
     answers: Path | None,
     tools: Path | None,
     strict: bool,
@@ -66,22 +69,22 @@ def import_(
     """
     find_preset(preset)
     _require_words(source=source, licence=licence)
-    options = {
-        "mapping": parse_mapping(mapping),
+    options: dict[str, Any] = {
+        "mapping": parse_mapping(mapping) | ({"document": document} if document else {}),
         "answers": read_answers(answers) if answers else None,
         "tools": read_tools(tools) if tools else (),
     }
     with open_registry() as registry:
         reports = [(file, import_file(registry, file, preset, source, licence, **options)) for file in files]
-    document = _document(reports)
+    totals = _document(reports)
     if as_json:
-        print_json(document)
+        print_json(totals)
     else:
-        _print(document)
+        _print(totals)
     if hopeless := [misfit(file, preset, report.bad_lines[0]) for file, report in reports if _is_hopeless(report)]:
         raise InputError("; ".join(hopeless))
-    if strict and (bad := document["bad"]):
-        good = document["imported"] + document["duplicates"]
+    if strict and (bad := totals["bad"]):
+        good = totals["imported"] + totals["duplicates"]
         raise InputError(f"{bad} bad {'line' if bad == 1 else 'lines'}; the {good} good ones are imported")
 
 
@@ -102,7 +105,8 @@ def import_file(registry: Registry, file: Path, preset: str, source: str, licenc
         )
 
 
-queries.add_command(clusters)
+for command in (clusters, withdraw, withdrawals):
+    queries.add_command(command)
 
 
 @queries.command("list")
@@ -151,7 +155,7 @@ def _is_hopeless(report: ImportReport) -> bool:
 def _document(reports: list[tuple[Path, ImportReport]]) -> dict[str, Any]:
     files = [{"file": str(file), **asdict(report), "seconds": round(report.seconds, 2)} for file, report in reports]
     return {
-        **{name: sum(found[name] for found in files) for name in TOTALS},
+        **{name: sum(found[name] for found in files) for name in (*TOTALS, "withdrawn")},
         "bad_codes": dict(sum((Counter(found["bad_codes"]) for found in files), Counter())),
         "finished_before": all(found["finished_before"] for found in files),
         "bad_lines": [{"file": found["file"], **line} for found in files for line in found["bad_lines"]],
@@ -168,6 +172,10 @@ def _print(document: dict[str, Any]) -> None:
     _say_bad_lines(document)
     if document["conflicts"]:
         say(f"{document['conflicts']} duplicates give another reference: the first one is kept, the others are noted")
+    if document["withdrawn"]:
+        say(
+            f"{document['withdrawn']} of these are withdrawn, and no run takes them: `kat queries withdrawals` says why"
+        )
     for found in document["files"]:
         if found["finished_before"]:
             say(f"{found['file']} was imported before: nothing was done now, and the figures are of that import")

@@ -41,6 +41,12 @@ def transaction() -> Iterator[Connection]:
         yield connection
 
 
+def registry_at_hand() -> bool:
+    """Whether the environment names a registry, or an embedded one was made before."""
+    settings = Settings.load()
+    return settings.database_url is not None or embedded.exists(settings.home)
+
+
 def say_what_is_missing(recipe: "Recipe") -> None:
     """Say which benchmarks a run of the recipe would miss, where a registry is at hand; none is started for it."""
     from kat_data.pipeline.run import missing_benchmarks

@@ -13,6 +13,7 @@ from kat_data.cli.preview import extrapolate, print_extrapolation
 from kat_data.cli.progress import work_on
 from kat_data.cli.registry import open_registry
 from kat_data.cli.report import print_report, report
+from kat_data.domain.drop import DropReason
 from kat_data.domain.states import RunState
 from kat_data.domain.stratum import EXAMPLE, parse_stratum
 from kat_data.errors import ConfigError, RunStopped, UserError
@@ -90,7 +91,12 @@ def run_recipe(registry: Registry, recipe: Recipe, *, finish: Finish, stopped: S
     row, new = open_run(registry, recipe)
     say(f"run {row.id} ({row.name}): {row.queries} queries" + ("" if new else f", {row.state.value} before"))
     for left in row.left_out:
-        say(f"left out: {left['queries']} queries of {left['source']}, whose licence {left['licence']} is not allowed")
+        allowed = (
+            f", whose licence {left['licence']} is not allowed"
+            if left["reason"] == DropReason.LICENCE_NOT_ALLOWED
+            else ""
+        )
+        say(f"left out: {left['queries']} queries of {left['source']}{allowed or ', which are withdrawn'}")
     return finish(registry, row, stopped=stopped)
 
 

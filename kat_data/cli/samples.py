@@ -6,9 +6,7 @@ import click
 
 from kat_data.cli.output import json_option, print_json, print_table, printable, rounded, say, show, usd
 from kat_data.cli.registry import transaction
-from kat_data.domain.codec import from_python
-from kat_data.domain.sample import Sample
-from kat_data.domain.template import render_messages, render_prompt_completion
+from kat_data.pipeline.lineage import sample
 from kat_data.registry import queries
 
 Row = dict[str, Any]
@@ -40,21 +38,19 @@ def list_(run: int | None, limit: int, as_json: bool) -> None:
 @click.argument("ident")
 @json_option
 def show_(ident: str, as_json: bool) -> None:
-    """Show one sample with all that led to it.
+    """Show one sample in tables, with all that led to it; `kat lineage` goes on to snapshots and checkpoints.
 
     IDENT is its id, the start of its hash, or RUN/QUERY for a dropped item.
     """
     with transaction() as connection:
-        lineage = queries.sample_lineage(connection, ident)
-    messages = _messages(lineage["sample"]["sample"]) if lineage["sample"] else None
+        lineage = sample(connection, ident)
     if as_json:
-        calls = [rounded(call) for call in lineage["calls"]]
-        print_json({**rounded(lineage), "calls": calls, "messages": messages})
+        print_json({**rounded(lineage), "calls": [rounded(call) for call in lineage["calls"]]})
     else:
-        _print_lineage(lineage, messages)
+        _print_lineage(lineage)
 
 
-def _print_lineage(lineage: Row, messages: list[Row] | None) -> None:
+def _print_lineage(lineage: Row) -> None:
     query, item = lineage["query"], lineage["item"]
     reason = f" ({item['reason']}: {item['detail'] or ''})" if item["reason"] else ""
     facts = [
@@ -66,6 +62,8 @@ def _print_lineage(lineage: Row, messages: list[Row] | None) -> None:
         ["sample", lineage["sample"] and lineage["sample"]["hash"].hex()],
         ["cost", f"{usd(lineage['usd'])} in {len(lineage['calls'])} calls"],
         ["snapshots", ", ".join(f"{s['name']}@{s['version']}" for s in lineage["snapshots"])],
+        ["decided", lineage["standing_decision"] and lineage["standing_decision"]["act"]],
+        ["withdrawn", "; ".join(w["reason"] for w in lineage["withdrawals"] if not w["undone_by"])],
     ]
     print_table(["what", "value"], facts)
     _print_soft_label(lineage)
@@ -78,7 +76,7 @@ def _print_lineage(lineage: Row, messages: list[Row] | None) -> None:
     ]
     print_table(["stage", "model", "finish", "tokens", "cost", "ledger key"], call_rows, title="calls")
     _tell_pruned(lineage["calls"])
-    for message in messages or []:
+    for message in lineage["messages"] or []:
         print_message(message)
 
 
@@ -164,16 +162,6 @@ def _outcome(verdict: Row) -> str:
 
 def _place(row: Row) -> tuple[int, int]:
     return row["turn"], row["position"]
-
-
-def _messages(stored: Row) -> list[Row]:
-    """Return the training text: whole turns, a prompt and its completion where nobody judged the mode, or a prompt."""
-    if "turns" not in stored:
-        return [{"role": message["role"], "content": message["content"]} for message in stored["messages"]]
-    sample = from_python(Sample, stored)
-    if all(turn.judge_analysis for turn in sample.turns):
-        return render_messages(sample)
-    return [message for part in render_prompt_completion(sample) for message in part]
 
 
 def _first_words(sample: Row) -> str:

@@ -39,6 +39,7 @@ class DropReason(StrEnum):
         "licence_not_allowed",
         "The query's licence is none of those that the recipe allows: left out before the run.",
     )
+    WITHDRAWN = "withdrawn", "The query was withdrawn: `kat queries withdrawals` says why."
     NEAR_DUPLICATE = "near_duplicate", "Another query that is alike but for a few words stays in its place."
     CONTAMINATED = "contaminated", "The query holds an item of a benchmark."
     OUTSIDE_MIXTURE = "outside_mixture", "The query belongs to no stratum of the mixture."

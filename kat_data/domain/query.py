@@ -81,7 +81,8 @@ class Query:
     """One task: messages, tools in OpenAI's fields, and what is known of the right answer.
 
     A conversation's assistant messages are the source's own; a run answers every user turn anew.
-    `source` and `licence` are kept as given. Only a run's own copy of a query ever has a soft reference.
+    `source` and `licence` are kept as given. Only a run's own copy of a query ever has a soft reference. `document`
+    names what in the source it was made of, where that is known: splits never part what one document gave.
     """
 
     messages: tuple[Message, ...]
@@ -92,6 +93,7 @@ class Query:
     reference: str | None = None
     verifier: VerifierSpec | None = None
     reference_origin: ReferenceOrigin = ReferenceOrigin.SOURCE
+    document: str | None = field(default=None, metadata=ADDED_LATER)
 
     @property
     def hash(self) -> bytes:

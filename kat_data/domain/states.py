@@ -36,6 +36,7 @@ ITEM_MOVES: dict[ItemState, frozenset[ItemState]] = {
     ItemState.READY: frozenset({ItemState.HELD, ItemState.ACCEPTED, ItemState.DROPPED, ItemState.DEAD}),
     ItemState.HELD: frozenset({ItemState.READY, ItemState.DROPPED}),
     ItemState.ACCEPTED: frozenset(),
-    ItemState.DROPPED: frozenset({ItemState.READY, ItemState.HELD}),  # for want of a sandbox alone, once there is one
-    ItemState.DEAD: frozenset({ItemState.READY}),
+    # Once there is a sandbox for whose want it was dropped, or its withdrawal is undone.
+    ItemState.DROPPED: frozenset({ItemState.READY, ItemState.HELD}),
+    ItemState.DEAD: frozenset({ItemState.READY, ItemState.DROPPED}),
 }

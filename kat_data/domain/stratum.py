@@ -122,9 +122,14 @@ def apportion(shares: Mapping[str, float], samples: int) -> dict[str, int]:
     return whole
 
 
+def as_written(value: str) -> str:
+    """Return a label's value as strata have it."""
+    return value.replace(" ", "_")
+
+
 def _said(labels: Labels, name: str) -> str | None:
     value: str | None = getattr(labels, name)
-    return value.replace(" ", "_") if value is not None else None
+    return as_written(value) if value is not None else None
 
 
 def _values(name: str, text: str) -> tuple[str, ...]:

@@ -56,10 +56,12 @@ class ParsedTurn:
 
 def unholdable(text: str) -> str | None:
     """Return why the template cannot hold `text` as a field, as the end of a sentence; none where it can."""
-    if tag := _TAG.search(text):
+    if "<" in text and (tag := _TAG.search(text)):
         return f"holds the reserved tag {tag.group()}"
     if text != text.strip():
         return "begins or ends with white space"
+    if text.isascii():
+        return None
     if _SURROGATE.search(text):
         return "holds a lone surrogate, which is not valid Unicode"
     if not unicodedata.is_normalized("NFC", text):

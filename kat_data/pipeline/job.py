@@ -21,10 +21,12 @@ from kat_data.observer import UNOBSERVED, Observer
 from kat_data.pipeline.casting import cast_for
 from kat_data.pipeline.mixture import Round
 from kat_data.pipeline.plan import Plan
+from kat_data.pipeline.rendering import renderer
 from kat_data.pipeline.tracing import TracedModel
 from kat_data.registry.facts import Row, new_facts, sample_rows
 from kat_data.registry.session import is_lost
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
+from kat_data.snapshots.record import TrainingStage
 from kat_data.stages.stage import Kind, Stage, Tools
 
 _log = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class RunJob:
 
     `counts` grows with every item that ends (`accepted`, `dropped`, `dead`) or goes to another worker (`lease_lost`),
     and with every try that failed (`retried`).
+    What it accepts is rendered for the stage of training that it `feeds`.
     Once `stop` is set, items end after the stage that they are in. Items that come to a stage of another kind than
     `kinds` are left to the workers that serve it.
     """
@@ -67,6 +70,7 @@ class RunJob:
         let_on: LetOn = no_round,
         kinds: Collection[Kind] = tuple(Kind),
         attempts: int,
+        feeds: TrainingStage,
         clock: Clock,
         stop: asyncio.Event,
         observer: Observer = UNOBSERVED,
@@ -79,6 +83,7 @@ class RunJob:
         self._serves = plan.of_kinds(kinds)
         self._tools = tools
         self._attempts = attempts
+        self._feeds = feeds
         self._clock = clock
         self._stop = stop
         self.counts: Counter[str] = Counter()
@@ -195,7 +200,8 @@ class RunJob:
 
     async def _accept(self, claim: Claim, attempt: Attempt, facts: dict[str, list[Row]], draft: Draft) -> None:
         # As it came out: whether modes change, and the last one, is known no earlier.
-        rows = sample_rows((claim.run, claim.query), draft, stratum=self._plan.stratum(draft))
+        render = renderer(draft, self._feeds)
+        rows = sample_rows((claim.run, claim.query), draft, stratum=self._plan.stratum(draft), render=render)
         move = Move(stage=attempt.stage, turn=claim.turn, state=ItemState.ACCEPTED)
         await self._worker.commit(Step(claim=claim, attempt=attempt, move=move, facts=facts, samples=rows))
         self.counts["accepted"] += 1

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from kat_data.domain.call import Api
 from kat_data.domain.category import Category
+from kat_data.domain.split import check_splits
 
 Provider = Literal["openai", "anthropic", "litellm"]
 
@@ -134,6 +135,14 @@ class OutputSpec(Part):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")] | None = None
     stage: Literal["stage1", "stage2", "stage3"] = "stage2"
+    splits: dict[str, int | float] = Field(
+        {}, description="Rows beside those to train on, by split: a share such as 0.05, or a number of rows."
+    )
+
+    @field_validator("splits")
+    @classmethod
+    def _are_splits(cls, splits: dict[str, int | float]) -> dict[str, float]:
+        return check_splits(splits)
 
 
 Roles = dict[str, tuple[MemberSpec, ...]]

@@ -13,7 +13,7 @@ from kat_data.pipeline import decontamination
 from kat_data.pipeline.plan import Plan
 from kat_data.pipeline.recipe import Recipe
 from kat_data.pipeline.recipe_checks import nearest
-from kat_data.registry import benchmarks, runs
+from kat_data.registry import benchmarks, runs, withdrawals
 from kat_data.registry.choice import Choice
 from kat_data.registry.session import Registry
 from kat_data.stages.decontaminate import Decontaminate
@@ -110,6 +110,7 @@ def _open_run(registry: Registry, recipe: Recipe) -> tuple[runs.RunRow, bool]:
     # One snapshot of the queries for the key, the count and the items, whatever is imported meanwhile.
     engine = registry.engine.execution_options(isolation_level="REPEATABLE READ")
     with engine.begin() as connection:
+        withdrawals.hold(connection)
         wanted = runs.WantedRun(
             name=recipe.name,
             recipe=recipe.resolved(),

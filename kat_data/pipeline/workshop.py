@@ -37,6 +37,7 @@ from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
 from kat_data.registry.slices import PostgresSlices
 from kat_data.registry.worker import Worker
+from kat_data.snapshots.record import TrainingStage
 from kat_data.stages.cluster import ClusterQueries
 from kat_data.stages.stage import Index, Kind, Tools
 from kat_data.verifiers.dispatch import Verifiers
@@ -102,6 +103,7 @@ class Workshop:
                 kinds=kinds,
                 tools=self._tools(recipe, gateway, index),
                 attempts=recipe.attempts,
+                feeds=TrainingStage(recipe.snapshot.stage),
                 clock=self.clock,
                 stop=stop,
                 observer=self.observer,

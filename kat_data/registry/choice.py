@@ -1,4 +1,4 @@
-"""Which of the registry's queries a run takes, and which of them its licences leave out."""
+"""Which of the registry's queries a run takes, and which of them it leaves out: withdrawn, or of another licence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from kat_data.domain.drop import DropReason
 from kat_data.domain.licence import allowed
 from kat_data.errors import UserError
+from kat_data.registry.standing import withdrawn
 
 _WANTED = """
     FROM queries JOIN sources ON sources.id = queries.source_id
@@ -17,14 +18,18 @@ _WANTED = """
 """
 
 _CHOSEN = f"""
-    SELECT queries.id, queries.hash, queries.category {_WANTED}
+    SELECT queries.id, queries.hash, queries.category {_WANTED} AND NOT {withdrawn("queries.id")}
       AND ((:licences)::text[] IS NULL OR sources.licence = ANY(:licences))
     ORDER BY queries.hash LIMIT (:limit)::bigint
 """
 
 _LEFT_OUT = f"""
-    SELECT sources.name AS source, sources.licence, count(*) AS queries {_WANTED} AND sources.licence <> ALL(:licences)
-    GROUP BY sources.name, sources.licence ORDER BY sources.name
+    SELECT reason, source, licence, count(*) AS queries FROM (
+        SELECT sources.name AS source, sources.licence, CASE
+            WHEN {withdrawn("queries.id")} THEN '{DropReason.WITHDRAWN}'
+            WHEN sources.licence <> ALL((:licences)::text[]) THEN '{DropReason.LICENCE_NOT_ALLOWED}' END AS reason
+        {_WANTED}
+    ) AS wanted WHERE reason IS NOT NULL GROUP BY reason, source, licence ORDER BY source, reason
 """
 
 
@@ -42,7 +47,7 @@ class Choice:
 class Chosen:
     """The queries of a choice, which stand in the transaction's temporary table `chosen` (id, hash, category).
 
-    `digest` is the hash over theirs, `left_out` counts those of other licences by source.
+    `digest` is the hash over theirs, `left_out` counts by source those that are withdrawn or of another licence.
     """
 
     digest: bytes
@@ -89,17 +94,21 @@ def _values(connection: Connection, choice: Choice) -> dict[str, Any]:
 
 
 def _left_out(connection: Connection, values: dict[str, Any]) -> list[dict[str, Any]]:
-    if values["licences"] is None:
+    if values["licences"] is None and not connection.execute(text("SELECT EXISTS (SELECT FROM withdrawals)")).scalar():
         return []
     rows = connection.execute(text(_LEFT_OUT), {name: values[name] for name in ("sources", "categories", "licences")})
-    return [{"reason": DropReason.LICENCE_NOT_ALLOWED.value, **row._mapping} for row in rows]
+    return [dict(row._mapping) for row in rows]
 
 
 def _nothing_chosen(choice: Choice, left_out: Sequence[dict[str, Any]]) -> str:
     named = {"sources": choice.sources, "categories": choice.categories, "licences": choice.licences}
     parts = [f"{what} {', '.join(names)}" for what, names in named.items() if names]
     scope = f" with {' and '.join(parts)}" if parts else ""
-    if left_out:
-        others = ", ".join(sorted({row["licence"] for row in left_out}))
-        return f"the registry holds no query{scope}: those that it has are under {others}"
+    others = sorted({row["licence"] for row in left_out if row["reason"] == DropReason.LICENCE_NOT_ALLOWED})
+    if gone := sum(row["queries"] for row in left_out if row["reason"] == DropReason.WITHDRAWN):
+        return (
+            f"the registry holds no query{scope} that could be used: {gone:,} are withdrawn (`kat queries withdrawals`)"
+        ) + (f", others are under {', '.join(others)}" if others else "")
+    if others:
+        return f"the registry holds no query{scope}: those that it has are under {', '.join(others)}"
     return f"the registry holds no query{scope}: import some with `kat queries import FILE --preset …`"

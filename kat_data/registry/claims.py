@@ -112,7 +112,7 @@ OUTPUT_COLUMNS = {
     "candidates": "run_id, query_id, turn, position, mode, model, thinking, answer, tool_calls, rounds, calls, fault, "
     "tokens",
     "verdicts": "run_id, query_id, turn, position, number, verifier, outcome, status, reward, evidence",
-    "samples": "hash, run_id, query_id, number, mode, stratum, sample, lineage",
+    "samples": "hash, run_id, query_id, number, mode, stratum, sample, rendered, rendered_as, lineage",
 }
 
 # Rows that a later stage fills further.

@@ -10,7 +10,12 @@ from sqlalchemy import Connection, text
 from kat_data.domain.category import Category
 from kat_data.domain.duplicate import NearDuplicate
 from kat_data.registry.session import STREAMED
+from kat_data.registry.standing import WITHDRAWN, withdrawn
 
+_FIRST_LEFT = f"""
+    SELECT min(other.query_id) FROM cluster_members AS other
+    WHERE other.cluster_id = clusters.id AND NOT {withdrawn("other.query_id")}
+"""
 _OF_RUN = "SELECT query_id FROM work_items WHERE run_id = :run"
 
 
@@ -26,14 +31,20 @@ class PairRow:
 
 
 def of_run(connection: Connection, run: int) -> dict[bytes, NearDuplicate]:
-    """Return by content hash the queries of a run that the registry holds a representative for."""
+    """Return by content hash the queries of a run that the registry holds a representative for.
+
+    For a representative that was withdrawn stands the first of its cluster that was not.
+    """
     sql = f"""
         SELECT query.hash, kept.hash AS representative, nearest.hash AS nearest, similarity
         FROM cluster_members JOIN clusters ON clusters.id = cluster_id
+        LEFT JOIN (SELECT DISTINCT query_id FROM ({WITHDRAWN}) AS withdrawn) AS gone(one) ON gone.one = representative
+        JOIN LATERAL (SELECT CASE WHEN gone.one IS NULL THEN representative ELSE ({_FIRST_LEFT}) END AS id) AS stays
+            ON true
         JOIN queries AS query ON query.id = query_id
-        JOIN queries AS kept ON kept.id = representative
+        JOIN queries AS kept ON kept.id = stays.id
         JOIN queries AS nearest ON nearest.id = nearest
-        WHERE query_id IN ({_OF_RUN}) AND query_id <> representative
+        WHERE query_id IN ({_OF_RUN}) AND query_id <> stays.id
     """
     return {
         bytes(row.hash): NearDuplicate(
@@ -44,13 +55,17 @@ def of_run(connection: Connection, run: int) -> dict[bytes, NearDuplicate]:
 
 
 def pairs_of_run(connection: Connection, run: int, *, inside: bool) -> Iterator[PairRow]:
-    """Yield the pairs within the clusters that a run's queries are in; only those `inside` the run if so asked."""
+    """Yield the pairs within the clusters that a run's queries are in; only those `inside` the run if so asked.
+
+    Withdrawn queries stand for nobody.
+    """
     within = f"AND first IN ({_OF_RUN}) AND second IN ({_OF_RUN})" if inside else ""
     sql = f"""
         SELECT first, second, near_duplicates.similarity, one.category AS one, other.category AS other, representative
         FROM near_duplicates JOIN cluster_members ON query_id = first JOIN clusters ON clusters.id = cluster_id
         JOIN queries AS one ON one.id = first JOIN queries AS other ON other.id = second
         WHERE cluster_id IN (SELECT cluster_id FROM cluster_members WHERE query_id IN ({_OF_RUN})) {within}
+            AND NOT {withdrawn("first")} AND NOT {withdrawn("second")}
         ORDER BY first, second
     """
     for row in connection.execute(text(sql), {"run": run}, execution_options=STREAMED):

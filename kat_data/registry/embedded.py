@@ -80,6 +80,11 @@ def start(home: Path) -> str:
         raise RegistryError(f"The embedded Postgres cannot use {cluster.folder}: {error}") from error
 
 
+def exists(home: Path) -> bool:
+    """Whether `home` has a server, which may not run."""
+    return _cluster(home).folder.is_dir()
+
+
 def attach(home: Path) -> str | None:
     """Return the URL of the server of `home` if it runs and answers."""
     return _cluster(home).probe()

@@ -1,7 +1,7 @@
 """What a stage adds to a draft, as rows of the registry; `drafts` makes a draft of them again."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kat_data.domain.draft import Draft
@@ -13,6 +13,8 @@ from kat_data.hashing import content_hash
 
 Row = dict[str, Any]
 Item = tuple[int, int]  # run id, query id
+Render = Callable[[Sample | Pair], tuple[str, str] | None]
+"""Gives the stage of training and the text that a sample is rendered as for it, where it can be."""
 
 
 def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
@@ -30,7 +32,9 @@ def new_facts(item: Item, before: Draft, after: Draft) -> dict[str, list[Row]]:
     return {table: new for table, new in rows.items() if new}
 
 
-def sample_rows(item: Item, accepted: Draft, *, stratum: str | None = None) -> tuple[Row, ...]:
+def sample_rows(
+    item: Item, accepted: Draft, *, stratum: str | None = None, render: Render = lambda _: None
+) -> tuple[Row, ...]:
     """Return the rows of the samples that an accepted draft brings: one for each response, or its pair.
 
     All of them count for the `stratum` of the run's mixture, where there is one.
@@ -49,6 +53,7 @@ def sample_rows(item: Item, accepted: Draft, *, stratum: str | None = None) -> t
             "mode": mode,
             "stratum": stratum,
             "sample": sample,
+            **dict(zip(("rendered_as", "rendered"), render(sample) or (None, None), strict=True)),
             "lineage": _bytea(lineage.hex()),
         }
         for number, (sample, mode, lineage) in enumerate(found)

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, text
 
 from kat_data.domain.drop import DropReason
 from kat_data.registry import tallies
+from kat_data.registry.standing import withdrawn
 
 _LOCK = 0x4B52  # the class of the advisory locks under which one worker at a time looks at a run's held items
 
@@ -67,9 +68,10 @@ def left(connection: Connection, run: int, behind: Sequence[str]) -> dict[str, i
 
 
 def brought(connection: Connection, run: int) -> dict[str, int]:
-    """Return how many samples of each stratum a run has."""
-    sql = """
-        SELECT stratum, count(*) AS samples FROM samples WHERE run_id = :run AND stratum IS NOT NULL GROUP BY stratum
+    """Return how many samples of each stratum a run has, but for those whose query was withdrawn."""
+    sql = f"""
+        SELECT stratum, count(*) AS samples FROM samples
+        WHERE run_id = :run AND stratum IS NOT NULL AND NOT {withdrawn("samples.query_id")} GROUP BY stratum
     """
     return {row.stratum: row.samples for row in connection.execute(text(sql), {"run": run})}
 

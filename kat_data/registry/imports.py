@@ -25,6 +25,7 @@ from kat_data.domain.text import normalise
 from kat_data.errors import InputError, RegistryError
 from kat_data.hashing import content_hash
 from kat_data.registry.session import Registry
+from kat_data.registry.standing import withdrawn
 
 CHUNK_ROWS = 5000
 CHUNK_CHARS = 2**25  # rows of a megabyte go in smaller chunks, or a chunk would fill the memory
@@ -38,15 +39,17 @@ _NULL = r"\N"
 _INCOMING = """
 create temporary table incoming (
     hash bytea, line bigint, raw_fingerprint bigint, category text,
-    messages text, tools text, reference text, verifier text
+    messages text, tools text, reference text, verifier text, document text
 ) on commit delete rows
 """
 _COPY = "copy incoming from stdin"
 
 _INSERT = """
 with new as (
-    insert into queries (hash, line, raw_fingerprint, category, messages, tools, reference, verifier, source_id)
-    select hash, line, raw_fingerprint, category, messages::json, tools::json, reference, verifier::json, %(source)s
+    insert into queries
+        (hash, line, raw_fingerprint, category, messages, tools, reference, verifier, document, source_id)
+    select hash, line, raw_fingerprint, category, messages::json, tools::json, reference, verifier::json, document,
+        %(source)s
     from incoming
     on conflict (hash) do nothing
     returning line
@@ -56,7 +59,7 @@ select line from incoming where line not in (select line from new)
 
 _JUDGE_DUPLICATES = """
 with again as (
-    select i.line, i.reference, q.id,
+    select i.line, i.reference, i.document, q.id, q.source_id, q.document is null as undocumented,
            q.raw_fingerprint = i.raw_fingerprint as identical,
            i.reference is not null and q.reference is distinct from i.reference as conflicting
     from incoming i join unnest(%(lines)s::bigint[]) as duplicate(line) using (line) join queries q using (hash)
@@ -64,14 +67,34 @@ with again as (
     insert into query_conflicts (query_id, source_id, line, reference)
     select id, %(source)s, line, reference from again where conflicting
     on conflict do nothing
+), documented as (
+    update queries set document = again.document from again
+    where queries.id = again.id and again.source_id = %(source)s and undocumented and again.document is not null
 )
 select count(*) filter (where identical), count(*) filter (where conflicting) from again
+"""
+
+# Runs take `withdrawals.hold` for the same end: a withdrawal comes before a chunk or after it.
+_HOLD = "lock table withdrawals in share mode"
+
+_ANY_WITHDRAWN = "select exists (select from withdrawn_queries)"
+
+_WITHDRAW_NEW = """
+insert into withdrawn_queries (query_id, withdrawal_id)
+select q.id, w.id from incoming i join queries q using (hash) join withdrawals w using (source_id)
+where q.source_id = %(source)s and not exists (select from withdrawals undo where undo.undoes = w.id)
+on conflict do nothing
+"""
+
+_COUNT_WITHDRAWN = f"""
+select count(*) from incoming i join queries q using (hash) where {withdrawn("q.id")}
 """
 
 _SAVE = """
 update imports
 set rows_done = %(rows)s, imported = %(imported)s, duplicates = %(duplicates)s, identical = %(identical)s,
-    conflicts = %(conflicts)s, bad = %(bad)s, bad_codes = %(bad_codes)s, bad_lines = %(bad_lines)s
+    conflicts = %(conflicts)s, withdrawn = %(withdrawn)s, bad = %(bad)s, bad_codes = %(bad_codes)s,
+    bad_lines = %(bad_lines)s
 where id = %(id)s
 """
 
@@ -81,8 +104,10 @@ class ImportReport:
     """What an import did, over all its attempts; `rows` = imported + duplicates + bad.
 
     `identical` duplicates equal the stored query byte for byte, the others differ in white space or Unicode form.
-    `conflicts` are duplicates that give another reference. `bad_codes` counts every bad line by its code, `bad_lines`
-    holds the first hundred. `seconds` are of this attempt alone.
+    `conflicts` are duplicates that give another reference. `withdrawn` are queries that no run takes: duplicates of
+    withdrawn ones, and new ones of a source that is withdrawn whole.
+    `bad_codes` counts every bad line by its code, `bad_lines` holds the first hundred. `seconds` are of this attempt
+    alone.
     `finished_before` says that the same file was imported earlier and nothing was done now.
     """
 
@@ -91,6 +116,7 @@ class ImportReport:
     duplicates: int
     identical: int
     conflicts: int
+    withdrawn: int
     bad: int
     bad_codes: dict[str, int]
     bad_lines: tuple[BadLine, ...]
@@ -109,6 +135,7 @@ class _Progress:
     duplicates: int
     identical: int
     conflicts: int
+    withdrawn: int
     bad: int
     bad_codes: dict[str, int] = field(default_factory=dict)
     bad_lines: list[dict[str, Any]] = field(default_factory=list)
@@ -120,6 +147,7 @@ class _Progress:
             duplicates=self.duplicates,
             identical=self.identical,
             conflicts=self.conflicts,
+            withdrawn=self.withdrawn,
             bad=self.bad,
             bad_codes=dict(self.bad_codes),
             bad_lines=tuple(from_python(BadLine, line) for line in self.bad_lines),
@@ -213,8 +241,8 @@ def _open(
         [source_id, fingerprint, file_name, preset],
     )
     row = connection.execute(
-        "select id, finished_at is not null, rows_done, imported, duplicates, identical, conflicts, bad, bad_codes,"
-        " bad_lines from imports where fingerprint = %s",
+        "select id, finished_at is not null, rows_done, imported, duplicates, identical, conflicts, withdrawn, bad,"
+        " bad_codes, bad_lines from imports where fingerprint = %s",
         [fingerprint],
     ).fetchone()
     assert row is not None
@@ -226,6 +254,7 @@ def _open(
         "duplicates",
         "identical",
         "conflicts",
+        "withdrawn",
         "bad",
         "bad_codes",
         "bad_lines",
@@ -261,9 +290,10 @@ def _copy_line(key: bytes, number: int, query: Query) -> str:
     tools = orjson.dumps(query.tools).decode() if query.tools else "[]"
     reference = _NULL if query.reference is None else query.reference.translate(_ESCAPES)
     verifier = _NULL if query.verifier is None else _escape_json(to_json(query.verifier).decode())
+    document = _NULL if query.document is None else query.document.translate(_ESCAPES)
     return (
         f"\\\\x{key.hex()}\t{number}\t{_raw_fingerprint(query.messages)}\t{query.category.value}\t{_escape_json(messages.decode())}"
-        f"\t{_escape_json(tools)}\t{reference}\t{verifier}\n"
+        f"\t{_escape_json(tools)}\t{reference}\t{verifier}\t{document}\n"
     )
 
 
@@ -310,6 +340,7 @@ def _store_all(
 
 def _store(connection: "psycopg.Connection[Any]", chunk: _Chunk, progress: _Progress, source_id: int) -> None:
     with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(_HOLD)
         with cursor.copy(_COPY) as copy:
             copy.write(chunk.block)
         duplicates = [line for (line,) in cursor.execute(_INSERT, {"source": source_id})]
@@ -318,6 +349,7 @@ def _store(connection: "psycopg.Connection[Any]", chunk: _Chunk, progress: _Prog
             assert judged is not None
             progress.identical += judged[0]
             progress.conflicts += judged[1]
+        progress.withdrawn += _withdrawn(cursor, source_id)
         progress.rows += chunk.items
         progress.duplicates += len(duplicates)
         progress.imported += chunk.queries - len(duplicates)
@@ -330,8 +362,17 @@ def _store(connection: "psycopg.Connection[Any]", chunk: _Chunk, progress: _Prog
         _save(cursor, progress)
 
 
+def _withdrawn(cursor: "psycopg.Cursor[Any]", source_id: int) -> int:
+    """Withdraw what is new of a source that is withdrawn whole; return how many of the chunk are withdrawn."""
+    if cursor.execute(_ANY_WITHDRAWN).fetchone() != (True,):
+        return 0
+    cursor.execute(_WITHDRAW_NEW, {"source": source_id})
+    row = cursor.execute(_COUNT_WITHDRAWN).fetchone()
+    return int(row[0]) if row else 0
+
+
 def _save(cursor: "psycopg.Cursor[Any]", progress: _Progress) -> None:
-    names = ("id", "rows", "imported", "duplicates", "identical", "conflicts", "bad")
+    names = ("id", "rows", "imported", "duplicates", "identical", "conflicts", "withdrawn", "bad")
     values = {name: getattr(progress, name) for name in names}
     found = {name: orjson.dumps(getattr(progress, name)).decode() for name in ("bad_codes", "bad_lines")}
     cursor.execute(_SAVE, values | found)

@@ -21,7 +21,7 @@ from kat_data.registry.claims import ALIVE_WORKERS
 MOST_ATTEMPTS = 3
 BACKOFF_SECONDS = 10.0
 
-COLUMNS = "id, kind, arguments, state, attempts, worker_id AS worker, result, error, created_at, finished_at"
+COLUMNS = "id, kind, arguments, state, attempts, worker_id AS worker, progress, result, error, created_at, finished_at"
 
 ASK = """
     INSERT INTO jobs (key, kind, arguments, state) VALUES (:key, :kind, :arguments, 'open')
@@ -44,8 +44,11 @@ FINISH = """
     WHERE id = :job AND worker_id = :worker AND state = 'open'
 """
 
+TELL = "UPDATE jobs SET progress = :progress WHERE id = :job AND worker_id = :worker AND state = 'open'"
+
 PUT_BACK = """
-    UPDATE jobs SET worker_id = NULL, attempts = attempts - 1, available_at = now() + :delay * interval '1 second'
+    UPDATE jobs SET worker_id = NULL, progress = NULL, attempts = attempts - 1,
+        available_at = now() + :delay * interval '1 second'
     WHERE id = :job AND worker_id = :worker AND state = 'open'
 """
 
@@ -68,7 +71,10 @@ FREE_DEAD = f"""{_TRY_FAILED} WHERE id IN (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRow:
-    """One job; `arguments` and `result` are JSON values, `worker` is who works on it, or did so last."""
+    """One job; `arguments` and `result` are JSON values, `worker` is who works on it, or did so last.
+
+    `progress` is how far that one is: a `step`, and how many rows are `done` of the `total`.
+    """
 
     id: int
     kind: JobKind
@@ -76,6 +82,7 @@ class JobRow:
     state: JobState
     attempts: int
     worker: int | None
+    progress: dict[str, Any] | None
     result: Any
     error: str | None
     created_at: datetime
@@ -140,6 +147,11 @@ def finish(connection: Connection, job: JobRow, *, result: Any = None, error: st
     state = JobState.DONE if error is None else JobState.FAILED
     brought = None if result is None else orjson.dumps(result).decode()
     return _write(connection, FINISH, job, state=state.value, result=brought, error=error and redact(error))
+
+
+def tell(connection: Connection, job: JobRow, progress: Mapping[str, Any]) -> bool:
+    """Note how far a claimed job is; false as above."""
+    return _write(connection, TELL, job, progress=orjson.dumps(dict(progress)).decode())
 
 
 def put_back(connection: Connection, job: JobRow, *, delay: float = 0.0) -> bool:

@@ -1,14 +1,9 @@
-"""What people ask of the registry: costs, compositions, lineages. Reads only."""
+"""What people ask of the registry: costs, compositions, lists. Reads only."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
-
-from kat_data.errors import NotFoundError, UserError
-from kat_data.registry.hash_prefix import BETWEEN, hash_range
-from kat_data.registry.session import STREAMED
 
 Row = dict[str, Any]
 
@@ -155,29 +150,6 @@ def list_samples(connection: Connection, run: int | None, limit: int) -> list[Ro
     return [dict(row._mapping) for row in rows]
 
 
-def snapshot_inputs(connection: Connection, run: int) -> Iterator[Row]:
-    """Yield what a snapshot needs of every accepted sample of a run, in no promised order."""
-    rows = connection.execute(
-        text("""
-            SELECT samples.id, samples.hash, samples.sample, samples.lineage, samples.mode, queries.hash AS query_hash,
-                queries.category, coalesce(soft_labels.reference, queries.reference) AS reference,
-                coalesce(soft_labels.verifier, queries.verifier) AS verifier,
-                CASE WHEN soft_labels.reference IS NULL THEN 'source' ELSE 'soft' END AS reference_origin,
-                soft_labels.confidence, correct::double precision / nullif(correct + incorrect, 0) AS pass_rate,
-                sources.name AS source, sources.licence, difficulty, domain
-            FROM samples JOIN queries ON queries.id = samples.query_id JOIN sources ON sources.id = queries.source_id
-            LEFT JOIN tag_summaries USING (run_id, query_id)
-            LEFT JOIN soft_labels USING (run_id, query_id)
-            LEFT JOIN pass_rates USING (run_id, query_id)
-            WHERE run_id = :run
-        """),
-        {"run": run},
-        execution_options=STREAMED,
-    )
-    for row in rows:
-        yield dict(row._mapping)
-
-
 def accepted_kinds(connection: Connection, run: int) -> set[str]:
     """Return the kinds of verifiers that a run's accepted samples have."""
     sql = """
@@ -185,115 +157,3 @@ def accepted_kinds(connection: Connection, run: int) -> set[str]:
         WHERE run_id = :run AND queries.verifier IS NOT NULL
     """
     return set(connection.execute(text(sql), {"run": run}).scalars())
-
-
-def sample_lineage(connection: Connection, ident: str) -> Row:
-    """Return everything behind one sample, named by its id or the start of its hash.
-
-    Also items that were dropped can be asked for, as `RUN/QUERY`. Raises `NotFoundError`, or `UserError` where several
-    hashes begin so.
-    """
-    run, query, number = _find_item(connection, ident)
-    key = {"run": run, "query": query}
-    lineage: Row = {
-        "run": run,
-        "query": _one(connection, QUERY_OF, key),
-        "item": _one(connection, "SELECT * FROM work_items WHERE run_id = :run AND query_id = :query", key),
-        "sample": _one(connection, SAMPLE_OF, {**key, "number": number}),
-    }
-    for table, order in FACT_ORDER.items():
-        lineage[table] = _all(
-            connection, f"SELECT * FROM {table} WHERE run_id = :run AND query_id = :query ORDER BY {order}", key
-        )
-    lineage["calls"] = _all(connection, CALLS_OF, key)
-    lineage["usd"] = sum(call["usd"] for call in lineage["calls"])
-    lineage["snapshots"] = _all(connection, SNAPSHOTS_OF, key)
-    return lineage
-
-
-FACT_ORDER = {
-    "semantic_clusters": "query_id",
-    "tags": "position",
-    "tag_summaries": "query_id",
-    "soft_labels": "query_id",
-    "soft_label_answers": "position",
-    "pass_rates": "query_id",
-    "rollouts": "position",
-    "intents": "turn",
-    "turns": "turn",
-    "votes": "turn, position",
-    "mode_measurements": "turn",
-    "candidates": "turn, position",
-    "verdicts": "turn, position, number",
-    "further": "turn, position",
-    "scores": "turn, position",
-    "stage_attempts": "id",
-}
-
-QUERY_OF = """
-    SELECT queries.id, encode(hash, 'hex') AS hash, category, messages, tools, reference, verifier,
-        sources.name AS source, sources.licence, line
-    FROM queries JOIN sources ON sources.id = queries.source_id WHERE queries.id = :query
-"""
-
-# The same sample may stand in several runs: the first of them is shown.
-BY_HASH = f"""
-    SELECT DISTINCT ON (hash) run_id, query_id, number FROM samples WHERE hash {BETWEEN}
-    ORDER BY hash, id LIMIT 2
-"""
-
-SAMPLE_OF = "SELECT * FROM samples WHERE run_id = :run AND query_id = :query AND number = :number"
-
-CALLS_OF = f"""
-    SELECT stage, encode(key, 'hex') AS key, model, revision, state, request, reply, finish_reason, usd, lost_usd,
-        tokens, recorded, paid_by_run, seconds,
-        CASE WHEN pruned_at IS NOT NULL THEN 'request and reply' WHEN request IS NULL THEN 'request' END AS pruned
-    FROM (
-        SELECT DISTINCT ON (stage, key) first, stage, calls.*, calls.run_id AS paid_by_run
-        FROM (
-            SELECT min(id) AS first, stage, key FROM stage_attempts, unnest(calls) AS key
-            WHERE run_id = :run AND query_id = :query GROUP BY stage, key
-        ) AS used JOIN ({EVERY_CALL}) AS calls USING (key)
-        WHERE run_id = :run OR pruned_at IS NULL OR pruned_at > (SELECT created_at FROM runs WHERE id = :run)
-        ORDER BY stage, key, run_id = :run DESC, pruned_at NULLS LAST
-    ) AS behind ORDER BY first, id
-"""
-
-SNAPSHOTS_OF = """
-    SELECT name, version, encode(snapshots.hash, 'hex') AS hash FROM snapshot_rows
-    JOIN snapshots ON snapshots.id = snapshot_rows.snapshot_id JOIN samples ON samples.id = snapshot_rows.sample_id
-    WHERE samples.run_id = :run AND samples.query_id = :query ORDER BY name, version
-"""
-
-
-def _find_item(connection: Connection, ident: str) -> tuple[int, int, int]:
-    where: Row
-    if "/" in ident:
-        run, _, query = ident.partition("/")
-        if not (run.isdecimal() and query.isdecimal()):
-            raise UserError(f"{ident!r} is not RUN/QUERY: give two numbers, as `kat runs items RUN` prints them")
-        sql = "SELECT run_id, query_id, 0 AS number FROM work_items WHERE run_id = :run AND query_id = :query"
-        where = {"run": int(run), "query": int(query)}
-    elif ident.isdecimal() and len(ident) < 16:
-        sql, where = "SELECT run_id, query_id, number FROM samples WHERE id = :ident", {"ident": int(ident)}
-    elif within := hash_range(ident):
-        sql, where = BY_HASH, within
-    else:
-        raise NotFoundError(f"no sample {ident}: `kat samples list` shows them")
-    rows = connection.execute(text(sql), where).all()
-    if not rows and "/" in ident:
-        raise NotFoundError(f"no item {ident}: `kat runs items RUN` lists the queries of a run")
-    if not rows:
-        raise NotFoundError(f"no sample {ident}: `kat samples list` shows them")
-    if len(rows) > 1:
-        raise UserError(f"several samples' hashes begin with {ident!r}: give more of the hash, or the sample's id")
-    return rows[0].run_id, rows[0].query_id, rows[0].number
-
-
-def _one(connection: Connection, sql: str, key: Row) -> Row | None:
-    row = connection.execute(text(sql), key).one_or_none()
-    return dict(row._mapping) if row is not None else None
-
-
-def _all(connection: Connection, sql: str, key: Row) -> list[Row]:
-    return [dict(row._mapping) for row in connection.execute(text(sql), key)]

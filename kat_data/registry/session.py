@@ -33,8 +33,13 @@ def is_lost(error: BaseException) -> bool:
     An error without an SQLSTATE did not come from the server, but in its place.
     """
     if isinstance(error, psycopg.OperationalError):
-        return error.sqlstate is None or error.sqlstate.startswith(_GONE)
+        return is_gone(error.sqlstate)
     return isinstance(error, RegistryError)
+
+
+def is_gone(sqlstate: str | None) -> bool:
+    """Whether an error's SQLSTATE, or that it has none, says that the server is gone or cannot go on."""
+    return sqlstate is None or sqlstate.startswith(_GONE)
 
 
 def connect(settings: Settings) -> "Registry":

@@ -5,13 +5,15 @@ from sqlalchemy import Connection, text
 from kat_data.domain.drop import DropReason
 from kat_data.registry import runs, tallies
 from kat_data.registry.drafts import FACT_TABLES
+from kat_data.registry.standing import withdrawn
 
-_RESTARTED = """
+_RESTARTED = f"""
     UPDATE work_items AS item SET state = CASE WHEN :held THEN 'held' ELSE 'ready' END, stage = :stage, turn = 0,
         attempts = 0, responses = 1, reason = NULL, detail = NULL, worker_id = NULL, available_at = now(),
         pool = CASE WHEN :held THEN 'category=' || queries.category END
     FROM work_items AS before JOIN queries ON queries.id = before.query_id
     WHERE item.run_id = :run AND item.state = 'dropped' AND item.reason = :reason
+      AND NOT {withdrawn("item.query_id")}
       AND before.run_id = item.run_id AND before.query_id = item.query_id
     RETURNING item.run_id, item.query_id, before.stage AS stage_before, before.state AS state_before,
         item.stage AS stage_after, item.state AS state_after

@@ -1,27 +1,21 @@
 """The snapshot's card: a Hugging Face dataset card that is a function of the manifest alone."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-import yaml
 
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode, Transition
 from kat_data.snapshots.composition import BANDS, Cell, totals
+from kat_data.snapshots.front_matter import front_matter
 from kat_data.snapshots.manifest import PLOT, Hashed, Manifest, Unhashed
+from kat_data.snapshots.markdown import inert, picture, section, table
 from kat_data.snapshots.mixture import COLUMNS, compare, lines
 from kat_data.snapshots.record import TrainingStage
+from kat_data.snapshots.statistics import sections
+from kat_data.snapshots.statistics_plots import SHOWN
 
-# Identifiers that the Hub knows as licences; any other is shown as `other` with its name.
-_HUB_LICENCES = frozenset(
-    {"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "odc-by", "odbl", "unlicense"}
-)
-_HUB_LICENCES |= {
-    f"cc-{terms}-{version}" for terms in ("by", "by-sa", "by-nc", "by-nc-sa") for version in ("3.0", "4.0")
-}
-_MARKUP = re.compile(r"[\\|`<>\[\]*]")
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_MOST = 40
+"""Domains, sources and licences that are shown, the largest first."""
 _PURPOSE = {
     TrainingStage.STAGE1: "Distillation with an external trigger: the last user message ends with `<think_on>` or "
     "`<think_off>`, and the completion follows it.",
@@ -40,49 +34,25 @@ def card(manifest: Manifest) -> str:
     """Return the README's text: YAML front matter, then what the snapshot holds, how it was made and how to load it."""
     hashed, unhashed = manifest.hashed, manifest.unhashed
     sections = [
-        f"---\n{_front_matter(manifest)}---\n",
+        f"---\n{front_matter(manifest)}---\n",
         f"# {hashed.name}@{unhashed.version}\n\n{_PURPOSE[hashed.stage]} {hashed.rows} rows.\n",
-        _section("Composition", f"{_composition(hashed.composition)}\n\n{_image(manifest)}"),
-        _section("Mixture: target and reached", _mixture(manifest)),
-        _section("Transitions between modes, from turn to turn", _transitions(hashed.transitions or {})),
-        _section("Domains", _shares(totals(hashed.composition, "domain"), "domain", hashed.rows)),
-        _section("Funnel", _table(unhashed.funnel)),
-        _section("Models", _table([{"role": r, "models": ", ".join(m)} for r, m in sorted(hashed.models.items())])),
-        _section("Verifiers, measured on labelled cases", _table(_measured(manifest))),
-        _section("Decontamination, measured on constructed cases", _decontamination(unhashed)),
-        _section("Money spent", _table([{"item": name, "value": value} for name, value in unhashed.money.items()])),
-        _section("Sources", _shares(hashed.sources, "source", hashed.rows)),
-        _section("Licences", _shares(hashed.licences, "licence", hashed.rows)),
-        _section("Use", _use(hashed)),
-        _section("Integrity", _integrity(hashed)),
-        _section("Notes", unhashed.notes),
+        section("Composition", _composition(hashed.composition), _image(manifest)),
+        section("Mixture: target and reached", _mixture(manifest)),
+        section("Transitions between modes, from turn to turn", _transitions(hashed.transitions or {})),
+        section("Domains", _shares(totals(hashed.composition, "domain"), "domain", hashed.rows)),
+        *_statistics(manifest),
+        section("Funnel", table(unhashed.funnel)),
+        section("Models", table([{"role": r, "models": ", ".join(m)} for r, m in sorted(hashed.models.items())])),
+        section("Verifiers, measured on labelled cases", table(_measured(manifest))),
+        section("Decontamination, measured on constructed cases", _decontamination(unhashed)),
+        section("Money spent", table([{"item": name, "value": value} for name, value in unhashed.money.items()])),
+        section("Sources", _shares(hashed.sources, "source", hashed.rows)),
+        section("Licences", _shares(hashed.licences, "licence", hashed.rows)),
+        section("Use", _use(hashed)),
+        section("Integrity", _integrity(hashed)),
+        section("Notes", unhashed.notes),
     ]
     return "\n".join(section for section in sections if section)
-
-
-def _front_matter(manifest: Manifest) -> str:
-    hashed = manifest.hashed
-    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in manifest.splits]
-    matter: dict[str, Any] = {
-        "pretty_name": hashed.name,
-        **_licence(hashed.licences),
-        "task_categories": ["text-generation"],
-        "tags": ["kat-data", "autothink", "reasoning", "synthetic", hashed.stage.value],
-        "size_categories": [_size(hashed.rows)],
-        "configs": [{"config_name": "default", "data_files": files}],
-    }
-    return yaml.safe_dump(matter, sort_keys=False, allow_unicode=True, width=1_000)
-
-
-def _licence(licences: Iterable[str]) -> dict[str, Any]:
-    known = sorted({name.lower() for name in licences})
-    if all(name in _HUB_LICENCES for name in known):
-        return {"license": known[0] if len(known) == 1 else known}
-    return {"license": "other", "license_name": known[0] if len(known) == 1 else "mixed"}
-
-
-def _size(rows: int) -> str:
-    return next((name for limit, name in _SIZES if rows < limit), "n>1M")
 
 
 def _composition(cells: Sequence[Cell]) -> str:
@@ -93,12 +63,22 @@ def _composition(cells: Sequence[Cell]) -> str:
     rows = [(c.value,) for c in Category if any(key[0] == c.value for key in counts)]
     lines = [_composition_line(category, columns, counts) for (category,) in rows]
     total = {"category": "all"} | {name: sum(line[name] for line in lines) for name in list(lines[0])[1:]}
-    return _table([*lines, total])
+    return table([*lines, total])
 
 
 def _image(manifest: Manifest) -> str:
     shown = "Rows by category and mode, their difficulty, and the mixture's targets"
-    return f"![{shown}]({PLOT})" if manifest.unhashed.plot_sha256 else ""
+    return picture(PLOT, shown) if manifest.unhashed.plot_sha256 else ""
+
+
+def _statistics(manifest: Manifest) -> Iterator[str]:
+    """Yield a section for each table of statistics, with the plot that belongs to it."""
+    if (statistics := manifest.unhashed.statistics) is None:
+        return
+    for found in sections(statistics, manifest.hashed.duplicates):
+        drawn = found.plot is not None and found.plot in manifest.unhashed.plots
+        shown = picture(found.plot, SHOWN[found.plot]) if found.plot and drawn else ""
+        yield section(found.title, table(found.lines), inert(found.note), shown)
 
 
 def _mixture(manifest: Manifest) -> str:
@@ -107,7 +87,7 @@ def _mixture(manifest: Manifest) -> str:
         return ""
     reached = lines(compare(hashed.distribution, hashed.rows))
     left_out = f"\n\n{surplus} accepted samples beyond the targets are not in it." if surplus else ""
-    return _table([dict(zip(COLUMNS, line, strict=True)) for line in reached]) + left_out
+    return table([dict(zip(COLUMNS, line, strict=True)) for line in reached]) + left_out
 
 
 def _composition_line(
@@ -127,11 +107,11 @@ def _measured(manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def _decontamination(unhashed: Unhashed) -> str:
-    return _table([unhashed.decontamination]) if unhashed.decontamination else ""
+    return table([unhashed.decontamination]) if unhashed.decontamination else ""
 
 
 def _transitions(counts: Mapping[str, Mapping[str, int]]) -> str:
-    return _table(
+    return table(
         [{"category": name, **{t.value: found.get(t, 0) for t in Transition}} for name, found in counts.items()]
     )
 
@@ -139,7 +119,9 @@ def _transitions(counts: Mapping[str, Mapping[str, int]]) -> str:
 def _shares(counts: Mapping[Any, int], label: str, rows: int) -> str:
     names = {key[0] if isinstance(key, tuple) else key: count for key, count in counts.items()}
     ordered = sorted(names.items(), key=lambda item: (-item[1], item[0]))
-    return _table([{label: name or "(none)", "rows": n, "share": f"{n / rows:.1%}"} for name, n in ordered])
+    shown = [{label: name or "(none)", "rows": n, "share": f"{n / rows:.1%}"} for name, n in ordered[:_MOST]]
+    more = f"\n\n{len(ordered) - _MOST} more are in `manifest.json`." if len(ordered) > _MOST else ""
+    return table(shown) + more
 
 
 def _use(hashed: Hashed) -> str:
@@ -160,20 +142,3 @@ def _integrity(hashed: Hashed) -> str:
         f"written by kat-data {hashed.code_version} with pyarrow {hashed.writer['pyarrow']}. `manifest.json` holds the "
         "resolved recipe and the sha256 of every shard; `kat snapshots verify` recomputes all of it."
     )
-
-
-def _section(title: str, body: str) -> str:
-    return f"## {title}\n\n{body.strip()}\n" if body.strip() else ""
-
-
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A Markdown table with a column for every key, in the order of first appearance; nothing for no rows."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [names, ["---"] * len(names), *([row.get(name, "") for name in names] for row in rows)]
-    return "\n".join(f"| {' | '.join(_cell(value) for value in line)} |" for line in lines) if rows else ""
-
-
-def _cell(value: Any) -> str:
-    """One cell as inert text: domains and the like were written by models, and may hold markup."""
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))

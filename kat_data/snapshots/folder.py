@@ -8,10 +8,12 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from kat_data.errors import SnapshotBusy, SnapshotError
 
 _UNFINISHED = ".kat-unfinished-"
+_BUILD = f"{_UNFINISHED}build"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -49,23 +51,58 @@ def unfinished(parent: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def write_file(path: Path, parts: Iterable[bytes]) -> None:
-    """Write and sync one file, making its folder where missing."""
+@contextmanager
+def resumable(parent: Path, worth_keeping: str) -> Iterator[Path]:
+    """Give a folder inside `parent`, hidden from readers, with what an earlier block that was cut short left in it.
+
+    On leaving it is removed unless `publish` renamed it. Where an error ends the block, it stays for the next one if
+    the pattern `worth_keeping` finds a file in it, and the disk is not full. The caller holds `exclusive(parent)`.
+    """
+    folder = parent / _BUILD
+    with plain_errors(parent):
+        try:
+            folder.mkdir(mode=0o755, exist_ok=True)
+            yield folder
+        except BaseException as error:
+            if (isinstance(error, OSError) and error.errno in _FULL) or not any(folder.glob(worth_keeping)):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def synced(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file, making its folder where missing; on leaving, what was written is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        file.writelines(parts)
+        yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_file(path: Path, parts: Iterable[bytes]) -> None:
+    """Write and sync one file, making its folder where missing."""
+    with synced(path) as file:
+        file.writelines(parts)
 
 
 def publish(folder: Path, target: Path) -> None:
     """Rename a finished folder to `target`, which must not exist, so that it survives a power cut."""
     for inner in [*(p for p in folder.rglob("*") if p.is_dir()), folder]:
-        _sync(inner)
+        sync(inner)
     if target.exists():
         raise SnapshotError(f"{target} exists already, and a snapshot is never overwritten: choose another place")
     folder.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
+
+
+def sync(folder: Path) -> None:
+    """Make sure that what the folder lists survives a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -117,11 +154,3 @@ def _locked(handle: int, parent: Path) -> bool:
                 unless_locked.pop_all()
                 return True
     return False
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

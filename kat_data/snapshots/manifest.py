@@ -15,6 +15,7 @@ from kat_data.hashing import ADDED_LATER, canonical_json, content_hash
 from kat_data.snapshots.composition import Cell
 from kat_data.snapshots.distribution import Distribution
 from kat_data.snapshots.record import TrainingStage
+from kat_data.snapshots.statistics import Statistics
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
@@ -33,12 +34,21 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """The snapshot that another one follows: its label when that was built, and its content hash, which stays."""
+
+    label: str
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hashed:
     """What the snapshot is; `duplicates` counts rows left out because an earlier one holds the same sample.
 
     `verifiers` names each verifier, with the sha256 of the labelled cases that it is measured on.
     `transitions` counts how modes go on from turn to turn, by category; snapshots of the first schema have none.
     `distribution` has the mixture reached, difficulties and pass rates; the first snapshots do not state it.
+    `splits` is what was asked for beside `train`: a share or a number of rows each.
     """
 
     name: str
@@ -58,6 +68,7 @@ class Hashed:
     writer: dict[str, str]
     transitions: dict[str, dict[str, int]] | None = field(default=None, metadata=ADDED_LATER)
     distribution: Distribution | None = field(default=None, metadata=ADDED_LATER)
+    splits: dict[str, int | float] | None = field(default=None, metadata=ADDED_LATER)
 
     @property
     def content_hash(self) -> str:
@@ -69,11 +80,13 @@ class Unhashed:
     """How the snapshot came about: its place among versions, the clock, the money, and checksums of card and plot.
 
     The first snapshots have no plot. What is drawn follows from the hashed part, but its bytes hang on matplotlib's
-    version too, so that they are no part of the content.
+    version too, so that they are no part of the content. `plots` has the checksums of the other plots, by file name.
 
+    `statistics` are for people; `allowed_licences` are those that the recipe allows, where it names any.
     `surplus` counts the rows that were there and that the recipe's mixture asks for no more of.
     `error_rates` are the verifiers' as measured where it was built: what can be measured depends on the machine.
     `decontamination` is what was measured of it, where the recipe left out benchmarks' items.
+    `parent` is the version before, or what the builder named in its place; the first version has none.
     """
 
     version: int
@@ -84,8 +97,12 @@ class Unhashed:
     notes: str = ""
     card_sha256: str = ""
     plot_sha256: str | None = field(default=None, metadata=ADDED_LATER)
+    plots: dict[str, str] = field(default_factory=dict, metadata=ADDED_LATER)
     decontamination: dict[str, Any] | None = field(default=None, metadata=ADDED_LATER)
+    statistics: Statistics | None = field(default=None, metadata=ADDED_LATER)
+    allowed_licences: tuple[str, ...] = field(default=(), metadata=ADDED_LATER)
     surplus: int = field(default=0, metadata=ADDED_LATER)
+    parent: Parent | None = field(default=None, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +119,16 @@ class Manifest:
         for shard in self.hashed.shards:
             rows[shard.split] = rows.get(shard.split, 0) + shard.rows
         return rows
+
+    @property
+    def label(self) -> str:
+        """The snapshot as people name it: `name@version`."""
+        return f"{self.hashed.name}@{self.unhashed.version}"
+
+    @property
+    def size(self) -> int:
+        """The bytes of all shards together."""
+        return sum(shard.bytes for shard in self.hashed.shards)
 
     def to_bytes(self) -> bytes:
         """Return the file's bytes: sorted keys, two-space indent, content hash and seal included."""

@@ -1,18 +1,13 @@
-"""The snapshot's plot, after Figure 4: rows by category and mode, their difficulty, and the mixture's targets.
+"""The snapshot's plot, after Figure 4: rows by category and mode, their difficulty, and the mixture's targets."""
 
-The colours are told apart by people who do not see all of them (Okabe and Ito's palette). The same manifest gives the
-same bytes with the same matplotlib, whatever the settings of matplotlib on this machine.
-"""
-
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from io import BytesIO
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
 from kat_data.errors import UserError
+from kat_data.snapshots.canvas import COLOURS, GREY, PLAIN, canvas, finish, note, png, short
 from kat_data.snapshots.composition import totals
 from kat_data.snapshots.distribution import DIFFICULTIES, PASS_RATES, UNMEASURED, UNTAGGED, Distribution
 from kat_data.snapshots.folder import plain_errors
@@ -23,39 +18,27 @@ from kat_data.snapshots.read import Snapshot
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PLAIN: Final = "#56b4e9"
-_GREY: Final = "#999999"
-_COLOURS: Final = {Mode.ON.value: "#0072b2", Mode.OFF.value: "#e69f00", "": _PLAIN}
-_DOTS_PER_INCH: Final = 100
-_WIDTH: Final = 10.0  # all lengths are in inches
 _UPPER: Final = 3.6
 _LINE: Final = 0.26
 _BELOW: Final = 0.35
 _BETWEEN: Final = 0.35
 _MOST_STRATA: Final = 40
-_LONGEST: Final = 46
 
 
 def plot(manifest: Manifest, distribution: Distribution) -> bytes:
     """Return the PNG of a snapshot, whose rows are spread as `distribution` says."""
-    from matplotlib.figure import Figure
-
     reached = compare(distribution, manifest.hashed.rows)
     drawn = min(len(reached.strata), _MOST_STRATA)
     lower = _BELOW + drawn * _LINE + _BETWEEN if drawn else 0.0
     height = _UPPER + lower
-    with _same_settings():
-        figure = Figure(figsize=(_WIDTH, height), dpi=_DOTS_PER_INCH)
-        label = f"{manifest.hashed.name}@{manifest.unhashed.version}: {manifest.hashed.rows:,} rows"
-        figure.text(0.012, 1 - 0.3 / height, label, weight="bold", size=12)
+    label = f"{manifest.hashed.name}@{manifest.unhashed.version}: {manifest.hashed.rows:,} rows"
+    with canvas(height, label) as figure:
         bottom, high = (lower + 0.6) / height, (_UPPER - 1.45) / height
         _categories(figure.add_axes((0.1, bottom, 0.42, high)), manifest, distribution)
         _difficulty(figure.add_axes((0.6, bottom, 0.385, high)), distribution)
         if drawn:
             _strata(figure.add_axes((0.36, _BELOW / height, 0.625, drawn * _LINE / height)), reached)
-        image = BytesIO()
-        figure.savefig(image, format="png", metadata={"Software": None})
-    return image.getvalue()
+        return png(figure)
 
 
 def plot_into(file: Path, snapshot: Snapshot) -> None:
@@ -68,24 +51,11 @@ def plot_into(file: Path, snapshot: Snapshot) -> None:
         file.write_bytes(image)
 
 
-@contextmanager
-def _same_settings() -> Iterator[None]:
-    """Draw with matplotlib's own defaults, and leave the caller's settings as they were."""
-    import matplotlib
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(
-            {"text.parse_math": False, "font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left"}
-        )
-        yield
-
-
 def _categories(axes: "Axes", manifest: Manifest, distribution: Distribution) -> None:
     names = [category.value for category in Category]
     counts, rows = totals(manifest.hashed.composition, "category", "mode"), manifest.hashed.rows
     left = [0.0] * len(names)
-    for mode, colour in _COLOURS.items():
+    for mode, colour in COLOURS.items():
         shares = [100 * counts.get((name, mode), 0) / rows for name in names]
         if any(shares):
             axes.barh(names, shares, left=left, color=colour, label=mode or "no mode")
@@ -98,10 +68,10 @@ def _categories(axes: "Axes", manifest: Manifest, distribution: Distribution) ->
     if on:
         _marks(axes, on, f"target of {Mode.ON.value}", (0, (1, 1)))
     for place, end in enumerate(left):
-        _note(axes, place, max(end, ends.get(place, 0.0)), f"{end / 100:.1%}")
+        note(axes, place, max(end, ends.get(place, 0.0)), f"{end / 100:.1%}")
     axes.set_xlim(0, 1.18 * max([*left, *ends.values()]))
     axes.invert_yaxis()
-    _finish(axes, "Share of rows by category and mode (%)")
+    finish(axes, "Share of rows by category and mode (%)")
     axes.legend(loc="upper left", bbox_to_anchor=(-0.22, -0.1), ncols=4, frameon=False, columnspacing=1.2)
 
 
@@ -115,43 +85,26 @@ def _difficulty(axes: "Axes", distribution: Distribution) -> None:
     names = [*bins, unknown] if unknown in counts else list(bins)
     shares = [100 * counts.get(name, 0) / sum(counts.values()) for name in names]
     places = [place + 0.7 * (name == unknown) for place, name in enumerate(names)]
-    axes.bar(places, shares, color=[_GREY if name == unknown else _PLAIN for name in names])
+    axes.bar(places, shares, color=[GREY if name == unknown else PLAIN for name in names])
     axes.set_xticks(places, names)
-    _finish(axes, title, along="y")
+    finish(axes, title, along="y")
 
 
 def _strata(axes: "Axes", reached: Reached) -> None:
     drawn = dict(enumerate(reached.strata[:_MOST_STRATA]))
-    axes.barh(list(drawn), [100 * found.share for found in drawn.values()], color=_PLAIN)
+    axes.barh(list(drawn), [100 * found.share for found in drawn.values()], color=PLAIN)
     _marks(axes, {place: 100 * found.target_share for place, found in drawn.items()}, "_", "solid")
     for place, found in drawn.items():
-        _note(axes, place, 100 * max(found.share, found.target_share), f"{found.share:.1%}, {found.state}")
-    axes.set_yticks(list(drawn), [_short(found.stratum) for found in drawn.values()])
+        note(axes, place, 100 * max(found.share, found.target_share), f"{found.share:.1%}, {found.state}")
+    axes.set_yticks(list(drawn), [short(found.stratum) for found in drawn.values()])
     axes.set_ylim(len(drawn) - 0.5, -0.5)
     longest = max(max(found.share, found.target_share) for found in drawn.values())
     axes.set_xlim(0, 118 * (longest or 1.0))
     some = f", the first {len(drawn)} of {len(reached.strata)}" if len(drawn) < len(reached.strata) else ""
-    _finish(axes, f"Share of rows by stratum of the mixture{some} (%); the lines are targets")
+    finish(axes, f"Share of rows by stratum of the mixture{some} (%); the lines are targets")
 
 
 def _marks(axes: "Axes", ends: Mapping[int, float], label: str, style: Any) -> None:
     """Mark the targets of bars, by place, with a line across each; a label of `_` stays out of the legend."""
     low, high = [place - 0.45 for place in ends], [place + 0.45 for place in ends]
     axes.vlines([*ends.values()], low, high, colors="black", linestyles=style, linewidths=2, label=label)
-
-
-def _note(axes: "Axes", place: int, end: float, text: str) -> None:
-    axes.annotate(text, (end, place), (4, 0), textcoords="offset points", va="center")
-
-
-def _finish(axes: "Axes", title: str, along: str = "x") -> None:
-    axes.set_title(title)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="x" if along == "x" else "y", color="#dddddd")
-    axes.set_axisbelow(True)
-
-
-def _short(text: str) -> str:
-    """Text that the bundled font can draw, cut to what there is room for."""
-    plain = text.encode("ascii", "backslashreplace").decode()
-    return plain if len(plain) <= _LONGEST else f"{plain[: _LONGEST - 3]}..."

@@ -4,16 +4,23 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import sha256
-from kat_data.snapshots.distribution import Distribution, distribute
-from kat_data.snapshots.manifest import MANIFEST, Manifest, Shard, from_bytes
+from kat_data.snapshots.distribution import Distribution
+from kat_data.snapshots.history import read_history
+from kat_data.snapshots.manifest import MANIFEST, Manifest, Parent, Shard, from_bytes
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.record import Record
+from kat_data.snapshots.survey import survey
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-_LABEL = re.compile(r"(?P<name>[^@]+)(?:@(?P<version>[1-9][0-9]*|latest))?")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LATEST: Final = "latest"
+NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_LABEL = re.compile(r"(?P<name>[^@]+)(?:@(?P<which>[^@]+))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,19 +30,33 @@ class Snapshot:
     path: Path
     manifest: Manifest
 
+    @property
+    def reference(self) -> Parent:
+        """How a snapshot that follows this one names it."""
+        return Parent(label=self.manifest.label, content_hash=self.manifest.hashed.content_hash)
+
     def rows(self, split: str | None = None) -> Iterator[Record]:
         """Yield the records of one split, or of all, as stored; raises `SnapshotError` on a changed shard."""
         for shard in self.manifest.hashed.shards:
             if split in (None, shard.split):
                 yield from parquet_rows(self.shard_bytes(shard), shard.path)
 
+    def schema(self) -> "pa.Schema":
+        """Return the columns of the shards."""
+        import pyarrow.parquet as pq
+
+        return pq.read_schema(self.path / self.manifest.hashed.shards[0].path)
+
     def distribution(self) -> Distribution:
-        """Return how the rows are spread; where the manifest does not state it, they are read and counted.
+        """Return how the rows are spread; where the manifest does not state it, they are counted, unchecked.
 
         Of such an old manifest the strata stand in the order of their names: its recipe has no other.
         """
         hashed = self.manifest.hashed
-        return hashed.distribution or distribute(self.rows(), targets(hashed.recipe, hashed.stage))
+        if hashed.distribution is not None:
+            return hashed.distribution
+        paths = (self.path / shard.path for shard in hashed.shards)
+        return survey(paths, hashed.stage, targets(hashed.recipe, hashed.stage)).distribution
 
     def shard_bytes(self, shard: Shard) -> bytes:
         """Return a shard's bytes once they match the manifest's sha256; raises `SnapshotError` where they do not."""
@@ -64,7 +85,7 @@ def names(root: Path) -> list[str]:
     """Return the names of the snapshots below `root` that have a version, sorted."""
     if not root.is_dir():
         return []
-    return sorted(p.name for p in root.iterdir() if _NAME.fullmatch(p.name) and versions(root, p.name))
+    return sorted(p.name for p in root.iterdir() if NAME.fullmatch(p.name) and versions(root, p.name))
 
 
 def versions(root: Path, name: str) -> list[int]:
@@ -76,22 +97,31 @@ def versions(root: Path, name: str) -> list[int]:
 
 
 def find(root: Path, label: str) -> Path:
-    """Return the folder of `name`, `name@latest` or `name@2`; raises `NotFoundError`, which names what there is."""
+    """Return the folder of `name`, `name@latest`, `name@2` or `name@alias`; raises `NotFoundError`, which names all."""
     match = _LABEL.fullmatch(label)
-    name = match["name"] if match else label
-    existing = versions(root, name) if match and _NAME.fullmatch(name) else []
-    wanted = match["version"] if match else None
-    if existing and wanted in (None, "latest"):
+    name, which = (match["name"], match["which"] or LATEST) if match else (label, LATEST)
+    existing = versions(root, name) if NAME.fullmatch(name) else []
+    if existing and which == LATEST:
         return root / name / str(existing[-1])
-    if wanted and wanted != "latest" and int(wanted) in existing:
-        return root / name / wanted
-    known = ", ".join(f"{n}@{v}" for n in names(root) for v in versions(root, n))
-    raise NotFoundError(f"there is no snapshot {label} in {root}; there are: {known or 'none yet'}")
+    if which in map(str, existing):
+        return root / name / which
+    version = read_history(root / name).aliases.get(which) if existing else None
+    if version in existing:
+        return root / name / str(version)
+    if version is not None:
+        raise NotFoundError(f"{label} stands for {name}@{version}, which is gone: let it stand for another version")
+    raise NotFoundError(f"there is no snapshot {label} in {root}; there are: {', '.join(_labels(root)) or 'none yet'}")
+
+
+def _labels(root: Path) -> Iterator[str]:
+    for name in names(root):
+        yield from (f"{name}@{version}" for version in versions(root, name))
+        yield from (f"{name}@{alias}" for alias in read_history(root / name).aliases)
 
 
 def check_name(name: str) -> None:
     """Raise `SnapshotError` unless `name` can name a snapshot or a split."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise SnapshotError(f"{name!r} cannot be a name: use up to 64 of a-z, 0-9, - and _, a letter or digit first")
 
 

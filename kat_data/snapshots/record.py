@@ -14,14 +14,21 @@ from kat_data.domain.query import ReferenceOrigin, VerifierSpec
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.template import pair_prompt, render_messages, render_prompt, render_prompt_completion
 from kat_data.domain.tool_call import ToolCall
+from kat_data.domain.verdict import Verdict
 from kat_data.errors import TemplateError
 from kat_data.hashing import canonical_json, content_hash, draw
 
-SCHEMA_VERSION = 2
-"""2 added results of tools: `tool_call_id` and `name` of messages, `results` of turns. Older ones are still read."""
+SCHEMA_VERSION = 3
+"""2 added results of tools: `tool_call_id` and `name` of messages, `results` of turns; 3 added the label `verdict`.
+
+Older ones are still read.
+"""
 
 OPTIONAL_FIELDS = ("tool_calls", "tool_call_id", "name")
 """Fields of messages that not every message has."""
+
+_MESSAGES = ("prompt", "completion", "messages")
+"""Columns of messages."""
 
 Record = dict[str, Any]
 
@@ -35,12 +42,25 @@ class TrainingStage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grading:
+    """How answers to a query are rewarded, which stage 3 alone stores.
+
+    It has the reference's origin, as a soft reference is what models agreed on and nobody's knowledge.
+    """
+
+    verifier: VerifierSpec | None = None
+    reference: str | None = None
+    reference_origin: ReferenceOrigin = ReferenceOrigin.SOURCE
+    pass_rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """An accepted sample on its way into a snapshot, with what is known of its query.
 
-    `query` and `lineage` are content hashes, hex; `reference`, `verifier` and `pass_rate` are stored in stage 3 alone,
-    with `reference_origin`, as a soft reference is what models agreed on and nobody's knowledge. A pair has a place in
-    stage 3 alone, and no mode.
+    `query` and `lineage` are content hashes, hex; `verdict` is what the verifier says of the answer, of several turns
+    the weakest, and none where nobody judged; the rest is a `Grading`. A pair has a place in stage 3 alone, and no
+    mode.
     """
 
     sample: Sample | Pair
@@ -55,6 +75,17 @@ class Row:
     reference_origin: ReferenceOrigin = ReferenceOrigin.SOURCE
     verifier: VerifierSpec | None = None
     pass_rate: float | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def grading(self) -> Grading:
+        """How answers to its query are rewarded."""
+        return Grading(
+            verifier=self.verifier,
+            reference=self.reference,
+            reference_origin=self.reference_origin,
+            pass_rate=self.pass_rate,
+        )
 
     @property
     def id(self) -> str:
@@ -69,6 +100,13 @@ class Row:
 
 def to_record(row: Row, stage: TrainingStage) -> Record:
     """Return the row's record: JSON values alone, every column of the stage present; raises `TemplateError`."""
+    content = _content(row.sample, stage, row.grading)
+    messages = {name: _complete(content[name]) for name in _MESSAGES if name in content}
+    return labels_of_row(row) | content | messages
+
+
+def labels_of_row(row: Row) -> Record:
+    """Return the columns that say what the row is, in their order."""
     return {
         "id": row.id,
         "query": row.query,
@@ -79,9 +117,16 @@ def to_record(row: Row, stage: TrainingStage) -> Record:
         "source": row.source,
         "licence": row.licence,
         "lineage": row.lineage,
-        **_content(row, stage),
-        "tools": canonical_json(row.sample.tools).decode(),
+        "verdict": _verdict(row.verdict),
     }
+
+
+def render(sample: Sample | Pair, stage: TrainingStage, grading: Grading) -> str:
+    """Return the columns of a row that are no labels as one line of JSON; raises `TemplateError`.
+
+    That is what a registry stores of a sample once it is accepted. What a message does not have is left out.
+    """
+    return canonical_json(_content(sample, stage, grading)).decode()
 
 
 def to_sample(record: Record) -> Sample:
@@ -100,18 +145,18 @@ def order_key(seed: int, record: Record) -> tuple[int, str]:
     return draw(seed, record["id"]), record["id"]
 
 
-def _content(row: Row, stage: TrainingStage) -> Record:
-    sample = row.sample
+def _content(sample: Sample | Pair, stage: TrainingStage, grading: Grading) -> Record:
+    tools = {"tools": canonical_json(sample.tools).decode()}
     if stage is TrainingStage.STAGE3:
         prompt = pair_prompt(sample) if isinstance(sample, Pair) else render_prompt(sample)
-        return {"prompt": _complete(prompt), "verifier": _verifier(row), "pass_rate": row.pass_rate}
+        return {"prompt": prompt, "verifier": _verifier(grading), "pass_rate": grading.pass_rate, **tools}
     if isinstance(sample, Pair):
         raise TemplateError(f"a query–verifier pair has no answer, and cannot stand in a snapshot of {stage}")
     if stage is TrainingStage.STAGE2:
         turns = [_structured(turn) for turn in sample.turns]
-        return {"messages": _complete(render_messages(sample)), "turns": turns}
+        return {"messages": render_messages(sample), "turns": turns, **tools}
     prompt, completion = render_prompt_completion(sample)
-    return {"prompt": _complete(prompt), "completion": _complete(completion)}
+    return {"prompt": prompt, "completion": completion, **tools}
 
 
 def _complete(messages: Sequence[Record]) -> list[Record]:
@@ -139,12 +184,18 @@ def _from_structured(turn: Record) -> Turn:
     return Turn(**{**turn, "mode": Mode(turn["mode"]), "tool_calls": calls, "results": results})
 
 
-def _verifier(row: Row) -> Record | None:
-    if row.verifier is None:
+def _verdict(verdict: Verdict | None) -> Record | None:
+    if verdict is None:
+        return None
+    return {"verifier": verdict.verifier, "outcome": verdict.outcome.value, "status": verdict.status.value}
+
+
+def _verifier(grading: Grading) -> Record | None:
+    if grading.verifier is None:
         return None
     return {
-        "kind": row.verifier.kind.value,
-        "reference": row.reference,
-        "reference_origin": row.reference_origin.value,
-        "options": canonical_json(row.verifier.options).decode(),
+        "kind": grading.verifier.kind.value,
+        "reference": grading.reference,
+        "reference_origin": grading.reference_origin.value,
+        "options": canonical_json(grading.verifier.options).decode(),
     }

@@ -1,29 +1,31 @@
-"""Verify a snapshot: every hash, every count and every row, from the files alone."""
+"""Verify a snapshot: every hash, every count and every row, from the files alone, in memory that does not grow."""
 
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations, pairwise
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import orjson
+import numpy as np
 
-from kat_data.domain.category import Category
-from kat_data.domain.mode import Mode
-from kat_data.domain.template import RESERVED_TAGS, last_user, parse_completion, parse_messages, split_trigger
-from kat_data.errors import KatError, SnapshotError, TemplateError
-from kat_data.hashing import content_hash, sha256
-from kat_data.snapshots.composition import compose, count_transitions
-from kat_data.snapshots.distribution import distribute
-from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Shard
+from kat_data.domain.licence import allowed
+from kat_data.errors import SnapshotError
+from kat_data.hashing import file_sha256
+from kat_data.snapshots.inspection import Inspection, Terms, inspect_shard
+from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest
 from kat_data.snapshots.mixture import targets
-from kat_data.snapshots.read import Snapshot, open_snapshot, parquet_rows
-from kat_data.snapshots.record import SCHEMA_VERSION, Record, TrainingStage, order_key, to_sample
-from kat_data.snapshots.schema import arrow_schema
+from kat_data.snapshots.read import Snapshot, open_snapshot
+from kat_data.snapshots.record import SCHEMA_VERSION
+from kat_data.snapshots.survey import Survey, Surveyor
 
-_HASH = re.compile("[0-9a-f]{64}")
+Observe = Callable[[int, int], None]
+_FEW: Final = 50_000
+"""Rows that are sooner looked at than processes are started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,151 +42,154 @@ class Report:
         return not self.problems
 
 
-def verify(path: Path) -> Report:
-    """Recompute everything that the manifest states; raises `NotFoundError` alone, the rest is in the report."""
+def verify(path: Path, *, processes: int = 1, observe: Observe = lambda done, total: None) -> Report:
+    """Recompute everything that the manifest states; raises `NotFoundError` alone, the rest is in the report.
+
+    Up to so many `processes` look at the shards of a large snapshot at the same time; `observe` is told the rows that
+    are done, and how many there are.
+    """
     try:
         snapshot = open_snapshot(path)
     except SnapshotError as error:
         return Report(path=path, rows=0, shards=0, problems=(str(error),))
-    problems = [*_files(snapshot)]
-    hashed = snapshot.manifest.hashed
-    splits: dict[str, list[Record]] = {shard.split: [] for shard in hashed.shards}
-    for shard in hashed.shards:
-        try:
-            records = _read(snapshot, shard)
-            problems += _rows(records, shard, hashed.stage)
-            splits[shard.split] += records
-        except SnapshotError as error:
-            problems.append(str(error))
-    problems += _whole(splits, hashed)
-    rows = sum(map(len, splits.values()))
-    return Report(path=path, rows=rows, shards=len(hashed.shards), problems=tuple(problems))
+    manifest = snapshot.manifest
+    terms = _terms(manifest)
+    inspections = list(_inspect(snapshot, terms, processes, observe))
+    problems = [
+        *_files(snapshot),
+        *(problem for inspection in inspections for problem in inspection.problems),
+        *_manifest(manifest.hashed),
+        *_order(inspections),
+        *_shared(inspections),
+        *_counts(inspections, manifest, terms),
+    ]
+    rows = sum(inspection.rows for inspection in inspections)
+    return Report(path=path, rows=rows, shards=len(inspections), problems=tuple(problems))
+
+
+def _terms(manifest: Manifest) -> Terms:
+    hashed = manifest.hashed
+    return Terms(
+        stage=hashed.stage,
+        schema_version=hashed.schema_version,
+        seed=hashed.seed,
+        targets=hashed.distribution.targets if hashed.distribution and not _unreadable(hashed) else {},
+        several=len(manifest.splits) > 1,
+    )
+
+
+def _unreadable(hashed: Hashed) -> str | None:
+    """Why the strata that the manifest states cannot be counted."""
+    try:
+        Surveyor(hashed.distribution.targets if hashed.distribution else {})
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _files(snapshot: Snapshot) -> Iterator[str]:
     unhashed = snapshot.manifest.unhashed
-    checked = {CARD: unhashed.card_sha256} | ({PLOT: unhashed.plot_sha256} if unhashed.plot_sha256 else {})
+    checked = {CARD: unhashed.card_sha256, PLOT: unhashed.plot_sha256, **unhashed.plots}
+    checked = {name: checksum for name, checksum in checked.items() if checksum is not None}
     expected = {MANIFEST, *checked, *(shard.path for shard in snapshot.manifest.hashed.shards)}
     present = {p.relative_to(snapshot.path).as_posix() for p in snapshot.path.rglob("*") if not p.is_dir()}
     yield from (f"{name} is missing" for name in sorted(expected - present))
     yield from (f"{name} does not belong to the snapshot" for name in sorted(present - expected))
     for name, checksum in checked.items():
-        if name in present and sha256((snapshot.path / name).read_bytes()).hex() != checksum:
+        if name in present and file_sha256(snapshot.path / name).hex() != checksum:
             yield f"{name} was changed after it was written: its sha256 does not match"
 
 
-def _read(snapshot: Snapshot, shard: Shard) -> list[Record]:
-    records = list(parquet_rows(snapshot.shard_bytes(shard), shard.path))
-    expected = set(arrow_schema(snapshot.manifest.hashed.stage).names)
-    if any(record.keys() != expected for record in records):
-        raise SnapshotError(f"{shard.path} has other columns than a {snapshot.manifest.hashed.stage} snapshot")
-    return records
+def _inspect(snapshot: Snapshot, terms: Terms, processes: int, observe: Observe) -> Iterator[Inspection]:
+    """Yield the inspections of the shards in their order."""
+    shards, total, done = snapshot.manifest.hashed.shards, snapshot.manifest.hashed.rows, 0
+    inspect = partial(inspect_shard, snapshot.path, terms=terms)
+    with _mapping(min(processes, len(shards), total // _FEW)) as each:
+        for shard, inspection in zip(shards, each(inspect, shards), strict=True):
+            yield inspection
+            observe(done := done + shard.rows, total)
 
 
-def _rows(records: list[Record], shard: Shard, stage: TrainingStage) -> Iterator[str]:
-    if len(records) != shard.rows:
-        yield f"{shard.path} holds {len(records)} rows, the manifest says {shard.rows}"
-    for number, record in enumerate(records):
-        yield from (f"{shard.path} row {number}: {problem}" for problem in check_row(record, stage))
+@contextmanager
+def _mapping(processes: int) -> Iterator[Callable[..., Iterable[Inspection]]]:
+    """Give a `map` that keeps to the order; processes of its own end with it, and leave Ctrl-C to this one."""
+    if processes < 2:
+        yield map
+        return
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _whole(splits: Mapping[str, list[Record]], hashed: Hashed) -> Iterator[str]:
-    records = [record for rows in splits.values() for record in rows]
-    for split, rows in splits.items():
-        if any(left > right for left, right in pairwise(order_key(hashed.seed, row) for row in rows)):
-            yield f"the rows of {split} are not in the order that the seed gives"
+def _manifest(hashed: Hashed) -> Iterator[str]:
     if not 1 <= hashed.schema_version <= SCHEMA_VERSION:
         yield f"the schema version is {hashed.schema_version}, this program knows those up to {SCHEMA_VERSION}"
     if sum(shard.rows for shard in hashed.shards) != hashed.rows:
         yield "the manifest's rows are not the sum of its shards' rows"
-    if len(records) != hashed.rows:
-        yield f"{len(records)} rows can be read, the manifest says {hashed.rows}"
-        return
-    if len({record["id"] for record in records}) != len(records):
-        yield "two rows have the same id"
-    if compose(records) != hashed.composition:
-        yield "the rows do not add up to the manifest's composition"
-    if hashed.transitions is not None and count_transitions(records) != hashed.transitions:
-        yield "the rows do not add up to the manifest's transitions between modes"
-    yield from _spread(records, hashed)
-    for label, stated in (("source", hashed.sources), ("licence", hashed.licences)):
-        if dict(Counter(record[label] for record in records)) != stated:
-            yield f"the rows do not add up to the manifest's count by {label}"
-
-
-def _spread(records: list[Record], hashed: Hashed) -> Iterator[str]:
-    stated = hashed.distribution
-    if stated is None:
-        return
     try:
-        if stated.targets != targets(hashed.recipe, hashed.stage):
+        if why := _unreadable(hashed):
+            raise SnapshotError(why)
+        if hashed.distribution is not None and hashed.distribution.targets != targets(hashed.recipe, hashed.stage):
             yield "the manifest's strata are not the mixture of its recipe"
-        if distribute(records, stated.targets) != stated:
-            yield "the rows do not add up to the manifest's distribution"
-    except (SnapshotError, ValueError) as error:
+    except SnapshotError as error:
         yield f"the manifest's mixture cannot be read: {error}"
 
 
-def check_row(record: Record, stage: TrainingStage) -> Iterator[str]:
-    """Yield what is wrong with one record: labels out of range, text that the template refuses, a false id."""
-    yield from (f"{name} is not a SHA-256 in hex" for name in ("id", "query", "lineage") if not _is_hash(record[name]))
-    if record["category"] not in set(Category):
-        yield f"the category {record['category']!r} is not one of the six"
-    if record["mode"] not in set(Mode) and not (stage is TrainingStage.STAGE3 and record["mode"] == ""):
-        yield f"the mode {record['mode']!r} is neither think_on nor think_off"
-    if not _within(record["difficulty"], 1, 10):
-        yield "the difficulty is not within 1..10"
-    try:
-        orjson.loads(record["tools"])
-        yield from _CHECKS[stage](record)
-    except TemplateError as error:
-        yield f"the template refuses it: {error}"
-    except (KatError, KeyError, IndexError, TypeError, ValueError) as error:
-        yield f"its content is malformed: {error!r}"
+def _order(inspections: Sequence[Inspection]) -> Iterator[str]:
+    for split, found in _by_split(inspections).items():
+        ends = [(one.last, other.first) for one, other in pairwise(i for i in found if i.first is not None)]
+        if not all(i.ordered for i in found) or any(last > first for last, first in ends if last and first):
+            yield f"the rows of {split} are not in the order that the seed gives"
+        if any(i.repeated for i in found) or any(last == first for last, first in ends):
+            yield f"two rows of {split} have the same id"
 
 
-def _stage1(record: Record) -> Iterator[str]:
-    place = last_user(record["prompt"])
-    _, mode = split_trigger(record["prompt"][place]["content"])
-    (completion,) = record["completion"]
-    parse_completion(completion["content"], mode)
-    if mode != record["mode"]:
-        yield "the trigger is not the row's mode"
-    if any(_has_tag(message) for i, message in enumerate(record["prompt"]) if i != place):
-        yield "another message of the prompt holds a tag of the template"
+def _shared(inspections: Sequence[Inspection]) -> Iterator[str]:
+    for (split, found), (other, others) in combinations(_by_split(inspections).items(), 2):
+        for what in ("ids", "queries"):
+            left, right = (np.concatenate([getattr(i, what) for i in part]) for part in (found, others))
+            if count := len(np.intersect1d(left, right)):
+                yield f"the splits {split} and {other} share {count} {what}"
 
 
-def _stage2(record: Record) -> Iterator[str]:
-    sample = to_sample(record)
-    if parse_messages(record["messages"], sample.tools) != sample:
-        yield "the messages and the structured turns differ"
-    if content_hash(sample).hex() != record["id"]:
-        yield "the id is not the hash of the content"
-    if sample.mode != record["mode"]:
-        yield "the last turn's mode is not the row's mode"
+def _by_split(inspections: Sequence[Inspection]) -> dict[str, list[Inspection]]:
+    splits: dict[str, list[Inspection]] = {}
+    for inspection in inspections:
+        splits.setdefault(inspection.shard.split, []).append(inspection)
+    return splits
 
 
-def _stage3(record: Record) -> Iterator[str]:
-    if record["prompt"][-1]["role"] not in {"user", "tool"}:
-        yield "the prompt does not end with a message of the user or a tool"
-    if any(_has_tag(message) for message in record["prompt"]):
-        yield "the prompt holds a tag of the template"
-    if not _within(record["pass_rate"], 0, 1):
-        yield "the pass rate is not within 0..1"
-    if record["verifier"] is not None:
-        orjson.loads(record["verifier"]["options"])
+def _counts(inspections: Sequence[Inspection], manifest: Manifest, terms: Terms) -> Iterator[str]:
+    hashed, surveyor = manifest.hashed, Surveyor(terms.targets)
+    for inspection in inspections:
+        surveyor.merge(inspection.surveyor)
+    found = surveyor.survey()
+    if found.rows != hashed.rows:
+        yield f"{found.rows} rows can be read, the manifest says {hashed.rows}"
+        return
+    if found.composition != hashed.composition:
+        yield "the rows do not add up to the manifest's composition"
+    if hashed.transitions is not None and found.transitions != hashed.transitions:
+        yield "the rows do not add up to the manifest's transitions between modes"
+    if hashed.distribution is not None and found.distribution != hashed.distribution:
+        yield "the rows do not add up to the manifest's distribution"
+    for label, counted, stated in (
+        ("source", found.sources, hashed.sources),
+        ("licence", found.licences, hashed.licences),
+    ):
+        if counted != stated:
+            yield f"the rows do not add up to the manifest's count by {label}"
+    statistics = manifest.unhashed.statistics
+    if statistics is not None and replace(statistics, run=None) != found.statistics:
+        yield "the rows do not add up to the manifest's statistics"
+    yield from _licences(found, manifest)
 
 
-_CHECKS = {TrainingStage.STAGE1: _stage1, TrainingStage.STAGE2: _stage2, TrainingStage.STAGE3: _stage3}
-
-
-def _has_tag(message: Record) -> bool:
-    return any(tag in message["content"] for tag in RESERVED_TAGS)
-
-
-def _is_hash(value: Any) -> bool:
-    return isinstance(value, str) and _HASH.fullmatch(value) is not None
-
-
-def _within(value: float | None, low: float, high: float) -> bool:
-    return value is None or low <= value <= high
+def _licences(found: Survey, manifest: Manifest) -> Iterator[str]:
+    """Yield licences that the recipe does not allow; where it names none it allows all."""
+    if allow := manifest.unhashed.allowed_licences:
+        for licence, rows in found.licences.items():
+            if not allowed(licence, allow):
+                yield f"{rows} rows have the licence {licence}, which the recipe does not allow"

@@ -1,7 +1,7 @@
 """Build a snapshot: rows in, an immutable folder `<root>/<name>/<version>` out, whole or not at all."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -9,18 +9,19 @@ from types import MappingProxyType
 from typing import Any
 
 from kat_data import __version__
+from kat_data.domain.run_statistics import RunStatistics
 from kat_data.errors import SnapshotError
-from kat_data.hashing import canonical_json, sha256
-from kat_data.snapshots.card import card
-from kat_data.snapshots.composition import compose, count_transitions
-from kat_data.snapshots.distribution import distribute
-from kat_data.snapshots.folder import exclusive, publish, unfinished, write_file
-from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest, Shard, Unhashed
-from kat_data.snapshots.mixture import targets, within
-from kat_data.snapshots.plot import plot
+from kat_data.snapshots.finish import finish
+from kat_data.snapshots.folder import exclusive, publish, resumable
+from kat_data.snapshots.given_rows import plan_rows
+from kat_data.snapshots.manifest import Hashed, Manifest, Parent, Shard, Unhashed
+from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.read import check_name, open_snapshot, versions
-from kat_data.snapshots.record import SCHEMA_VERSION, Record, Row, TrainingStage, order_key, to_record
-from kat_data.snapshots.schema import to_parquet, writer_versions
+from kat_data.snapshots.record import SCHEMA_VERSION, Row, TrainingStage
+from kat_data.snapshots.schema import writer_versions
+from kat_data.snapshots.shards import RECEIPT, OnRows, Plan, clear_receipts, write_shards
+from kat_data.snapshots.statistics import Statistics
+from kat_data.snapshots.survey import Survey, survey
 
 SHARD_BYTES = 64 << 20
 
@@ -32,7 +33,10 @@ class SnapshotSpec:
     `recipe` is the resolved recipe, without secrets; `models` are names by role; `verifiers` has a mapping
     for each `verifier`, with the `sha256` of its labelled cases; `error_rates` has what was measured of them on this
     machine, by the same `verifier`; `decontamination` has what was measured of it, if any was done; `funnel` has one
-    mapping for each line of the run's funnel; `money` is what the run spent. All of them hold JSON values.
+    mapping for each line of the run's funnel; `money` is what the run spent. All of them hold JSON values. `splits` are
+    the splits that were asked for beside `train`, each with a share or a number of rows.
+    `statistics` are those of the run, and `allowed_licences` those that its recipe names, if any.
+    `parent` is the snapshot that it follows; where it names none, that is the version before.
     """
 
     name: str
@@ -41,30 +45,36 @@ class SnapshotSpec:
     recipe: Mapping[str, Any]
     models: Mapping[str, list[str]] = field(default_factory=dict)
     verifiers: list[dict[str, Any]] = field(default_factory=list)
+    splits: Mapping[str, float] = field(default_factory=dict)
     built_at: datetime
     funnel: list[dict[str, Any]] = field(default_factory=list)
     money: Mapping[str, Any] = field(default_factory=dict)
     error_rates: list[dict[str, Any]] = field(default_factory=list)
     decontamination: dict[str, Any] | None = None
     notes: str = ""
+    statistics: RunStatistics | None = None
+    allowed_licences: Sequence[str] = ()
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """Where the snapshot stands; `existed` says that an earlier version holds the same content: nothing was written.
 
-    `surplus` are the ids of rows that were given and are not in it, as its recipe's mixture asks for no more of them.
+    `surplus` counts the rows that could be in it, of which its recipe's mixture asks for no more. `withdrawn` counts
+    those that are in it, and were withdrawn while it was written.
     """
 
     path: Path
     manifest: Manifest
     existed: bool
-    surplus: frozenset[str] = frozenset()
+    surplus: int = 0
+    withdrawn: int = 0
 
     @property
     def label(self) -> str:
         """The snapshot as people name it: `name@version`."""
-        return f"{self.manifest.hashed.name}@{self.manifest.unhashed.version}"
+        return self.manifest.label
 
 
 def write_snapshot(
@@ -75,88 +85,59 @@ def write_snapshot(
     known: Mapping[int, str] = MappingProxyType({}),
     shard_bytes: int = SHARD_BYTES,
 ) -> Written:
-    """Build the next version of a snapshot, or return the version that holds the same content already.
+    """Build the next version of a snapshot of these rows; `build_snapshot` says what holds for it.
 
     Rows may come in any order. Where the recipe has a mixture that rows can tell, the snapshot takes at most the target
-    of each stratum, the first in the seed's order. `known` gives versions of the name that stand elsewhere, or stood,
-    with their content hashes: content that is among them keeps its version, and other content takes none of theirs.
-    Raises `SnapshotError` where there is no row, two splits share one, the disk is full or another process builds the
-    same name; no half snapshot is ever visible.
+    of each stratum, the first in the seed's order. Raises `SnapshotError`, also where two splits share a row.
     """
-    check_name(spec.name)
-    for split in splits:
-        check_name(split)
-    records, duplicates = _distinct(splits, spec)
-    records, surplus = _mixed(records, spec)
+    check_names(spec.name, splits)
+    wanted = targets(spec.recipe, spec.stage)
+    plan = plan_rows(splits, spec.stage, spec.seed, wanted, shard_bytes=shard_bytes)
+    return build_snapshot(root, spec, plan, known=known)
+
+
+def build_snapshot(
+    root: Path,
+    spec: SnapshotSpec,
+    plan: Plan,
+    *,
+    known: Mapping[int, str] = MappingProxyType({}),
+    on_rows: OnRows = lambda rows: None,
+) -> Written:
+    """Build the next version of a snapshot, or return the version that holds the same content already.
+
+    `known` gives versions of the name that stand elsewhere, or stood, with their content hashes: content that is among
+    them keeps its version, and other content takes none of theirs. No half snapshot is ever visible; a build that did
+    not come to its end left the shards that it finished, and the next one of the name takes over those that it would
+    write itself. Raises `SnapshotError` where there is no row, the disk is full or another process builds the same
+    name.
+    """
+    if not plan.shards:
+        raise SnapshotError(f"there is no row for {spec.name}: no sample was accepted, or the mixture selects none")
     parent = root / spec.name
-    with exclusive(parent), unfinished(parent) as folder:
-        shards = tuple(_write_shards(folder, records, spec.stage, shard_bytes))
-        hashed = _hashed(spec, [r for rows in records.values() for r in rows], duplicates, shards)
+    with exclusive(parent), resumable(parent, f"data/*{RECEIPT}") as folder:
+        shards = write_shards(folder, plan, spec.stage, on_rows)
+        found = survey((folder / shard.path for shard in shards), spec.stage, targets(spec.recipe, spec.stage))
+        hashed = _hashed(spec, found, plan, shards)
         existing = versions(root, spec.name)
         if same := _find(parent, existing, hashed.content_hash):
-            return replace(same, surplus=surplus)
+            return replace(same, surplus=plan.surplus)
         version = _version(hashed.content_hash, existing, known)
-        manifest = _write_manifest(folder, Manifest(hashed=hashed, unhashed=_unhashed(spec, version, len(surplus))))
+        spec = replace(spec, parent=spec.parent or _before(parent, version, existing, known))
+        unhashed = _unhashed(spec, version, plan.surplus, found.statistics)
+        manifest = finish(folder, Manifest(hashed=hashed, unhashed=unhashed))
+        clear_receipts(folder)
         publish(folder, parent / str(version))
-    return Written(path=parent / str(version), manifest=manifest, existed=False, surplus=surplus)
+    return Written(path=parent / str(version), manifest=manifest, existed=False, surplus=plan.surplus)
 
 
-def _distinct(splits: Mapping[str, Iterable[Row]], spec: SnapshotSpec) -> tuple[dict[str, list[Record]], int]:
-    records: dict[str, list[Record]] = {}
-    duplicates = 0
-    home: dict[str, str] = {}
-    for split, rows in splits.items():
-        ordered = sorted((to_record(row, spec.stage) for row in rows), key=canonical_json)
-        kept = {record["id"]: record for record in reversed(ordered)}
-        duplicates += len(ordered) - len(kept)
-        for row_id in kept:
-            if home.setdefault(row_id, split) != split:
-                raise SnapshotError(
-                    f"row {row_id[:12]} stands in the splits {home[row_id]} and {split}: keep it in one"
-                )
-        if kept:
-            records[split] = sorted(kept.values(), key=lambda record: order_key(spec.seed, record))
-    return records, duplicates
+def check_names(name: str, splits: Iterable[str]) -> None:
+    """Raise `SnapshotError` unless these can name a snapshot and its splits."""
+    for one in (name, *splits):
+        check_name(one)
 
 
-def _mixed(records: dict[str, list[Record]], spec: SnapshotSpec) -> tuple[dict[str, list[Record]], frozenset[str]]:
-    """Return what the recipe's mixture takes of the records, by split, and the ids of the others."""
-    ordered = [record for rows in records.values() for record in rows]
-    ids = within(ordered, targets(spec.recipe, spec.stage))
-    taken = {split: [record for record in rows if record["id"] in ids] for split, rows in records.items()}
-    taken = {split: rows for split, rows in taken.items() if rows}
-    if not taken:
-        raise SnapshotError(f"there is no row for {spec.name}: no sample was accepted, or the mixture selects none")
-    return taken, frozenset(record["id"] for record in ordered if record["id"] not in ids)
-
-
-def _write_shards(
-    folder: Path, records: Mapping[str, list[Record]], stage: TrainingStage, shard_bytes: int
-) -> Iterator[Shard]:
-    for split, rows in records.items():
-        for number, chunk in enumerate(_chunks(rows, shard_bytes)):
-            path = f"data/{split}-{number:05d}.parquet"
-            data = to_parquet(chunk, stage)
-            write_file(folder / path, [data])
-            yield Shard(path=path, split=split, rows=len(chunk), bytes=len(data), sha256=sha256(data).hex())
-
-
-def _chunks(rows: Iterable[Record], limit: int) -> Iterator[list[Record]]:
-    """Cut rows into runs of at most `limit` bytes of JSON each, or of one row that alone is longer."""
-    chunk: list[Record] = []
-    size = 0
-    for row in rows:
-        length = len(canonical_json(row))
-        if chunk and size + length > limit:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(row)
-        size += length
-    if chunk:
-        yield chunk
-
-
-def _hashed(spec: SnapshotSpec, records: list[Record], duplicates: int, shards: tuple[Shard, ...]) -> Hashed:
+def _hashed(spec: SnapshotSpec, found: Survey, plan: Plan, shards: tuple[Shard, ...]) -> Hashed:
     return Hashed(
         name=spec.name,
         stage=spec.stage,
@@ -165,20 +146,21 @@ def _hashed(spec: SnapshotSpec, records: list[Record], duplicates: int, shards: 
         recipe=dict(spec.recipe),
         models=dict(spec.models),
         verifiers=spec.verifiers,
-        rows=len(records),
-        duplicates=duplicates,
-        composition=compose(records),
-        sources=dict(sorted(Counter(r["source"] for r in records).items())),
-        licences=dict(sorted(Counter(r["licence"] for r in records).items())),
+        rows=found.rows,
+        duplicates=plan.duplicates,
+        composition=found.composition,
+        sources=found.sources,
+        licences=found.licences,
         shards=shards,
         code_version=__version__,
         writer=writer_versions(),
-        transitions=count_transitions(records),
-        distribution=distribute(records, targets(spec.recipe, spec.stage)),
+        transitions=found.transitions,
+        distribution=found.distribution,
+        splits=dict(spec.splits) or None,
     )
 
 
-def _unhashed(spec: SnapshotSpec, version: int, surplus: int) -> Unhashed:
+def _unhashed(spec: SnapshotSpec, version: int, surplus: int, statistics: Statistics) -> Unhashed:
     return Unhashed(
         version=version,
         built_at=spec.built_at.isoformat(timespec="seconds"),
@@ -188,7 +170,20 @@ def _unhashed(spec: SnapshotSpec, version: int, surplus: int) -> Unhashed:
         decontamination=spec.decontamination,
         notes=spec.notes,
         surplus=surplus,
+        statistics=replace(statistics, run=spec.statistics),
+        allowed_licences=tuple(spec.allowed_licences),
+        parent=spec.parent,
     )
+
+
+def _before(folder: Path, version: int, existing: Iterable[int], known: Mapping[int, str]) -> Parent | None:
+    """Return the version before, wherever it stands; none where there is none, or where it is damaged."""
+    before = max((other for other in [*existing, *known] if other < version), default=0)
+    if before in known:
+        return Parent(label=f"{folder.name}@{before}", content_hash=known[before])
+    with suppress(SnapshotError):
+        return open_snapshot(folder / str(before)).reference if before else None
+    return None
 
 
 def _version(content_hash: str, existing: list[int], known: Mapping[int, str]) -> int:
@@ -207,16 +202,3 @@ def _find(parent: Path, existing: Iterable[int], content_hash: str) -> Written |
         if snapshot.manifest.hashed.content_hash == content_hash:
             return Written(path=snapshot.path, manifest=snapshot.manifest, existed=True)
     return None
-
-
-def _write_manifest(folder: Path, manifest: Manifest) -> Manifest:
-    """Write the plot, then the card that shows it, then the manifest that has the checksums of both."""
-    assert manifest.hashed.distribution is not None
-    image = plot(manifest, manifest.hashed.distribution)
-    write_file(folder / PLOT, [image])
-    drawn = replace(manifest, unhashed=replace(manifest.unhashed, plot_sha256=sha256(image).hex()))
-    text = card(drawn).encode()
-    write_file(folder / CARD, [text])
-    sealed = replace(drawn, unhashed=replace(drawn.unhashed, card_sha256=sha256(text).hex()))
-    write_file(folder / MANIFEST, [sealed.to_bytes()])
-    return sealed

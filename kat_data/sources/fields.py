@@ -29,6 +29,7 @@ FIELDS = (
     "tools",
     "verifier",
     "category",
+    "document",
 )
 
 
@@ -81,7 +82,15 @@ class Fields:
             tools=tools,
             reference=reference,
             verifier=verifier,
+            document=self._document(),
         )
+
+    def _document(self) -> str | None:
+        """Return the document that the row names; raises `RowError` where none is there that the mapping asks for."""
+        document = self.optional_text("document")
+        if "document" in self._mapping and not document:
+            raise RowError(f"no document: looked for {self._mapping['document']}")
+        return document
 
     def text(self, field: str, *names: str) -> str:
         """Return the text of `field`; raises `RowError` where there is none."""

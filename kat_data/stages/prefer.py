@@ -87,6 +87,11 @@ class Prefer(Stage):
                 raise ValueError(f"{name!r} cannot be the name of a dimension: use letters, digits and _")
         return dimensions
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """How much each dimension counts: what judges score, and what reward models do."""
+        return {name: dimension.weight for name, dimension in self.dimensions.items()} | self.reward_weights
+
     def applies(self, draft: Draft) -> bool:
         accepted = draft.accepted is not None and draft.judge_analysis is None and not draft.scores
         return (
@@ -99,8 +104,7 @@ class Prefer(Stage):
         if not scores:
             return Dropped(reason=DropReason.NO_SCORE)
         draft = replace(draft, scores=scores)
-        weights = {name: dimension.weight for name, dimension in self.dimensions.items()} | self.reward_weights
-        totals = overall(scores, weights)
+        totals = overall(scores, self.weights)
         ranked = sorted(candidates, key=lambda candidate: -totals[candidate.position])  # of equals the first
         best = ranked[0]
         if self.minimum is not None and (found := totals[best.position]) < self.minimum:

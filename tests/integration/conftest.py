@@ -1,6 +1,7 @@
 """Queries in the registry, and runs over them."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,12 @@ from kat_data.testing import a_query
 Spent = Callable[..., Charge]
 AddQueries = Callable[..., None]
 OpenRun = Callable[..., RunRow]
+
+
+@pytest.fixture(scope="session")
+def measured_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that keeps for all tests what labelled cases say of the verifiers, which takes some ten seconds."""
+    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture

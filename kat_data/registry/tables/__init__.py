@@ -18,6 +18,9 @@ runs ─< work_items                the queue: one row per (run, query)
         ├─< intents               directives that the run added to a query
         └─< turns ─< votes, mode_measurements, candidates ─< verdicts, scores, further
 runs ─< samples ─< snapshot_rows >─ snapshots
+           samples ─< decisions    of curators
+training_runs ─< training_inputs   by the content hashes of snapshots
+withdrawals ─< withdrawn_queries
 runs ─< budget_slices             one row per worker at work: what it holds and has spent of the budget
 calls, pruned_calls               the ledger, shared by all runs, and what is left of old calls
 batches                           calls that travel together through a Batch API, by their batch_id
@@ -30,6 +33,7 @@ from kat_data.registry.tables import (
     batches,
     benchmarks,
     calls,
+    decisions,
     facts,
     jobs,
     likeness,
@@ -38,6 +42,8 @@ from kat_data.registry.tables import (
     runs,
     samples,
     tallies,
+    training,
+    withdrawals,
 )
 from kat_data.registry.tables.columns import metadata
 
@@ -45,6 +51,7 @@ __all__ = [
     "batches",
     "benchmarks",
     "calls",
+    "decisions",
     "facts",
     "jobs",
     "likeness",
@@ -54,4 +61,6 @@ __all__ = [
     "runs",
     "samples",
     "tallies",
+    "training",
+    "withdrawals",
 ]

@@ -16,6 +16,7 @@ jobs = Table(
     need("attempts", SmallInteger, "0"),
     stamp("available_at"),  # the end of a backoff
     Column("worker_id", BigInteger),  # who works on it, or did so last
+    Column("progress", JSON),  # how far its worker is: what it does, done, total
     Column("result", JSON),
     Column("error", Text),  # why it failed, or why its last try did
     stamp("created_at"),

@@ -28,6 +28,7 @@ imports = Table(
     need("duplicates", BigInteger, "0"),
     need("identical", BigInteger, "0"),
     need("conflicts", BigInteger, "0"),
+    need("withdrawn", BigInteger, "0"),  # queries that it brought again, or brought to a source that is withdrawn
     need("bad", BigInteger, "0"),
     need("bad_codes", JSON, "'{}'"),  # how many of each code
     need("bad_lines", JSON, "'[]'"),
@@ -49,6 +50,7 @@ queries = Table(
     Column("verifier", JSON),
     ref("source_id", "sources.id"),
     need("line", BigInteger, "0"),
+    Column("document", Text),  # of the source, that it was made of
     stamp("imported_at"),
     UniqueConstraint("hash"),
     Index(None, "source_id"),

@@ -16,6 +16,8 @@ samples = Table(
     Column("mode", Text),  # none of a query–verifier pair
     Column("stratum", Text),  # of the run's mixture, empty outside of it; none where the run has no mixture
     need("sample", JSON),
+    Column("rendered", Text),  # what a snapshot's row holds of it beside labels, as JSON; none of older samples
+    Column("rendered_as", Text),  # the stage of training that it is rendered for
     need("lineage", LargeBinary),
     stamp("accepted_at"),
     item_key(),

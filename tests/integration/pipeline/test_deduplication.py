@@ -17,7 +17,9 @@ from kat_data.pipeline import deduplication
 from kat_data.pipeline.deduplication import compare_queries, member
 from kat_data.pipeline.duplicates import duplicates_of_run
 from kat_data.registry import duplicates
+from kat_data.registry.named_queries import find_queries
 from kat_data.registry.session import Registry
+from kat_data.registry.withdrawals import Why, undo, withdraw_queries
 from kat_data.stages.deduplicate import Deduplicate
 from kat_data.testing import a_query
 
@@ -163,7 +165,9 @@ import os, sys
 from pathlib import Path
 from kat_data.pipeline import deduplication
 from kat_data.registry import clusters
+from kat_data.registry.named_queries import find_queries
 from kat_data.registry.session import Registry
+from kat_data.registry.withdrawals import Why, undo, withdraw_queries
 
 url, home, kill_at = sys.argv[1], sys.argv[2], int(sys.argv[3])
 deduplication._AT_ONCE, deduplication._BULK = 17, 1
@@ -350,6 +354,24 @@ def test_the_registrys_representative_stays_where_it_is_alike(registry, add_quer
     if stage.as_stored:
         kept = stored_kept(registry)
         assert {h: who.representative for h, who in found.items()} == {h: k.hex() for h, k in kept.items() if h != k}
+
+
+@pytest.mark.parametrize("stage", [Deduplicate(), Deduplicate(scope="run"), Deduplicate(threshold=0.71)])
+def test_a_withdrawn_query_stands_for_nobody(registry: Registry, add_queries, open_run, stage: Deduplicate) -> None:
+    add_queries(SHORT, LONGER, LONG)
+    compare_queries(registry)
+    with registry.engine.begin() as connection:
+        longer = find_queries(connection, [LONGER.hash.hex()]).queries
+        withdrawal = withdraw_queries(connection, longer, Why(reason="takedown", by="ana"))
+    row = open_run(SHORT, LONGER, LONG)
+    found = duplicates_of_run(registry, row.id, stage)
+    assert row.queries == 2
+    assert len(found) == 1
+    assert {*found, *(bytes.fromhex(who.representative) for who in found.values())} == {SHORT.hash, LONG.hash}
+    with registry.engine.begin() as connection:
+        undo(connection, withdrawal.id, Why(reason="settled", by="ana"))
+    row = open_run(SHORT, LONGER, LONG)
+    assert set(duplicates_of_run(registry, row.id, stage)) == {SHORT.hash, LONG.hash}
 
 
 @pytest.mark.usefixtures("small_batches")

@@ -1,10 +1,16 @@
 """Queries whose users guide the mode: the samples hold the directive, the registry's queries do not."""
 
+from pathlib import Path
+
 import pytest
 
+from kat_data.clock import SystemClock
 from kat_data.domain.directive import directive
 from kat_data.domain.mode import Mode
+from kat_data.pipeline.publish import publish_run
 from kat_data.registry import queries
+from kat_data.registry.lineage import sample_lineage
+from kat_data.snapshots.read import open_snapshot
 
 pytestmark = pytest.mark.integration
 
@@ -20,7 +26,7 @@ STAGES = [
 
 
 async def test_samples_obey_a_directive_that_their_query_does_not_hold(
-    registry, server, run, lean, add_queries, easy_queries, look
+    registry, server, run, lean, add_queries, easy_queries, look, tmp_path: Path
 ) -> None:
     add_queries(*easy_queries)
     stages = [{"add_intent": {"share": 1}} if stage == "add_intent" else stage for stage in STAGES]
@@ -29,10 +35,11 @@ async def test_samples_obey_a_directive_that_their_query_does_not_hold(
     assert server.statistics.requests == 12 * 2  # an answer and a judge analysis: nothing is voted on
     with registry.engine.connect() as connection:
         samples = queries.list_samples(connection, row.id, 20)
-        lineages = [queries.sample_lineage(connection, str(sample["id"])) for sample in samples]
-        inputs = list(queries.snapshot_inputs(connection, row.id))
+        lineages = [sample_lineage(connection, str(sample["id"])) for sample in samples]
     assert {sample["mode"] for sample in samples} == {"think_on", "think_off"}
-    assert {found["query_hash"] for found in inputs} == {query.hash for query in easy_queries}
+    publish_run(registry, tmp_path, row.id, name=None, partial=False, clock=SystemClock())
+    stored = {row["query"] for row in open_snapshot(tmp_path / "lean" / "1").rows()}
+    assert stored == {query.hash.hex() for query in easy_queries}
     for sample, lineage in zip(samples, lineages, strict=True):
         [intent], [turn] = lineage["intents"], lineage["turns"]
         assert (turn["mode"], turn["origin"]) == (intent["mode"], "directive")

@@ -10,7 +10,8 @@ from kat_data.errors import RecipeError, UserError
 from kat_data.pipeline.calibration import CANDIDATES, FIRST, calibrate
 from kat_data.pipeline.recipe import parse_recipe
 from kat_data.pipeline.rescore import compare_revisions
-from kat_data.registry import pass_rates, queries
+from kat_data.registry import pass_rates, queries, rendered
+from kat_data.registry.lineage import sample_lineage
 from kat_data.registry.session import Registry
 from kat_data.testing import a_query
 from kat_data.testing.obedient import obedient
@@ -109,7 +110,7 @@ async def test_queries_outside_the_range_leave_with_their_rollouts_in_the_lineag
         query = connection.exec_driver_sql(
             "SELECT query_id FROM work_items WHERE run_id = %s AND state = 'dropped' LIMIT 1", (found.id,)
         ).scalar_one()
-        lineage = queries.sample_lineage(connection, f"{found.id}/{query}")
+        lineage = sample_lineage(connection, f"{found.id}/{query}")
     assert [rate["correct"] for rate in lineage["pass_rates"]] == [4]
     assert [rollout["outcome"] for rollout in lineage["rollouts"]] == ["correct"] * 4
     assert {call["stage"] for call in lineage["calls"]} == {"tag", "pass_rate"}
@@ -178,14 +179,17 @@ async def test_a_soft_label_serves_its_run_and_leaves_the_registry_alone(
         labels = connection.exec_driver_sql("SELECT reference, confidence FROM soft_labels ORDER BY 1").all()
         stored = connection.exec_driver_sql("SELECT DISTINCT reference, verifier::text FROM queries").all()
         rewards = connection.exec_driver_sql("SELECT DISTINCT reward, status FROM verdicts").all()
-        rows = sorted(queries.snapshot_inputs(connection, found.id), key=lambda row: row["reference"])
+        confidence = connection.exec_driver_sql("SELECT max(confidence) FROM soft_labels").scalar_one()
+        samples = [sample["id"] for sample in queries.list_samples(connection, found.id, 9)]
+        gradings = rendered.load_samples(connection, samples)
     assert labels[0] == ("5", 1.0)
     assert labels[1].reference in {"90", "91"}
     assert stored == [(None, None)]
     assert {row.reward for row in rewards} == {None}
     assert "endorsed" in {row.status for row in rewards}
-    assert [(row["reference_origin"], row["verifier"]["kind"]) for row in rows] == [("soft", "math")] * 2
-    assert rows[0]["confidence"] == 1.0
+    assert [(each["reference_origin"], each["verifier"]["kind"]) for each in gradings] == [("soft", "math")] * 2
+    assert {each["reference"] for each in gradings} == {label.reference for label in labels}
+    assert confidence == 1.0
 
 
 async def test_without_a_majority_the_answers_are_kept(

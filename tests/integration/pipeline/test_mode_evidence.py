@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from kat_data.registry import queries
+from kat_data.registry.lineage import sample_lineage
 from kat_data.registry.mode_evidence import mode_evidence
 
 pytestmark = pytest.mark.integration
@@ -54,7 +55,7 @@ async def test_measurement_decides_and_the_lineage_tells(registry, run, lean, ad
     with registry.engine.connect() as connection:
         samples = queries.list_samples(connection, row.id, 20)
         assert {sample["mode"] for sample in samples} == {"think_off"}
-        lineage = queries.sample_lineage(connection, str(samples[0]["id"]))
+        lineage = sample_lineage(connection, str(samples[0]["id"]))
     [turn], [found] = lineage["turns"], lineage["mode_measurements"]
     assert (turn["mode"], turn["origin"], turn["margin"]) == ("think_off", "measurement", None)
     assert (found["chosen_by"], found["preferred"]) == ("majority", "think_off")

@@ -6,6 +6,7 @@ import pytest
 
 from kat_data.domain.category import Category
 from kat_data.registry import queries
+from kat_data.registry.lineage import sample_lineage
 from kat_data.testing import a_query
 from kat_data.testing.scripted_server import ScriptedServer, by_hash
 
@@ -72,7 +73,7 @@ async def test_the_best_answer_is_kept_and_its_scores_are_in_the_lineage(
         assert (again.id, server.statistics.requests) == (row.id, 6 * 16)
     with registry.engine.connect() as connection:
         samples = queries.list_samples(connection, row.id, 10)
-        lineages = [queries.sample_lineage(connection, str(sample["id"])) for sample in samples]
+        lineages = [sample_lineage(connection, str(sample["id"])) for sample in samples]
     chosen = set()
     for lineage in lineages:
         assert {candidate["model"] for candidate in lineage["candidates"]} == {"checkpoint"}
@@ -94,6 +95,6 @@ async def test_a_minimum_drops_what_nobody_likes_and_keeps_why(registry, run, le
     assert look.reasons(row.id) == {"low_score"}
     with registry.engine.connect() as connection:
         [query] = connection.exec_driver_sql("SELECT query_id FROM work_items").scalars()
-        lineage = queries.sample_lineage(connection, f"{row.id}/{query}")
+        lineage = sample_lineage(connection, f"{row.id}/{query}")
     assert lineage["item"]["detail"] == "the best scores 0.60, the recipe asks for 0.9"
     assert len(lineage["scores"]) == 4 * (2 * 4 + 1)

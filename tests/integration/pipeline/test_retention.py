@@ -14,6 +14,7 @@ from kat_data.domain.states import RunState
 from kat_data.errors import BudgetExhausted, NotFoundError, UserError
 from kat_data.pipeline.publish import publish_run
 from kat_data.registry import queries, retention, runs
+from kat_data.registry.lineage import sample_lineage
 from kat_data.registry.overview import run_overview
 from kat_data.registry.retention import Pruned, prune_calls
 from kat_data.registry.runs import RunRow
@@ -46,7 +47,7 @@ class Books:
         """The calls behind the run's first sample, but for their bodies."""
         with self._registry.engine.connect() as connection:
             first = min(sample["id"] for sample in queries.list_samples(connection, run, 100))
-            found = queries.sample_lineage(connection, str(first))["calls"]
+            found = sample_lineage(connection, str(first))["calls"]
         return [{name: value for name, value in call.items() if name not in ("request", "reply")} for call in found]
 
     def count(self, where: str, table: str = "calls") -> int:

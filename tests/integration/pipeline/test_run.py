@@ -21,6 +21,7 @@ from kat_data.pipeline.publish import publish_run
 from kat_data.pipeline.recipe import parse_recipe
 from kat_data.pipeline.run import open_run
 from kat_data.registry import queries, runs
+from kat_data.registry.lineage import sample_lineage
 from kat_data.snapshots.verify import verify
 from kat_data.testing import a_query
 from kat_data.testing.obedient import obedient
@@ -115,7 +116,7 @@ async def test_a_whole_run_then_again_then_with_one_query_more(
     assert written.manifest.hashed.rows == counts["accepted"]
     assert publish_run(registry, tmp_path, first.id, name=None, partial=False, clock=SystemClock()).existed
     with registry.engine.connect() as connection:
-        lineage = queries.sample_lineage(connection, str(samples[0]["id"]))
+        lineage = sample_lineage(connection, str(samples[0]["id"]))
     assert [(found["name"], found["version"]) for found in lineage["snapshots"]] == [("whole", 1)]
 
 
@@ -209,7 +210,7 @@ async def test_messages_that_say_nothing_are_the_same_nothing_after_a_stop(
     assert look.ends(row.id) == {"accepted": 1}
     with registry.engine.connect() as connection:
         [sample] = queries.list_samples(connection, row.id, 10)
-        lineage = queries.sample_lineage(connection, str(sample["id"]))
+        lineage = sample_lineage(connection, str(sample["id"]))
     assert sample["sample"]["system"] is None
     messages = tuple(Message(role=Role.USER, content=text) for text in ("What is 1 + 1?", "And 1 + 2?"))
     assert lineage["query"]["messages"] == [{"role": m.role, "content": m.content} for m in messages]

@@ -15,6 +15,7 @@ from kat_data.domain.tool_call import ToolCall
 from kat_data.errors import RunInterrupted, SandboxMissing
 from kat_data.pipeline.publish import publish_run
 from kat_data.registry import queries
+from kat_data.registry.lineage import sample_lineage
 from kat_data.sandbox.open import open_sandbox
 from kat_data.snapshots.verify import verify
 from kat_data.testing import a_query
@@ -91,7 +92,7 @@ async def test_a_recorded_conversation_becomes_a_trajectory_with_a_mode_for_ever
     assert look.reasons(row.id) == {"off_record"}
     with registry.engine.connect() as connection:
         [sample] = queries.list_samples(connection, row.id, 10)
-        lineage = queries.sample_lineage(connection, str(sample["id"]))
+        lineage = sample_lineage(connection, str(sample["id"]))
     turns = sample["sample"]["turns"]
     assert [(turn["user"][:6], turn["mode"], turn["results"]) for turn in turns] == [
         ("I am A", "think_off", ["anna_1"]),
@@ -173,7 +174,7 @@ async def test_agents_develop_a_program_in_a_workspace(registry, run, developing
     assert look.ends(row.id) == {"accepted": 1}
     with registry.engine.connect() as connection:
         [sample] = queries.list_samples(connection, row.id, 10)
-        lineage = queries.sample_lineage(connection, str(sample["id"]))
+        lineage = sample_lineage(connection, str(sample["id"]))
     turns = sample["sample"]["turns"]
     assert [(turn["mode"], turn["answer"], turn["results"]) for turn in turns] == [
         ("think_on", "I write it.", ["wrote solution.py: 2 lines"]),
@@ -255,6 +256,6 @@ async def test_an_emulated_environment_answers_and_the_panel_judges_the_whole(
     assert look.ends(row.id) == {"accepted": 2}
     with registry.engine.connect() as connection:
         sample, _ = queries.list_samples(connection, row.id, 10)
-        lineage = queries.sample_lineage(connection, str(sample["id"]))
+        lineage = sample_lineage(connection, str(sample["id"]))
     assert [turn["results"] for turn in sample["sample"]["turns"]] == [['{"status":"sent"}'], []]
     assert [v["verifier"] for v in lineage["verdicts"]] == ["panel/1", "panel/1", "panel_whole/1"]

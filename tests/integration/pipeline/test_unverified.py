@@ -14,6 +14,7 @@ from kat_data.domain.states import RunState
 from kat_data.errors import SandboxMissing
 from kat_data.pipeline.unverified import isolates, take_up_unverified
 from kat_data.registry import queries
+from kat_data.registry.lineage import sample_lineage
 from kat_data.sandbox.open import open_sandbox
 from kat_data.sandbox.pool import SlotPool
 from kat_data.testing import a_query
@@ -85,7 +86,7 @@ async def test_what_lacked_a_sandbox_starts_again_with_one_and_pays_nothing_twic
         assert server.statistics.requests - paid == 2  # the second draw, and the judge analysis
     with registry.engine.connect() as connection:
         [sample] = [s for s in queries.list_samples(connection, row.id, 20) if "add" in s["sample"]["turns"][0]["user"]]
-        lineage = queries.sample_lineage(connection, str(sample["id"]))
+        lineage = sample_lineage(connection, str(sample["id"]))
     assert [v["outcome"] for v in lineage["verdicts"]] == ["incorrect", "correct"]
 
     assert take_up_unverified(registry, row, lambda: isolates(lambda: sandbox)) == 0

@@ -7,21 +7,15 @@ import pytest
 from sqlalchemy import event
 
 from kat_data.clock import SystemClock
-from kat_data.domain.call import Charge
 from kat_data.domain.category import Category
-from kat_data.domain.mode import Mode, ModeChoice, ModeOrigin, Vote
 from kat_data.domain.states import ItemState, RunState
-from kat_data.domain.tag import Tag, TagSummary
 from kat_data.errors import NotFoundError, UserError
-from kat_data.hashing import content_hash
 from kat_data.registry import queries, runs
 from kat_data.registry.choice import Choice, count_chosen
-from kat_data.registry.facts import new_facts
-from kat_data.registry.ledger import PostgresLedger
 from kat_data.registry.runs import FunnelRow, WantedRun
 from kat_data.registry.session import Registry
 from kat_data.registry.worker import Attempt, Claim, Move, Step, Worker
-from kat_data.testing import a_candidate, a_draft, a_query, a_reply, a_request, a_verdict
+from kat_data.testing import a_query
 
 pytestmark = pytest.mark.integration
 
@@ -234,81 +228,9 @@ async def test_dead_items_are_revived(registry, open_run) -> None:
     assert {(claim.attempts, claim.stage) for claim in claims} == {(0, "verify")}
 
 
-async def an_accepted_sample(registry: Registry, run: runs.RunRow) -> Claim:
-    """Bring one item of the run to a sample, with one of everything behind it."""
-    clock, request = SystemClock(), a_request("How hard is it?")
-    key = request.key.hex()
-    async with await Worker.start(registry, clock) as worker:
-        ledger = await PostgresLedger.open(registry, run=run.id, worker=worker.id, clock=clock)
-        if await ledger.reserve(request, Charge(usd=1.0, tokens=100)) is None:
-            await ledger.settle(request, a_reply("easy"), Charge(usd=0.5, tokens=15), seconds=0.1)
-        await ledger.close()
-        [claim] = await worker.claim(run.id, 1, STAGES)
-        draft = a_draft(
-            claim.draft.query,
-            tags=(Tag(model="small", difficulty=2, domain="arithmetic", verifiable=True, call=key),),
-            summary=TagSummary(difficulty=2.0, spread=0, domain="arithmetic", verifiable=True),
-            votes=(Vote(model="small", mode=Mode.OFF, reason="It is easy.", call=key),),
-            choice=ModeChoice(mode=Mode.OFF, origin=ModeOrigin.MAJORITY, margin=1.0),
-            candidates=(a_candidate("42", calls=(key,), verdicts=(a_verdict(),)),),
-            accepted=0,
-            judge_analysis="It is easy.",
-        )
-        facts, finished = new_facts((run.id, claim.query), claim.draft, draft), draft.finish_turn()
-        sample = {
-            "hash": "\\x" + content_hash(finished.sample()).hex(),
-            "run_id": run.id,
-            "query_id": claim.query,
-            "number": 0,
-            "mode": finished.sample().mode,
-            "sample": finished.sample(),
-            "lineage": "\\x" + finished.lineage.hex(),
-        }
-        attempt = Attempt(stage="tag", started_at=clock.now(), seconds=0.1, outcome="done", calls=(key,))
-        accepted = Move(stage="judge_mode", turn=0, state=ItemState.ACCEPTED)
-        await worker.commit(Step(claim=claim, attempt=attempt, move=accepted, facts=facts, samples=(sample,)))
-    return claim
-
-
-async def test_the_lineage_of_a_sample_shows_everything(registry, open_run) -> None:
-    run = open_run(a_query("What is 6 * 7?"))
-    claim = await an_accepted_sample(registry, run)
-    with registry.engine.begin() as connection:
-        [listed] = queries.list_samples(connection, run.id, 10)
-        connection.exec_driver_sql(
-            "INSERT INTO snapshots (name, version, hash, stage, path, manifest)"
-            " VALUES ('maths', 3, '\\xab', 'stage2', '/tmp', '{}')"
-        )
-        connection.exec_driver_sql("INSERT INTO snapshot_rows SELECT snapshots.id, samples.id FROM snapshots, samples")
-        lineages = [
-            queries.sample_lineage(connection, ident)
-            for ident in (str(listed["id"]), listed["hash"][:16], f"{run.id}/{claim.query}")
-        ]
-    assert lineages[0] == lineages[1] == lineages[2]
-    lineage = lineages[0]
-    assert lineage["query"]["messages"] == [{"role": "user", "content": "What is 6 * 7?"}]
-    assert (lineage["query"]["source"], lineage["query"]["licence"], lineage["query"]["reference"]) == (
-        "test", "Apache-2.0", "42",
-    )  # fmt: skip
-    assert (lineage["item"]["state"], lineage["item"]["stage"]) == ("accepted", "judge_mode")
-    assert lineage["sample"]["sample"]["turns"][0]["answer"] == "42"
-    assert [tag["difficulty"] for tag in lineage["tags"]] == [2]
-    assert [summary["domain"] for summary in lineage["tag_summaries"]] == ["arithmetic"]
-    assert [(turn["mode"], turn["judge_analysis"]) for turn in lineage["turns"]] == [("think_off", "It is easy.")]
-    assert [vote["reason"] for vote in lineage["votes"]] == ["It is easy."]
-    assert [candidate["answer"] for candidate in lineage["candidates"]] == ["42"]
-    assert [verdict["outcome"] for verdict in lineage["verdicts"]] == ["correct"]
-    assert [(a["stage"], a["outcome"]) for a in lineage["stage_attempts"]] == [("tag", "done")]
-    [call] = lineage["calls"]
-    assert (call["stage"], call["model"], call["usd"], call["paid_by_run"]) == ("tag", "scripted", 0.5, run.id)
-    assert (call["reply"]["text"], call["request"]["messages"][0]["content"]) == ("easy", "How hard is it?")
-    assert lineage["usd"] == 0.5
-    assert [(s["name"], s["version"]) for s in lineage["snapshots"]] == [("maths", 3)]
-
-
-async def test_what_a_run_came_to(registry, open_run) -> None:
+async def test_what_a_run_came_to(registry, open_run, an_accepted_sample) -> None:
     run = open_run(a_query("What is 6 * 7?"), a_query("Hi", reference=None, category=Category.GENERAL))
-    claim = await an_accepted_sample(registry, run)
+    claim = await an_accepted_sample(run)
     accepted = claim.draft.query.category.value
     with registry.engine.connect() as connection:
         cost = queries.run_cost(connection, run.id)
@@ -316,34 +238,7 @@ async def test_what_a_run_came_to(registry, open_run) -> None:
         assert queries.models_of(connection, run.id) == [
             {"model": "scripted", "calls": 1, "usd": 0.5, "prompt_tokens": 10, "completion_tokens": 5}
         ]
-        [snapshot_input] = queries.snapshot_inputs(connection, run.id)
     assert (cost.made, cost.reused, cost.usd, cost.usd_used, cost.completion_tokens) == (1, 0, 0.5, 0.5, 5)
     assert {name: row["think_off"] for name, row in composition.items()} == {
         name: int(name == accepted) for name in ("general", "math")
     }
-    assert snapshot_input["query_hash"] == claim.draft.query.hash
-
-
-def test_idents_of_no_sample_are_one_clear_line(registry, open_run) -> None:
-    run = open_run(sums=1)
-    with registry.engine.connect() as connection:
-        with pytest.raises(NotFoundError, match=r"no item .*/999: `kat runs items RUN` lists the queries of a run"):
-            queries.sample_lineage(connection, f"{run.id}/999")
-        for ident in ("17", "deadbeef"):
-            with pytest.raises(NotFoundError, match=f"no sample {ident}: `kat samples list` shows them"):
-                queries.sample_lineage(connection, ident)
-        with pytest.raises(UserError, match="is not RUN/QUERY"):
-            queries.sample_lineage(connection, "1/x")
-
-
-async def test_the_start_of_several_hashes_names_no_sample(registry, open_run) -> None:
-    run = open_run(sums=3)
-    claims = [await an_accepted_sample(registry, run) for _ in range(3)]
-    with registry.engine.begin() as connection:
-        for claim, start in zip(claims, ("ab00", "ab01", "ab01"), strict=True):
-            connection.exec_driver_sql(
-                "UPDATE samples SET hash = decode(%s, 'hex') WHERE query_id = %s", (start * 16, claim.query)
-            )
-        with pytest.raises(UserError, match="several samples' hashes begin with 'ab': give more of the hash"):
-            queries.sample_lineage(connection, "ab")
-        assert queries.sample_lineage(connection, "ab01")["item"]["query_id"] == claims[1].query

@@ -12,7 +12,8 @@ from kat_data.cli.snapshots import snapshots
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
 from kat_data.domain.sample import Sample, Turn
-from kat_data.errors import UserError
+from kat_data.domain.verdict import Outcome, Status, Verdict
+from kat_data.errors import SnapshotError, UserError
 from kat_data.hashing import content_hash
 from kat_data.snapshots.record import Row, TrainingStage
 from kat_data.snapshots.write import SnapshotSpec, write_snapshot
@@ -27,6 +28,7 @@ def a_row(number: int) -> Row:
         category=Category.MATH if number < 6 else Category.CODE,
         source="made-up",
         licence="MIT",
+        verdict=Verdict(outcome=Outcome.CORRECT, status=Status.CORRECT, verifier="math/2"),
     )
 
 
@@ -63,6 +65,27 @@ def test_every_stratum_is_compared_with_its_target(publish, tmp_path: Path) -> N
         "stratum": "category=math", "target_rows": 5, "target_share": 0.5, "rows": 5, "share": 1.0,
         "difference": 50.0, "state": "filled",
     }  # fmt: skip
+
+
+def test_statistics_are_shown(publish, tmp_path: Path) -> None:
+    publish({})
+    said = " ".join(show(tmp_path).stdout.replace("─", "").split())
+    assert "lengths of texts tokens median 90 % 99 % most characters prompt 8 16 2 2 2 2 48" in said
+    assert "scripts script rows share Latin 8 100.0%" in said
+    [prompt, off] = orjson.loads(show(tmp_path, "--json").stdout)["unhashed"]["statistics"]["lengths"]
+    assert (prompt["characters"], off["of"], off["texts"]) == ({"prompt": 48}, "think_off", 8)
+
+
+def test_verify_tells_what_is_wrong_in_lines_and_as_json(publish, tmp_path: Path) -> None:
+    path = publish({})
+    command = ["verify", "sums", "--root", str(tmp_path), "--processes", "1"]
+    assert CliRunner().invoke(snapshots, command).stdout == "sums: 8 rows, every hash and every row is right\n"
+    (path / "README.md").write_text("other")
+    failed = CliRunner().invoke(snapshots, [*command, "--json"])
+    assert isinstance(failed.exception, SnapshotError)
+    found = orjson.loads(failed.stdout)
+    assert not found["ok"]
+    assert "README.md was changed after it was written: its sha256 does not match" in found["problems"]
 
 
 def test_nothing_is_compared_without_a_mixture(publish, tmp_path: Path) -> None:

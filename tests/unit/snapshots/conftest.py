@@ -1,9 +1,11 @@
 """Rows of every kind, and a specification to build them by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from kat_data.domain.category import Category
@@ -11,9 +13,13 @@ from kat_data.domain.mode import Mode
 from kat_data.domain.query import VerifierKind, VerifierSpec
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.tool_call import ToolCall
+from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.hashing import content_hash
-from kat_data.snapshots.record import Row, TrainingStage
-from kat_data.snapshots.write import SnapshotSpec
+from kat_data.snapshots.read import Snapshot, open_snapshot
+from kat_data.snapshots.record import Record, Row, TrainingStage
+from kat_data.snapshots.schema import arrow_schema
+from kat_data.snapshots.survey import Survey, Surveyor
+from kat_data.snapshots.write import SnapshotSpec, write_snapshot
 
 TOOLS = ({"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}},)
 
@@ -47,12 +53,25 @@ def make_row(number: int) -> Row:
         reference=str(number + 1),
         verifier=VerifierSpec(kind=VerifierKind.MATH) if number % 2 else None,
         pass_rate=0.25 * (number % 5),
+        verdict=Verdict(outcome=Outcome.CORRECT, status=Status.CORRECT, verifier="math/2"),
     )
 
 
 @pytest.fixture(scope="session")
 def rows() -> list[Row]:
     return [make_row(number) for number in range(1, 41)]
+
+
+@pytest.fixture(scope="session")
+def surveyed() -> Callable[..., Survey]:
+    """Survey records as the columns of one batch."""
+
+    def survey(records: Iterable[Record], stage: TrainingStage, targets: Mapping[str, int]) -> Survey:
+        surveyor = Surveyor(targets)
+        surveyor.add(pa.RecordBatch.from_pylist(list(records), schema=arrow_schema(stage)))
+        return surveyor.survey()
+
+    return survey
 
 
 @pytest.fixture(scope="session")
@@ -72,5 +91,16 @@ def make_spec() -> Callable[..., SnapshotSpec]:
             "decontamination": {"method": "ngram13/1", "recall": 0.9987, "queries": 1140, "sha256": "ef" * 32},
         }
         return SnapshotSpec(**{**values, **changes})  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def make_snapshot(tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec]) -> Callable[..., Snapshot]:
+    """Build a snapshot of two splits and several shards."""
+
+    def make(stage: TrainingStage) -> Snapshot:
+        splits = {"train": rows[:30], "test": rows[30:]}
+        return open_snapshot(write_snapshot(tmp_path, make_spec(stage=stage), splits, shard_bytes=20_000).path)
 
     return make

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from kat_data.domain.mode import Mode
+from kat_data.domain.run_statistics import Duplicates, RunStatistics
 from kat_data.snapshots.card import card
 from kat_data.snapshots.record import Row
 from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
@@ -40,14 +41,44 @@ def test_the_front_matter_names_licences_size_and_every_split(written: Written) 
     assert [file["split"] for file in files] == ["train", "test"]
     for file in files:
         assert list(written.path.glob(file["path"]))
+    splits = [{"name": "train", "num_examples": 30}, {"name": "test", "num_examples": 10}]
+    size = sum(path.stat().st_size for path in written.path.glob("data/*"))
+    assert matter["dataset_info"] == {"splits": splits, "download_size": size}
+
+
+def test_tagged_languages_have_their_codes_the_most_frequent_first(written: Written) -> None:
+    unhashed = written.manifest.unhashed
+    assert unhashed.statistics is not None
+    assert "language" not in front_matter(card(written.manifest))
+    run = RunStatistics(
+        samples=40,
+        duplicates=Duplicates(exact=0, near=0),
+        languages={"English": 9, "other": 20, "Chinese": 11},
+        usd_per_sample=0.0,
+        calls_per_sample=0.0,
+    )
+    tagged = replace(unhashed, statistics=replace(unhashed.statistics, run=run))
+    assert front_matter(card(replace(written.manifest, unhashed=tagged)))["language"] == ["zh", "en"]
+
+
+def test_the_hub_reads_the_front_matter_as_it_was_meant(written: Written) -> None:
+    cards = pytest.importorskip("huggingface_hub.repocard", reason="huggingface_hub is not installed")
+    read = cards.DatasetCard.load(written.path / "README.md")
+    assert (read.data.license, read.data.size_categories) == (["apache-2.0", "mit"], ["n<1K"])
+    assert read.data.configs == front_matter(read.content)["configs"]
+    assert read.data.task_categories == ["text-generation"]
+    assert read.text.startswith("\n# demo@1")
 
 
 @pytest.mark.parametrize(
     ("licences", "expected"),
     [
         ({"MIT": 1}, {"license": "mit"}),
-        ({"House rules": 1}, {"license": "other", "license_name": "house rules"}),
-        ({"MIT": 1, "House rules": 1}, {"license": "other", "license_name": "mixed"}),
+        ({"House rules": 1}, {"license": "other", "license_name": "house-rules"}),
+        ({"GPLv3": 1, "CC BY-SA 4.0": 1}, {"license": ["cc-by-sa-4.0", "gpl-3.0"]}),
+        ({"": 1}, {"license": "other", "license_name": "unnamed"}),
+        ({"Mine": 1, "Yours": 1}, {"license": "other", "license_name": "several"}),
+        ({"MIT": 1, "House rules": 1}, {"license": ["mit", "other"], "license_name": "house-rules"}),
     ],
 )
 def test_a_licence_that_the_hub_does_not_know_is_other(
@@ -113,8 +144,9 @@ def test_the_mixture_stands_beside_what_was_reached(tmp_path: Path, rows: list[R
     assert f"{40 - 5 - code} accepted samples beyond the targets are not in it." in text
 
 
-def test_the_card_shows_the_plot_that_stands_beside_it(written: Written) -> None:
+def test_the_card_shows_the_plots_that_stand_beside_it(written: Written) -> None:
     text = (written.path / "README.md").read_text(encoding="utf-8")
-    [image] = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
-    assert (written.path / image).read_bytes().startswith(b"\x89PNG")
+    images = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
+    assert images == ["composition.png", "lengths.png"]
+    assert all((written.path / image).read_bytes().startswith(b"\x89PNG") for image in images)
     assert "## Mixture" not in text

@@ -7,7 +7,8 @@ from kat_data.domain.template import parse_messages
 from kat_data.hashing import canonical_json, content_hash
 from kat_data.snapshots.read import parquet_rows
 from kat_data.snapshots.record import Row, TrainingStage, to_record, to_sample
-from kat_data.snapshots.schema import arrow_schema, to_parquet
+from kat_data.snapshots.schema import arrow_schema
+from kat_data.testing.shards import to_parquet
 
 
 @pytest.mark.parametrize("stage", TrainingStage)

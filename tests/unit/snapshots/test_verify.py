@@ -9,21 +9,24 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import content_hash, sha256
-from kat_data.snapshots import schema, write
+from kat_data.snapshots import verify as verify_module
 from kat_data.snapshots.card import card
-from kat_data.snapshots.distribution import distribute
+from kat_data.snapshots.invariants import check_row
 from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Manifest, from_bytes
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.plot import plot, plot_into
 from kat_data.snapshots.read import open_snapshot, parquet_rows
-from kat_data.snapshots.record import Row, TrainingStage, to_record
-from kat_data.snapshots.schema import to_parquet
-from kat_data.snapshots.verify import check_row, verify
+from kat_data.snapshots.record import Row, TrainingStage, order_key, to_record
+from kat_data.snapshots.schema import arrow_schema
+from kat_data.snapshots.survey import Survey
+from kat_data.snapshots.verify import verify
 from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
+from kat_data.testing.shards import to_parquet
 
 # Its strata overlap, and are not in the order of their names.
 MIXTURE = {"stages": [{"select": {"counts": {"difficulty=5..10": 20, "category=math": 9, "mode=think_off": 9}}}]}
@@ -77,10 +80,13 @@ def test_a_manifest_without_distribution_and_plot_is_whole(old: Path, tmp_path: 
     assert verify(old).problems == (f"{PLOT} does not belong to the snapshot",)
 
 
-def test_a_distribution_that_is_not_stated_is_counted_from_the_rows(old: Path, tmp_path: Path) -> None:
+def test_a_distribution_that_is_not_stated_is_counted_from_the_rows(
+    old: Path, tmp_path: Path, surveyed: Callable[..., Survey]
+) -> None:
     snapshot = open_snapshot(old)
     spread = snapshot.distribution()
-    assert spread == distribute(snapshot.rows(), dict(sorted(targets(MIXTURE, TrainingStage.STAGE2).items())))
+    wanted = dict(sorted(targets(MIXTURE, TrainingStage.STAGE2).items()))
+    assert spread == surveyed(snapshot.rows(), TrainingStage.STAGE2, wanted).distribution
     assert sum(spread.difficulty.values()) == snapshot.manifest.hashed.rows
     plot_into(tmp_path / "old.png", snapshot)
     assert (tmp_path / "old.png").read_bytes() == plot(snapshot.manifest, spread)
@@ -137,6 +143,29 @@ def test_missing_cut_and_foreign_files_are_all_reported(written: Written) -> Non
     assert "data/extra.parquet does not belong" in text
 
 
+def test_every_file_counts_to_its_last_byte(written: Written) -> None:
+    files = [p for p in written.path.rglob("*") if p.is_file()]
+    assert {"README.md", "composition.png", "lengths.png", "manifest.json"} < {p.name for p in files}
+    for path in files:
+        whole = path.read_bytes()
+        for data in (whole[:-1], whole[: len(whole) // 2], b"", whole + b"\0", None):
+            path.unlink() if data is None else path.write_bytes(data)
+            if path.name == MANIFEST and data is None:
+                with pytest.raises(NotFoundError):
+                    verify(written.path)
+            else:
+                assert any(path.name in problem for problem in verify(written.path).problems), path.name
+            path.write_bytes(whole)
+    assert verify(written.path).ok
+
+
+@pytest.mark.parametrize("name", ["extra.txt", "data/train-00099.parquet", "data/deeper/lengths.png", ".hidden"])
+def test_a_file_that_does_not_belong_is_found(written: Written, name: str) -> None:
+    (written.path / name).parent.mkdir(exist_ok=True)
+    (written.path / name).write_bytes(b"")
+    assert verify(written.path).problems == (f"{name} does not belong to the snapshot",)
+
+
 def test_a_folder_without_a_manifest_is_no_snapshot(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="holds no snapshot"):
         verify(tmp_path)
@@ -172,6 +201,103 @@ def test_a_false_order_and_composition_are_found(written: Written) -> None:
     assert "count by source" in text
 
 
+def shard_records(written: Written, place: int = 0) -> list[dict[str, Any]]:
+    snapshot = open_snapshot(written.path)
+    shard = snapshot.manifest.hashed.shards[place]
+    return list(parquet_rows(snapshot.shard_bytes(shard), shard.path))
+
+
+def test_a_row_that_stands_there_twice_is_found(written: Written) -> None:
+    records = shard_records(written)
+    reseal(written, [records[0], *records])
+    text = "\n".join(verify(written.path).problems)
+    assert "two rows of train have the same id" in text
+    assert "train are not in the order" not in text
+
+
+def test_an_order_that_breaks_between_shards_is_found(
+    tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec]
+) -> None:
+    written = write_snapshot(tmp_path, make_spec(), {"train": rows}, shard_bytes=9_000)
+    first, second, *others = written.manifest.hashed.shards
+    hashed = replace(written.manifest.hashed, shards=(second, first, *others))
+    (written.path / MANIFEST).write_bytes(replace(written.manifest, hashed=hashed).to_bytes())
+    assert verify(written.path).problems == ("the rows of train are not in the order that the seed gives",)
+
+
+def test_many_false_rows_are_counted(written: Written) -> None:
+    records = [{**record, "category": "poetry"} for record in shard_records(written)] * 3
+    reseal(written, records)
+    problems = [problem for problem in verify(written.path).problems if "train-00000" in problem]
+    assert len([problem for problem in problems if "row" in problem and "poetry" in problem]) == 20
+    assert problems[-1].endswith(f": {len(records) - 20} more problems of its rows")
+
+
+def test_rows_of_other_types_are_a_problem_and_no_crash(written: Written) -> None:
+    records = shard_records(written)
+    table = pa.Table.from_pylist([{**record, "source": number} for number, record in enumerate(records)])
+    path = written.path / written.manifest.hashed.shards[0].path
+    pq.write_table(table, path)
+    data = path.read_bytes()
+    shard, *others = written.manifest.hashed.shards
+    forged = replace(shard, bytes=len(data), sha256=sha256(data).hex())
+    hashed = replace(written.manifest.hashed, shards=(forged, *others))
+    (written.path / MANIFEST).write_bytes(replace(written.manifest, hashed=hashed).to_bytes())
+    assert any("cannot be counted" in problem for problem in verify(written.path).problems)
+
+
+def test_splits_share_no_query(tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec]) -> None:
+    other = replace(rows[30], query=rows[0].query)
+    written = write_snapshot(tmp_path, make_spec(), {"train": rows[:30], "test": [other, *rows[31:]]})
+    assert verify(written.path).problems == ("the splits train and test share 1 queries",)
+
+
+def test_splits_share_no_row(written: Written) -> None:
+    """A row of one split stands in the other too, and every hash and the order fit."""
+    train, test = written.manifest.hashed.shards
+    theirs = shard_records(written, place=1)
+    records = sorted([shard_records(written)[0], *theirs], key=lambda record: order_key(7, record))
+    data = to_parquet(records, TrainingStage.STAGE2)
+    (written.path / test.path).write_bytes(data)
+    forged = replace(test, rows=len(records), bytes=len(data), sha256=sha256(data).hex())
+    hashed = replace(written.manifest.hashed, shards=(train, forged), rows=41)
+    (written.path / MANIFEST).write_bytes(replace(written.manifest, hashed=hashed).to_bytes())
+    problems = verify(written.path).problems
+    assert "the splits train and test share 1 ids" in problems
+    assert "the splits train and test share 1 queries" in problems
+    assert not any("order" in problem for problem in problems)
+
+
+def test_a_licence_that_the_recipe_does_not_allow_is_found(
+    tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec]
+) -> None:
+    mit = sum(row.licence == "MIT" for row in rows)
+    fine = write_snapshot(tmp_path / "fine", make_spec(allowed_licences=["mit", "Apache 2.0"]), {"train": rows})
+    assert verify(fine.path).ok
+    written = write_snapshot(tmp_path / "not", make_spec(allowed_licences=["apache-2.0"]), {"train": rows})
+    assert verify(written.path).problems == (f"{mit} rows have the licence MIT, which the recipe does not allow",)
+
+
+def test_false_statistics_are_found(written: Written) -> None:
+    statistics = written.manifest.unhashed.statistics
+    assert statistics is not None
+    forged = replace(written.manifest.unhashed, statistics=replace(statistics, scripts={"Thai": 40}))
+    (written.path / MANIFEST).write_bytes(replace(written.manifest, unhashed=forged).to_bytes())
+    assert verify(written.path).problems == ("the rows do not add up to the manifest's statistics",)
+
+
+def test_several_processes_find_the_same(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = shard_records(written)
+    reseal(written, [{**records[0], "difficulty": 11.0}, *records[1:]])
+    alone = verify(written.path)
+    assert not alone.ok
+    monkeypatch.setattr(verify_module, "_FEW", 1)
+    told: list[tuple[int, int]] = []
+    assert verify(written.path, processes=2, observe=lambda done, total: told.append((done, total))) == alone
+    assert len(told) == alone.shards
+    assert told[-1] == (40, 40)
+
+
 def falsify(record: dict[str, Any], path: str, value: object) -> None:
     *steps, last = path.split(".")
     target: Any = record
@@ -195,6 +321,13 @@ def falsify(record: dict[str, Any], path: str, value: object) -> None:
         (TrainingStage.STAGE2, "turns.0.answer", "5", "structured turns differ"),
         (TrainingStage.STAGE2, "messages.-1.content", "<answer>\n5\n</answer>", "the template refuses it"),
         (TrainingStage.STAGE2, "messages.-1.content", None, "the template refuses it"),
+        (TrainingStage.STAGE2, "messages.-1.name", "else", "do not render back"),
+        (TrainingStage.STAGE2, "messages.0.role", None, "the template refuses it"),
+        (TrainingStage.STAGE2, "verdict", None, "it has no verdict"),
+        (TrainingStage.STAGE2, "verdict.outcome", "incorrect", "its verdict is incorrect, by math/2"),
+        (TrainingStage.STAGE1, "verdict.outcome", "incorrect", "its verdict is incorrect, by math/2"),
+        (TrainingStage.STAGE2, "id", None, "id is not a SHA-256"),
+        (TrainingStage.STAGE2, "difficulty", "hard", "malformed"),
         (TrainingStage.STAGE1, "prompt.-1.content", "How much?", "the template refuses it: user"),
         (TrainingStage.STAGE1, "prompt.-1.content", "How much?\n<think_on>", "the template refuses it: thinking"),
         (TrainingStage.STAGE1, "prompt.0.content", "a <judge> b", "holds a tag of the template"),
@@ -215,28 +348,42 @@ def test_a_false_row_is_found(rows: list[Row], stage: TrainingStage, path: str, 
     assert any(part in line for line in found for part in problem.split("|")), found
 
 
-def test_a_snapshot_of_the_first_schema_is_still_whole(
-    rows: list[Row], make_spec: Callable[..., SnapshotSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def as_of_the_first_schema(kind: pa.DataType) -> pa.DataType:
     """Version 1 had no results: no such field in messages and turns."""
-    function = pa.struct([("name", pa.string()), ("arguments", pa.string())])
-    call = pa.struct([("id", pa.string()), ("type", pa.string()), ("function", function)])
-    message = pa.struct([("role", pa.string()), ("content", pa.string()), ("tool_calls", pa.list_(call))])
-    turn = pa.struct(
-        [(name, pa.string()) for name in ("user", "judge_analysis", "mode", "thinking", "answer")]
-        + [("tool_calls", pa.list_(function))]
-    )
-    content = {
-        TrainingStage.STAGE1: [("prompt", pa.list_(message)), ("completion", pa.list_(message))],
-        TrainingStage.STAGE2: [("messages", pa.list_(message)), ("turns", pa.list_(turn))],
-    }
-    monkeypatch.setattr(schema, "_CONTENT", content)
-    monkeypatch.setattr(write, "SCHEMA_VERSION", 1)
-    monkeypatch.setattr(write, "count_transitions", lambda records: None)
+    if pa.types.is_list(kind):
+        return pa.list_(as_of_the_first_schema(kind.value_type))
+    later = ("tool_call_id", "name", "results") if pa.types.is_struct(kind) and len(kind) > 3 else ()
+    return pa.struct([field for field in kind if field.name not in later]) if later else kind
+
+
+def made_older(path: Path, version: int) -> None:
+    """Make of a snapshot what a program of an earlier schema would have written."""
+    manifest = open_snapshot(path).manifest
+    columns = arrow_schema(manifest.hashed.stage, version)
+    if version == 1:
+        columns = pa.schema([(field.name, as_of_the_first_schema(field.type)) for field in columns])
+    shards = []
+    for shard in manifest.hashed.shards:
+        rows = pq.read_table(path / shard.path).select(columns.names).to_pylist()
+        pq.write_table(pa.Table.from_pylist(rows, schema=columns), path / shard.path)
+        data = (path / shard.path).read_bytes()
+        shards.append(replace(shard, bytes=len(data), sha256=sha256(data).hex()))
+    hashed = replace(manifest.hashed, schema_version=version, shards=tuple(shards))
+    hashed = replace(hashed, transitions=None) if version == 1 else hashed
+    unhashed = replace(manifest.unhashed, statistics=None)
+    (path / MANIFEST).write_bytes(Manifest(hashed=hashed, unhashed=unhashed).to_bytes())
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("stage", [TrainingStage.STAGE1, TrainingStage.STAGE2])
+def test_a_snapshot_of_an_earlier_schema_is_still_whole(
+    rows: list[Row], make_spec: Callable[..., SnapshotSpec], tmp_path: Path, stage: TrainingStage, version: int
+) -> None:
     old = [row for row in rows if not any(turn.results for turn in row.sample.turns)]
-    for stage in content:
-        written = write_snapshot(tmp_path / stage, make_spec(stage=stage), {"train": old})
-        assert written.manifest.hashed.schema_version == 1
-        assert "results" not in next(open_snapshot(written.path).rows()).get("turns", [{}])[0]
-        assert verify(written.path).problems == ()
-        assert b"transitions" not in (written.path / MANIFEST).read_bytes()
+    path = write_snapshot(tmp_path, make_spec(stage=stage), {"train": old}).path
+    made_older(path, version)
+    row = next(open_snapshot(path).rows())
+    assert "verdict" not in row
+    assert ("results" in row.get("turns", [{"results": []}])[0]) == (version > 1 or stage is TrainingStage.STAGE1)
+    assert verify(path).problems == ()
+    assert (b"transitions" in (path / MANIFEST).read_bytes()) == (version > 1)

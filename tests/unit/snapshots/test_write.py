@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kat_data.errors import SnapshotError
-from kat_data.snapshots import write
+from kat_data.snapshots import schema, shards
 from kat_data.snapshots.folder import exclusive
-from kat_data.snapshots.read import open_snapshot, versions
+from kat_data.snapshots.manifest import Parent
+from kat_data.snapshots.read import names, open_snapshot, versions
 from kat_data.snapshots.record import Row, TrainingStage
+from kat_data.snapshots.shards import RECEIPT
 from kat_data.snapshots.verify import verify
 from kat_data.snapshots.write import SnapshotSpec, write_snapshot
 
@@ -26,7 +29,7 @@ def test_every_stage_is_written_whole(
     tmp_path: Path, rows: list[Row], make_spec: MakeSpec, stage: TrainingStage
 ) -> None:
     splits = {"train": rows[:30], "test": rows[30:]}
-    written = write_snapshot(tmp_path, make_spec(stage=stage), splits, shard_bytes=10_000)
+    written = write_snapshot(tmp_path, make_spec(stage=stage), splits, shard_bytes=5_000)
     assert written.label == "demo@1"
     assert verify(written.path).problems == ()
     snapshot = open_snapshot(written.path)
@@ -122,7 +125,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     if not mount or not umount:
         pytest.skip("there is no mount command")
-    made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], capture_output=True, text=True)
+    made = subprocess.run([mount, "-t", "tmpfs", "-o", "size=160k", "none", str(disk)], capture_output=True, text=True)
     if made.returncode:
         pytest.skip(f"a small disk cannot be mounted here: {made.stderr.strip()}")
     try:
@@ -152,22 +155,70 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path, rows: 
         write_snapshot(tmp_path / "file", make_spec(), {"train": rows})
 
 
-def test_an_error_between_shards_leaves_nothing(
-    tmp_path: Path, rows: list[Row], make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+class Press:
+    """Writes shards, notes which, and breaks off in the middle of one where that is asked for."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+        self.breaks_off_at = ""
+
+    def __call__(self, path: Path, *arguments: Any) -> Iterator[int]:
+        if path.name == self.breaks_off_at:
+            path.write_bytes(b"PAR1 and no more")
+            raise KeyboardInterrupt
+        self.written.append(path.name)
+        yield from schema.write_parquet(path, *arguments)
+
+
+@pytest.fixture
+def press(monkeypatch: pytest.MonkeyPatch) -> Press:
+    press = Press()
+    monkeypatch.setattr(shards, "write_parquet", press)
+    return press
+
+
+def test_an_error_in_the_first_shard_leaves_nothing(
+    tmp_path: Path, rows: list[Row], make_spec: MakeSpec, press: Press
 ) -> None:
-    original = write.to_parquet
-
-    def interrupted(records: list[object], stage: TrainingStage) -> bytes:
-        monkeypatch.setattr(write, "to_parquet", stop)
-        return original(records, stage)  # type: ignore[arg-type]
-
-    def stop(*_: object) -> bytes:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(write, "to_parquet", interrupted)
+    press.breaks_off_at = "train-00000.parquet"
     with pytest.raises(KeyboardInterrupt):
         write_snapshot(tmp_path, make_spec(), {"train": rows}, shard_bytes=5_000)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_finished_shards_are_taken_over(tmp_path: Path, rows: list[Row], make_spec: MakeSpec, press: Press) -> None:
+    press.breaks_off_at = "train-00002.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        write_snapshot(tmp_path / "a", make_spec(), {"train": rows}, shard_bytes=5_000)
+    assert names(tmp_path / "a") == []
+    press.breaks_off_at = ""
+    whole = write_snapshot(tmp_path / "b", make_spec(), {"train": rows}, shard_bytes=5_000)
+    press.written.clear()
+    taken_over = write_snapshot(tmp_path / "a", make_spec(), {"train": rows}, shard_bytes=5_000)
+    assert press.written[0] == "train-00002.parquet"
+    assert taken_over.manifest == whole.manifest
+    assert verify(taken_over.path).problems == ()
+    assert [path.name for path in (tmp_path / "a" / "demo").iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("change", ["rows", "stage", "damage", "receipt"])
+def test_a_shard_of_another_plan_is_written_anew(
+    tmp_path: Path, rows: list[Row], make_spec: MakeSpec, press: Press, change: str
+) -> None:
+    press.breaks_off_at = "train-00002.parquet"
+    with pytest.raises(KeyboardInterrupt):
+        write_snapshot(tmp_path, make_spec(), {"train": rows}, shard_bytes=5_000)
+    press.breaks_off_at, press.written = "", []
+    (first,) = tmp_path.rglob("train-00000.parquet")
+    changed = [replace(row, licence="CC0-1.0") for row in rows] if change == "rows" else rows
+    stage = TrainingStage.STAGE1 if change == "stage" else TrainingStage.STAGE2
+    if change == "damage":
+        first.write_bytes(first.read_bytes()[:-1] + b"?")
+    if change == "receipt":
+        (first.parent / f"{first.name}{RECEIPT}").write_text("{}")
+    written = write_snapshot(tmp_path, make_spec(stage=stage), {"train": changed}, shard_bytes=5_000)
+    assert press.written[0] == "train-00000.parquet"
+    assert verify(written.path).problems == ()
 
 
 def test_two_builders_of_one_name_exclude_each_other(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
@@ -183,16 +234,42 @@ def test_a_mixture_is_taken_over_all_splits_by_the_seed(tmp_path: Path, rows: li
     codes = {row.id for row in rows if row.category == "code"}
     assert {ident for ident, category in held.items() if category == "code"} == codes
     assert sum(category == "math" for category in held.values()) == 4
-    assert written.surplus == {row.id for row in rows} - held.keys()
-    assert written.manifest.unhashed.surplus == len(written.surplus)
+    assert written.surplus == written.manifest.unhashed.surplus == len(rows) - len(held)
     other = write_snapshot(tmp_path / "other", make_spec(recipe=recipe), {name: s[::-1] for name, s in splits.items()})
-    assert other.surplus == written.surplus
-    by_seed = {
-        write_snapshot(tmp_path / str(seed), make_spec(recipe=recipe, seed=seed), {"train": rows}).surplus
-        for seed in range(3)
-    }
-    assert len(by_seed) > 1
+    assert other.manifest.hashed == written.manifest.hashed
+    taken = [
+        write_snapshot(tmp_path / str(seed), make_spec(recipe=recipe, seed=seed), {"train": rows}) for seed in range(3)
+    ]
+    assert len({frozenset(row["id"] for row in open_snapshot(each.path).rows()) for each in taken}) > 1
     with pytest.raises(SnapshotError, match="the mixture selects none"):
         write_snapshot(
             tmp_path / "none", make_spec(recipe={"stages": [{"select": {"counts": {"mode=on": 0}}}]}), splits
         )
+
+
+def test_a_version_names_the_one_before_it(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    first = write_snapshot(tmp_path, make_spec(), {"train": rows})
+    second = write_snapshot(tmp_path, make_spec(), {"train": rows[1:]})
+    assert first.manifest.unhashed.parent is None
+    assert second.manifest.unhashed.parent == open_snapshot(first.path).reference
+    known = {1: first.manifest.hashed.content_hash, 4: "1" * 64}
+    fifth = write_snapshot(tmp_path / "b", make_spec(), {"train": rows[2:]}, known=known)
+    assert fifth.manifest.unhashed.parent == Parent(label="demo@4", content_hash="1" * 64)
+    other = write_snapshot(tmp_path, make_spec(name="fork", parent=second.manifest.unhashed.parent), {"train": rows})
+    assert other.manifest.unhashed.parent == Parent(label="demo@1", content_hash=known[1])
+    assert open_snapshot(other.path).manifest == other.manifest
+
+
+def test_a_parent_is_no_part_of_the_content(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    parent = Parent(label="old@3", content_hash="0" * 64)
+    hashes = {
+        write_snapshot(tmp_path / name, make_spec(parent=given), {"train": rows}).manifest.hashed.content_hash
+        for name, given in (("a", None), ("b", parent))
+    }
+    assert len(hashes) == 1
+
+
+def test_a_damaged_version_before_is_nobodys_parent(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
+    first = write_snapshot(tmp_path, make_spec(), {"train": rows})
+    (first.path / "manifest.json").write_text("{}")
+    assert write_snapshot(tmp_path, make_spec(), {"train": rows}).manifest.unhashed.parent is None

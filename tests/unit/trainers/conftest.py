@@ -55,7 +55,7 @@ def make_row(number: int) -> Row:
         source="made-up",
         licence="MIT",
         difficulty=float(1 + number % 10),
-        reference=str(number + 1),
+        reference=turns[-1].answer,
         verifier=VerifierSpec(kind=VerifierKind.MATH),
         pass_rate=0.5,
     )

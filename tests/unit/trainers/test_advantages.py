@@ -1,12 +1,11 @@
-import pytest
-
-torch = pytest.importorskip("torch")
-
 from dataclasses import replace
 
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.trainers.rollouts import NAN, rollouts, some_rollouts
 from trainers.advantages import (
     UNKNOWN,
     Advantages,
@@ -15,8 +14,8 @@ from trainers.advantages import (
     Rollouts,
     count,
     label,
+    part,
     rewards,
-    rows,
     spread,
     standardise,
     step_srpo,
@@ -24,37 +23,6 @@ from trainers.advantages import (
     weigh_segments,
 )
 from trainers.segments import NONE, OFF, ON, Segments
-
-NAN = float("nan")
-
-
-def rollouts(accuracy, modes, *, group: int | None = None, well_formed=None, forced=None, history=None) -> Rollouts:
-    number = len(accuracy)
-    size = group or number
-    return Rollouts(
-        accuracy=torch.tensor(accuracy, dtype=torch.double),
-        modes=torch.tensor(modes),
-        groups=torch.arange(number) // size,
-        well_formed=torch.tensor(well_formed or [1.0] * number),
-        forced=torch.tensor(forced or [False] * number),
-        history=torch.zeros(-(-number // size), 2, 2, dtype=torch.double) if history is None else history,
-        reference=torch.full((number,), NAN),
-    )
-
-
-@st.composite
-def some_rollouts(draw, prompts: int = 3, size: int = 6) -> Rollouts:
-    number = prompts * size
-    many = lambda values: draw(st.lists(st.sampled_from(values), min_size=number, max_size=number))  # noqa: E731
-    samples = torch.tensor(draw(st.lists(st.floats(0, 4), min_size=2 * prompts, max_size=2 * prompts)))
-    share = torch.tensor(draw(st.lists(st.floats(0, 1), min_size=2 * prompts, max_size=2 * prompts)))
-    history = torch.stack([samples * share, samples], dim=1).view(prompts, 2, 2).double()
-    modes = many([ON, OFF, NONE])
-    accuracy = [0.0 if mode == NONE else value for mode, value in zip(modes, many([0.0, 1.0, NAN]), strict=True)]
-    formed = [0.0 if mode == NONE else value for mode, value in zip(modes, many([0.0, 1.0]), strict=True)]
-    return rollouts(
-        accuracy, modes, group=size, well_formed=formed, forced=many([False, False, True]), history=history
-    )
 
 
 def test_off_is_right_where_it_is_within_delta_of_on_and_unknown_without_samples() -> None:
@@ -201,9 +169,7 @@ def naive(batch: Rollouts, group: int) -> tuple[list[float], list[float]]:
     decided = [i for i, a in enumerate(acc) if a == a]
     free = [i for i in decided if not forced[i]]
     judge = [norm(r_judge, free, i) + 0.3 * norm(r_answer, free, i) for i in range(len(m))]
-    rest = [
-        norm(r_answer, [j for j in decided if m[j] == m[i]], i) if m[i] != NONE else 0.0 for i in range(len(m))
-    ]
+    rest = [norm(r_answer, [j for j in decided if m[j] == m[i]], i) if m[i] != NONE else 0.0 for i in range(len(m))]
     return judge, rest
 
 
@@ -211,7 +177,8 @@ def test_a_dropped_negative_judge_leaves_malformed_rollouts_their_loss() -> None
     batch = rollouts([1, 1, 0, 0], [OFF, OFF, ON, NONE], well_formed=[1.0, 1.0, 1.0, 0.0])
     found = step_srpo(batch, Constants(drop_negative_judge=True))
     plain = step_srpo(batch, Constants())
-    assert (plain.judge[2] < 0) and (found.judge[2] == 0)
+    assert plain.judge[2] < 0
+    assert found.judge[2] == 0
     assert found.judge[3] == plain.judge[3] < 0
 
 
@@ -229,21 +196,23 @@ def test_standardised_values_have_mean_zero_and_deviation_one(values: list[float
             assert own.std().item() == pytest.approx(1, abs=2e-3)
 
 
-def lengths(judge, tag, rest) -> Lengths:
-    return Lengths(judge=torch.tensor(judge), tag=torch.tensor(tag), rest=torch.tensor(rest))
+def lengths(judge, tag, rest, given=None) -> Lengths:
+    given = torch.tensor(given or [0] * len(judge))
+    return Lengths(judge=torch.tensor(judge), tag=torch.tensor(tag), rest=torch.tensor(rest), given=given)
 
 
 def loss(given: Advantages, sizes: Lengths) -> torch.Tensor:
     """The loss of a token-level mean whose every token has its rollout's advantage, by part."""
-    total = (sizes.judge + sizes.tag + sizes.rest).sum()
-    return ((given.judge * sizes.judge).sum() + (given.tag * sizes.tag).sum() + (given.rest * sizes.rest).sum()) / total
+    return (
+        (given.judge * sizes.judge).sum() + (given.tag * sizes.tag).sum() + (given.rest * sizes.rest).sum()
+    ) / sizes.all.sum()
 
 
 def test_segments_weigh_by_their_own_means_however_long_the_rest_is() -> None:
     batch = rollouts([1.0, 0.0, NAN], [ON, OFF, ON])
     ones = Advantages(judge=torch.ones(3), tag=torch.ones(3), rest=torch.zeros(3))
     for rest in (5, 5000):
-        sizes = lengths([4, 9, 2], [1, 1, 1], [rest, 3, 3])
+        sizes = lengths([4, 9, 2], [1, 1, 1], [rest, 3, 3], [0, 0, 7])
         scaled = weigh_segments(ones, sizes, batch, 0.5)
         signal = Advantages(
             judge=scaled.judge * batch.decided, tag=scaled.tag * batch.decided, rest=scaled.rest * batch.decided
@@ -263,11 +232,9 @@ def test_advantages_stand_on_their_segments_tokens_and_not_on_given_ones() -> No
     rest = torch.tensor([[0, 0, 1, 1, 0], [0, 0, 0, 1, 1]]).bool()
     tag = torch.tensor([[0, 1, 0, 0, 0], [0, 0, 1, 0, 0]]).bool()
     segments = Segments(modes=torch.tensor([ON, OFF]), judge=judge, rest=rest, tag=tag)
-    earned = Advantages(
-        judge=torch.tensor([9.0, 1, 4]), tag=torch.tensor([9.0, 2, 5]), rest=torch.tensor([9.0, 3, 6])
-    )
+    earned = Advantages(judge=torch.tensor([9.0, 1, 4]), tag=torch.tensor([9.0, 2, 5]), rest=torch.tensor([9.0, 3, 6]))
     generated = torch.tensor([[1, 1, 1, 1, 1], [0, 0, 0, 1, 1]]).bool()
 
-    found = spread(rows(earned, slice(1, 3)), segments, generated)
+    found = spread(part(earned, slice(1, 3)), segments, generated)
 
     assert found.tolist() == [[1, 2, 3, 3, 0], [0, 0, 0, 6, 6]]

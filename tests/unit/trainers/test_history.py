@@ -1,13 +1,11 @@
-import pytest
-
-torch = pytest.importorskip("torch")
-
 import json
-from itertools import islice
+from itertools import chain, islice
 
-from tests.unit.trainers.test_advantages import rollouts
+import pytest
+import torch
 
 from kat_data.errors import ConfigError
+from tests.unit.trainers.rollouts import rollouts
 from trainers.advantages import Constants
 from trainers.history import Change, History, Resampling
 from trainers.segments import OFF, ON
@@ -36,14 +34,14 @@ def one_pass(memory: History, accuracy: dict[int, float], modes: dict[int, list[
 
 def test_a_pass_takes_every_prompt_once_in_an_order_of_the_seed() -> None:
     first, again, other = (list(islice(history(seed=seed).batches(), 2)) for seed in (1, 1, 2))
-    assert sorted(sum(first, [])) == list(range(10))
+    assert sorted(chain(*first)) == list(range(10))
     assert first == again != other
 
 
 def test_what_is_over_from_one_pass_opens_the_next_and_no_batch_holds_a_prompt_twice() -> None:
     drawn = list(islice(history(prompts=7, batch=5, rule="none").batches(), 7))
     assert all(len(set(prompts)) == 5 for prompts in drawn)
-    assert sorted(sum(drawn, [])) == sorted([*range(7)] * 5)
+    assert sorted(chain(*drawn)) == sorted([*range(7)] * 5)
 
 
 def test_settled_leaves_out_what_is_all_correct_and_agrees_on_the_right_mode() -> None:

@@ -1,13 +1,11 @@
-import pytest
-
-torch = pytest.importorskip("torch")
-
 import math
 
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.trainers.test_advantages import NAN, rollouts, some_rollouts
 
+from tests.unit.trainers.rollouts import NAN, rollouts, some_rollouts
 from trainers.advantages import Constants, Lengths, Rollouts
 from trainers.presets import PRESETS, Algorithm, adaptthink, advantages, degrpo, grpo, hipo
 from trainers.segments import NONE, OFF, ON
@@ -94,7 +92,9 @@ def test_adaptthink_is_accuracy_above_the_reference_and_a_bonus(batch: Rollouts,
 @pytest.mark.parametrize("preset", list(PRESETS))
 @given(batch=some_rollouts())
 def test_every_preset_is_finite_and_leaves_out_the_undecided(preset, batch: Rollouts) -> None:
-    sizes = Lengths(judge=torch.full((18,), 3), tag=torch.full((18,), 1), rest=torch.arange(18))
+    sizes = Lengths(
+        judge=torch.full((18,), 3), tag=torch.full((18,), 1), rest=torch.arange(18), given=torch.zeros(18).long()
+    )
     found = advantages(batch, sizes, Algorithm(preset=preset, constants=Constants()))
     for part in (found.judge, found.tag, found.rest):
         assert part.isfinite().all()

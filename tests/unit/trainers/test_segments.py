@@ -1,13 +1,10 @@
 import pytest
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("tokenizers")
-
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.trainers.toy import foreign_tokenizer, template_text, tokenizer
 
 from kat_data.domain.mode import Mode
+from tests.unit.trainers.toy import foreign_tokenizer, template_text, tokenizer
 from trainers.segments import NONE, OFF, ON, Tags, segment, tags_of
 
 TAGS = Tags(on=((7,),), off=((8,),))
