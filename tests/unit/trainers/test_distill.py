@@ -107,7 +107,7 @@ def test_accumulated_batches_are_one_batch(config: Callable[..., dict[str, Any]]
     small = run(config("small", training=parts))
     for one, two in zip(whole, small, strict=True):
         assert one["loss"] == pytest.approx(two["loss"], rel=1e-3)
-        assert one["mtp1_uld"] == pytest.approx(two["mtp1_uld"], rel=1e-3)
+        assert one["mtp1_uld"] == pytest.approx(two["mtp1_uld"], rel=1e-2)
 
 
 def test_recomputed_activations_change_nothing(config: Callable[..., dict[str, Any]]) -> None:
