@@ -62,8 +62,8 @@ def create(
     goes on where it was. With --executor celery a worker writes it, into its own KAT_HOME/snapshots or --root: a folder
     that all share.
     """
-    if splits:
-        wanted["splits"] = parse_splits(splits)
+    told = {"splits": parse_splits(splits), "parent": wanted.pop("parent"), "note": wanted.pop("note")}
+    wanted |= {name: value for name, value in told.items() if value}
     with open_registry() as registry:
         if executor == "celery":
             found = _create_by_fleet(registry, wanted, root, detach=detach)
@@ -112,7 +112,7 @@ def _print_created(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     click.echo(f"{found['snapshot']}: {found['rows']} rows in {found['path']}{unchanged}")
     if len(found["splits"]) > 1:
         click.echo(", ".join(f"{rows} in {split}" for split, rows in found["splits"].items()))
-    if found["existed"] and wanted["note"]:
+    if found["existed"] and "note" in wanted:
         say(f"nor was your note: `kat snapshots note {found['snapshot']} TEXT` puts it beside the version")
     if found["surplus"]:
         stay = f"they stay with run {wanted['run']}"

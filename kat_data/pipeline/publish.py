@@ -118,7 +118,7 @@ def _spec(
         built_at=clock.now(),
         funnel=[asdict(entry) for entry in runs.funnel(connection, row.id)],
         money={"currency": "USD", **asdict(cost)},
-        statistics=run_statistics(connection, row.id),
+        statistics=run_statistics(connection, row.id, cost),
         allowed_licences=recipe.queries.licences,
     )
 

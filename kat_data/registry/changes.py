@@ -82,6 +82,13 @@ def _cut(name: str) -> str:
     return f"substring((:{name})::bytea FROM place * {HASH_BYTES} + 1 FOR {HASH_BYTES})"
 
 
+# By the index, whatever the planner guesses: else each batch would read all that the registry holds.
+_QUERY = """
+    LEFT JOIN LATERAL (
+        SELECT id, source_id, imported_at FROM queries WHERE queries.hash = asked.query_hash OFFSET 0
+    ) AS query ON true
+"""
+
 _WITHDRAWN = """
     EXISTS (
         SELECT FROM withdrawn_queries JOIN withdrawals ON withdrawals.id = withdrawal_id
@@ -145,7 +152,7 @@ _ABSENT = f"""
         WHEN sample.accepted_at IS NOT NULL THEN '{KEPT_BACK}'
         ELSE '{OTHER_SAMPLE}'
     END AS code, CASE WHEN item.state = 'dropped' THEN item.reason END AS drop
-    FROM asked LEFT JOIN queries AS query ON query.hash = asked.query_hash
+    FROM asked {_QUERY}
     LEFT JOIN sources ON sources.id = query.source_id
     LEFT JOIN work_items AS item ON item.run_id = :run AND item.query_id = query.id
     LEFT JOIN LATERAL (
@@ -180,7 +187,7 @@ _REPLACED = f"""
         WHEN before.number = 0 AND after.number = 0 AND {_SAME_ANSWERS} THEN '{ChangeReason.JUDGE_ANALYSIS}'
         ELSE '{ChangeReason.ANSWER}'
     END AS code, NULL AS drop
-    FROM asked LEFT JOIN queries AS query ON query.hash = asked.query_hash
+    FROM asked {_QUERY}
     LEFT JOIN samples AS before ON before.run_id = :holder AND before.query_id = query.id
         AND before.hash = asked.sample_hash
     LEFT JOIN samples AS after ON after.run_id = :run AND after.query_id = query.id

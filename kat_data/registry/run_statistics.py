@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from kat_data.domain.run_statistics import AnswerTokens, Duplicates, Judged, RunStatistics, Voter, Votes
-from kat_data.registry.queries import RUN_CALLS
+from kat_data.registry.queries import RunCost
 
 ACCEPTED = """
     SELECT query_id, turn, accepted AS position FROM turns WHERE run_id = :run AND accepted IS NOT NULL
@@ -83,19 +83,15 @@ LANGUAGES = """
     WHERE run_id = :run GROUP BY name ORDER BY count DESC, name
 """
 
-COST = f"""
-    SELECT (SELECT count(*) FROM samples WHERE run_id = :run) AS samples, count(*) AS calls,
-        coalesce(sum(usd), 0)::double precision AS usd
-    FROM ({RUN_CALLS}) AS used
-"""
+SAMPLES = "SELECT count(*) FROM samples WHERE run_id = :run"
 
 
-def run_statistics(connection: Connection, run: int) -> RunStatistics:
-    """Return the statistics of a run, over its accepted samples where nothing else is said."""
-    cost = connection.execute(text(COST), {"run": run}).one()
+def run_statistics(connection: Connection, run: int, cost: RunCost) -> RunStatistics:
+    """Return the statistics of a run that cost so much, over its accepted samples where nothing else is said."""
+    samples = connection.execute(text(SAMPLES), {"run": run}).scalar_one()
     languages = _counts(connection, LANGUAGES, run)
     return RunStatistics(
-        samples=cost.samples,
+        samples=samples,
         tokens=tuple(AnswerTokens(**row) for row in _rows(connection, TOKENS, run)),
         votes=_votes(connection, run),
         voters=tuple(Voter(**row) for row in _rows(connection, VOTERS, run)),
@@ -103,8 +99,8 @@ def run_statistics(connection: Connection, run: int) -> RunStatistics:
         judged=tuple(Judged(**row) for row in _rows(connection, JUDGED, run)),
         duplicates=Duplicates(**_rows(connection, DUPLICATES, run)[0]),
         languages=languages if set(languages) != {"untagged"} else {},
-        usd_per_sample=cost.usd / cost.samples if cost.samples else 0.0,
-        calls_per_sample=cost.calls / cost.samples if cost.samples else 0.0,
+        usd_per_sample=cost.usd_used / samples if samples else 0.0,
+        calls_per_sample=(cost.made + cost.reused) / samples if samples else 0.0,
     )
 
 

@@ -40,15 +40,17 @@ _FOUND = f"""
 """
 
 # Of the same sample that row stays whose labels, as JSON with sorted keys, come first.
-_DISTINCT = """
-    DELETE FROM found USING (
-        SELECT sample, row_number() OVER (PARTITION BY hash ORDER BY concat(
+_EQUAL = """
+    CREATE TEMPORARY TABLE equal AS
+    SELECT sample, hash FROM (
+        SELECT sample, hash, row_number() OVER (PARTITION BY hash ORDER BY concat(
             '"category":', to_json(category), ',"difficulty":', coalesce(difficulty::text, 'null'),
             ',"domain":', to_json(domain), ',"licence":', to_json(licence), ',"lineage":', encode(lineage, 'hex'),
             ',"query":', encode(query, 'hex')) COLLATE "C", sample) AS rank
         FROM found WHERE hash IN (SELECT hash FROM found GROUP BY hash HAVING count(*) > 1)
-    ) AS same WHERE same.sample = found.sample AND rank > 1
+    ) AS same WHERE rank > 1
 """
+_DISTINCT = "DELETE FROM found USING equal WHERE equal.sample = found.sample"
 
 _WITHIN = """
     DELETE FROM found USING (
@@ -136,8 +138,9 @@ _NOTE = """
         RETURNING id
     )
     INSERT INTO snapshot_rows (snapshot_id, sample_id)
-    SELECT noted.id, samples.id FROM noted, taken JOIN samples ON samples.hash = taken.hash
-    WHERE samples.run_id = {run}
+    SELECT noted.id, sample FROM noted, (
+        SELECT sample FROM taken UNION ALL SELECT equal.sample FROM equal JOIN taken USING (hash)
+    ) AS held
     ON CONFLICT DO NOTHING
 """
 
@@ -165,10 +168,10 @@ class Selection:
         prefix = str(seed).encode() + (64).to_bytes(8, "big")  # what `hashing.draw` hashes before the id
         session.execute(_FOUND, **self._key, prefix=prefix)
         session.execute("ANALYZE found")
-        found = session.number("SELECT count(*) FROM found")
+        session.execute(_EQUAL)
         session.execute(_DISTINCT)
         self.rows = session.number("SELECT count(*) FROM found")
-        self.duplicates = found - self.rows
+        self.duplicates = session.number("SELECT count(*) FROM equal")
         self.surplus = 0
 
     def narrow(self, targets: Mapping[str, int]) -> None:

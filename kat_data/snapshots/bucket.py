@@ -40,13 +40,12 @@ class Bucket:
 
         scheme = url.partition("://")[0] if "://" in url else "file"
         try:
-            with _plain_faults(url):
-                fs, path = fsspec.url_to_fs(url, **options)
+            fs, path = fsspec.url_to_fs(url, **options)
         except ImportError as error:
             extra = f"pip install 'kat-data[{_EXTRAS[scheme]}]'" if scheme in _EXTRAS else str(error)
             raise UserError(f"{scheme}:// needs more than the base install: {extra}") from error
-        except ValueError as error:
-            raise UserError(f"{url} is no place that can be reached: {error}") from error
+        except Exception as error:
+            raise UserError(f"{url} is no place that can be reached: {_line(error)}") from error
         return cls(fs, path, url)
 
     def at(self, *names: object) -> "Bucket":
@@ -154,7 +153,7 @@ def _plain_faults(url: str) -> Iterator[None]:
     """Turn whatever a store raises into one line; every store has exceptions of its own."""
     try:
         yield
-    except (KatError, ImportError, ValueError):
+    except KatError:
         raise
     except PermissionError as error:
         raise UserError(

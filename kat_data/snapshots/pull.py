@@ -35,7 +35,8 @@ def pull(source: str, root: Path, *, moved: Callable[[int, int], None] | None = 
     place = Bucket.open(source, **_options(source))
     data = place.read(MANIFEST)
     if data is None:
-        raise NotFoundError(f"{source} holds no snapshot: there is no {MANIFEST}")
+        hint = " that HF_TOKEN may read" if source.startswith("hf://") else ""
+        raise NotFoundError(f"{source} holds no snapshot: there is no {MANIFEST}{hint}")
     manifest = _read(data, source)
     target = root / manifest.hashed.name / str(manifest.unhashed.version)
     if target.exists():

@@ -133,6 +133,6 @@ async def test_the_mixture_is_reached(registry: Registry, sandbox: Sandbox, tmp_
     reached = compare(open_snapshot(written.path).distribution(), written.manifest.hashed.rows)
     assert [found.rows for found in reached.strata] == [min(f.samples, f.target) for f in strata]
     assert all(abs(found.difference) <= 2 for found in reached.strata), reached
-    assert len(samples) == written.manifest.hashed.rows + len(written.surplus)
+    assert len(samples) == written.manifest.hashed.rows + written.surplus
     modes = Counter(sample["mode"] for sample in samples)
     assert 1.7 < modes[Mode.ON] / modes[Mode.OFF] < 2.4

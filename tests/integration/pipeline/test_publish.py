@@ -9,8 +9,6 @@ from kat_data.clock import SystemClock
 from kat_data.domain.query import VerifierKind, VerifierSpec
 from kat_data.errors import UserError
 from kat_data.pipeline.publish import publish_run
-from kat_data.registry import queries
-from kat_data.registry.lineage import sample_lineage
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
 from kat_data.snapshots.write import Written
@@ -43,12 +41,16 @@ def snapshots_of(registry: Registry):
     """Return the snapshots that hold samples of a run."""
 
     def look(run: RunRow) -> set[tuple[str, int, str]]:
-        with registry.engine.connect() as connection:
-            samples = queries.list_samples(connection, run.id, 100)
-            found = [sample_lineage(connection, str(sample["id"]))["snapshots"] for sample in samples]
-        assert samples
-        assert all(each == found[0] for each in found)
-        return {(each["name"], each["version"], each["hash"]) for each in found[0]}
+        sql = """
+            SELECT name, version, encode(snapshots.hash, 'hex'), count(*) FROM snapshot_rows
+            JOIN snapshots ON snapshots.id = snapshot_id JOIN samples ON samples.id = sample_id
+            WHERE run_id = %s GROUP BY snapshots.id
+        """
+        with registry.connection() as connection:
+            accepted = connection.execute("SELECT count(*) FROM samples WHERE run_id = %s", [run.id]).fetchone()
+            found = connection.execute(sql, [run.id]).fetchall()
+        assert {(count,) for *_, count in found} == {accepted}
+        return {(name, version, hash_) for name, version, hash_, _ in found}
 
     return look
 

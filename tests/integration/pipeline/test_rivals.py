@@ -18,7 +18,7 @@ from kat_data.domain.template import parse
 from kat_data.errors import UserError
 from kat_data.pipeline.publish import publish_run
 from kat_data.pipeline.rivals import Rivals
-from kat_data.registry import queries
+from kat_data.registry import lineage, queries
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
 from kat_data.testing import a_query
@@ -61,7 +61,7 @@ def publish(registry: Registry, tmp_path: Path) -> Callable[[RunRow], Any]:
 def lineages(registry: Registry, run: int) -> list[dict[str, Any]]:
     with registry.engine.connect() as connection:
         samples = queries.list_samples(connection, run, 100)
-        return [queries.sample_lineage(connection, str(sample["id"])) for sample in samples]
+        return [lineage.sample_lineage(connection, str(sample["id"])) for sample in samples]
 
 
 async def test_answers_that_a_verifier_refuses_are_rivals(registry, run, lean, add_queries, publish) -> None:

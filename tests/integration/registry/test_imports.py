@@ -234,3 +234,17 @@ def test_killed_three_times_then_finished(registry: Registry, tmp_path: Any) -> 
     # Number 700 is only in a broken line; 500 numbers come twice, one of them the second time in the other broken line.
     assert done.stdout.split() == ["1499", "499", "499", "499", "2"], done.stderr
     assert len(set(texts(registry))) == 1499
+
+
+def test_documents_are_kept_and_added_by_a_later_import_of_the_source(registry: Registry) -> None:
+    def documents() -> list[str | None]:
+        with registry.connection() as connection:
+            return [row[0] for row in connection.execute("select document from queries order by line")]
+
+    store(registry, [(1, query("one", document="page\t1")), (2, query("two")), (3, query("three"))])
+    assert documents() == ["page\t1", None, None]
+    named = [(number, query(text, document="page 2")) for number, text in enumerate(("one", "two", "four"), 1)]
+    assert totals(store(registry, named, name="b")) == (1, 2, 2, 0, 0)
+    assert documents() == ["page\t1", "page 2", None, "page 2"]
+    store(registry, [(3, query("three", document="page 3"))], name="c", source="another")
+    assert documents()[2] is None, "another source's pages are none of this one's"

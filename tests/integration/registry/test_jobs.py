@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -181,3 +182,15 @@ async def test_errors_are_stored_without_secrets(desk: Desk, worker: Worker, mon
     desk.finish(job, error="no way to postgresql://me:hunter2@host/kat")
     assert "hunter2" not in desk.get_job(job.id).error
     assert "postgresql://" in desk.get_job(job.id).error
+
+
+async def test_how_far_a_job_is_is_told_by_its_worker_alone(desk: Desk, worker: Worker) -> None:
+    desk.ask(1)
+    job = desk.claim(worker)
+    assert job is not None
+    assert job.progress is None
+    assert desk.tell(job, {"step": "writing", "done": 10, "total": 40})
+    assert desk.get_job(job.id).progress == {"step": "writing", "done": 10, "total": 40}
+    assert not desk.tell(replace(job, worker=worker.id + 1), {"step": "writing", "done": 99, "total": 40})
+    assert desk.put_back(job)
+    assert desk.get_job(job.id).progress is None, "the next worker begins anew"

@@ -184,7 +184,9 @@ def test_a_target_that_names_no_dataset(sums: Sums, target: str) -> None:
         push(sums[0], target)
 
 
-def test_what_was_pushed_is_pulled_whole(hub: HubServer, sums: Sums, tmp_path: Path) -> None:
+def test_what_was_pushed_is_pulled_whole(
+    hub: HubServer, sums: Sums, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = sums
     for snapshot in (first, second):
         push(snapshot, TARGET, private=True)
@@ -195,6 +197,9 @@ def test_what_was_pushed_is_pulled_whole(hub: HubServer, sums: Sums, tmp_path: P
         assert verify(pulled.path).ok
     with pytest.raises(NotFoundError):
         pull(f"{TARGET}@v9", tmp_path / "pulled")
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(NotFoundError, match=r"there is no manifest.json that HF_TOKEN may read"):
+        pull(TARGET, tmp_path / "pulled")
 
 
 KILLED = """

@@ -58,6 +58,8 @@ PLACES: list[tuple[tuple[str | int, ...], Any, str]] = [
     (("budget", "dollars"), 1, "unknown key `budget.dollars` (known are: usd, tokens)"),
     (("queries", "source"), ["x"], "unknown key `queries.source`: did you mean `sources`?"),
     (("snapshot", "stag"), "stage2", "unknown key `snapshot.stag`: did you mean `stage`?"),
+    (("snapshot", "splits"), {"test": 1.5}, "snapshot.splits: `test: 1.5` is no share: write one between 0 and 1"),
+    (("snapshot", "splits"), {"train": 0.9}, "snapshot.splits: `train` takes what the other splits leave"),
     (("stages", 0), "normalize", "unknown stage `normalize`: did you mean `normalise`?"),
     (("stages", 0), {"normalize": {}}, "unknown stage `normalize`: did you mean `normalise`?"),
     (("stages", 1, "vote_mode", "on_ty"), "think_on", "stage `vote_mode`: unknown key `on_ty`: did you mean `on_tie`?"),
@@ -291,6 +293,7 @@ def test_a_resolved_recipe_is_the_same_recipe() -> None:
         (("attempts",), 7),
         (("description",), "Another text."),
         (("snapshot", "name"), "other"),
+        (("snapshot", "splits"), {"test": 5, "validation": 0.1}),
     ],
 )
 def test_where_and_at_what_price_is_no_part_of_the_identity(place, value) -> None:

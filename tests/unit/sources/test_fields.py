@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from kat_data.domain.category import Category
+from kat_data.domain.query import Message, Role
 from kat_data.errors import ConfigError
 from kat_data.sources.fields import Fields, as_text, parse_mapping
 from kat_data.sources.row_error import RowError
@@ -98,3 +100,13 @@ def test_a_word_that_is_none_is_refused_with_the_nearest(pair: str, advice: str)
     assert str(raised.value) == f"--map {pair}: {advice}"
     field, _, word = pair.partition("==")
     assert parse_mapping([f"{field}={word}"]) == {field: word}
+
+
+def test_a_document_is_named_where_the_mapping_says() -> None:
+    messages = (Message(role=Role.USER, content="Hi"),)
+    assert fields().query(messages=messages, category=Category.GENERAL).document is None
+    found = fields(document="a.b.0.c").query(messages=messages, category=Category.GENERAL)
+    assert found.document == "deep"
+    assert found.hash == fields().query(messages=messages, category=Category.GENERAL).hash
+    with pytest.raises(RowError, match=r"no document: looked for a\.page"):
+        fields(document="a.page").query(messages=messages, category=Category.GENERAL)

@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from kat_data.domain.decision import Act
-from kat_data.errors import SnapshotError
+from kat_data.errors import SnapshotError, UserError
 from kat_data.hashing import content_hash
+from kat_data.pipeline.selected_rows import select_rows
 from kat_data.registry import migrate
 from kat_data.registry.session import Registry
 from kat_data.snapshots.read import open_snapshot
@@ -194,3 +195,16 @@ def test_splits_that_cannot_be_are_refused(registry: Registry, build: Build) -> 
         build(splits={"test": 2})
     with pytest.raises(SnapshotError, match="the splits ask for 10 rows of 10, and leave none to train on"):
         build(splits={"test": 10})
+
+
+def test_what_is_noted_is_what_the_snapshot_holds(registry: Registry, spec_of: Any) -> None:
+    """Also where some of it was withdrawn while it was written: those are to be found."""
+    store_run(registry, some())
+    note = {"name": "demo", "version": 1, "path": "/somewhere", "manifest": "{}"}
+    with select_rows(registry, RUN, spec_of(), lambda *_: None) as plan, registry.connection(autocommit=True) as other:
+        other.execute("INSERT INTO withdrawals (kind, reason, decided_by) VALUES ('takedown', 'asked for', 'me')")
+        other.execute("INSERT INTO withdrawn_queries (query_id, withdrawal_id) SELECT id, 1 FROM queries LIMIT 3")
+        plan.selection.note(hash_=b"hash", **note)
+        assert other.execute("SELECT count(*) FROM snapshot_rows").fetchone() == (len(some()),)
+        with pytest.raises(UserError, match="demo@1 is another snapshot in this registry"):
+            plan.selection.note(hash_=b"other", **note)
