@@ -50,17 +50,21 @@ def publish_run(
     follows = open_snapshot(find(root, parent)).reference if parent else None
     with registry.engine.connect() as connection:
         row = publishable(connection, run, partial=partial)
-        recipe = parse_recipe(row.recipe, f"run {run}")
         programs = VerifierKind.CODE in queries.accepted_kinds(connection, run)
-        measured = measured_verifiers(programs, open_sandbox, home)
-        asked = recipe.snapshot.splits if splits is None else splits
-        spec = _spec(connection, row, recipe, name or recipe.snapshot.name or recipe.name, asked, clock, measured)
+    recipe = parse_recipe(row.recipe, f"run {run}")
+    asked = recipe.snapshot.splits if splits is None else splits
+    name = name or recipe.snapshot.name or recipe.name
+    check_names(name, asked)
+    measured = measured_verifiers(programs, open_sandbox, home)  # seconds, in which no transaction is open
+    with registry.engine.connect() as connection:
+        spec = _spec(connection, row, recipe, name, asked, clock, measured)
         spec = replace(spec, parent=follows, notes=note, decontamination=_decontamination(row, home))
-        known = _known(connection, spec.name)
-    check_names(spec.name, spec.splits)
+        known = _known(connection, name)
     with select_rows(registry, run, spec, tell) as plan:
-        written = build_snapshot(root, spec, plan, known=known, on_rows=_counted(tell, plan.rows))
-        _note(plan.selection, written)
+        counted = _counted(tell, plan.rows)
+        written = build_snapshot(
+            root, spec, plan, known=known, on_rows=counted, note=lambda written: _note(plan.selection, written)
+        )
     with registry.engine.connect() as connection:
         withdrawn = withdrawals.withdrawn_rows(connection, bytes.fromhex(written.manifest.hashed.content_hash))
     return replace(written, withdrawn=withdrawn)

@@ -43,9 +43,17 @@ def render_stored(
     for first in range(0, len(ids), _BATCH):
         with registry.engine.begin() as connection:
             rows = rendered.load_samples(connection, [int(ident) for ident in ids[first : first + _BATCH]])
-            texts = {row["id"]: render(_sample(row["sample"]), stage, _grading(row)) for row in rows}
+            texts = {row["id"]: _rendered(row, stage) for row in rows}
             rendered.store_texts(connection, stage.value, texts)
         on_rows(len(texts))
+
+
+def _rendered(row: dict[str, Any], stage: TrainingStage) -> str:
+    try:
+        return render(_sample(row["sample"]), stage, _grading(row))
+    except TemplateError as error:
+        way_out = f"`kat lineage {row['id']}` shows it, `kat queries withdraw` leaves its query out"
+        raise TemplateError(f"sample {row['id']} cannot be a row of {stage}: {error}; {way_out}") from error
 
 
 def _grading(row: dict[str, Any]) -> Grading:

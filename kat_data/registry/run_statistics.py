@@ -68,13 +68,15 @@ JUDGED = """
     GROUP BY category, candidates.mode ORDER BY category, candidates.mode
 """
 
+# Not with NOT IN, which looks through all own queries for each member once they are too many for a hash table.
 DUPLICATES = """
     WITH own AS (SELECT DISTINCT query_id FROM samples WHERE run_id = :run)
     SELECT
         (SELECT coalesce(sum(duplicates), 0)::bigint FROM imports WHERE source_id IN
             (SELECT source_id FROM queries JOIN own ON own.query_id = queries.id)) AS exact,
-        (SELECT count(*) FROM cluster_members WHERE query_id NOT IN (SELECT query_id FROM own) AND cluster_id IN
-            (SELECT cluster_id FROM cluster_members JOIN own USING (query_id))) AS near
+        (SELECT count(*) FROM cluster_members WHERE cluster_id IN
+            (SELECT cluster_id FROM cluster_members JOIN own USING (query_id))
+            AND NOT EXISTS (SELECT FROM own WHERE own.query_id = cluster_members.query_id)) AS near
 """
 
 LANGUAGES = """

@@ -131,8 +131,8 @@ _AS_COSTS_SAY = dict.fromkeys(_BY_NUMBER, "on")
 # the withdrawal's report names it.
 _NOTE = """
     WITH noted AS (
-        INSERT INTO snapshots (name, version, hash, stage, path, manifest)
-        VALUES ({name}, {version}, {hash}, {stage}, {path}, {manifest})
+        INSERT INTO snapshots (name, version, hash, stage, path, manifest, created_at)
+        SELECT {name}, {version}, {hash}, {stage}, {path}, {manifest}, at FROM begun
         ON CONFLICT (name, hash) DO UPDATE
         SET version = excluded.version, path = excluded.path, manifest = excluded.manifest
         RETURNING id
@@ -167,6 +167,7 @@ class Selection:
         self._session = session
         self._key = {"run": run, "stage": stage}
         prefix = str(seed).encode() + (64).to_bytes(8, "big")  # what `hashing.draw` hashes before the id
+        session.execute("CREATE TEMPORARY TABLE begun AS SELECT now() AS at")  # what comes later is not in the snapshot
         session.execute(_FOUND, **self._key, prefix=prefix)
         session.execute("ANALYZE found")
         session.execute(_EQUAL)
@@ -239,8 +240,7 @@ class Selection:
             if getattr(error, "sqlstate", None) != _TAKEN_ALREADY:
                 raise
             raise UserError(
-                f"{path} was made elsewhere, and {name}@{version} is another snapshot in this registry: publish under "
-                "another --name or into another --root"
+                f"{name}@{version} is another snapshot in this registry than {path}: give another --name or --root"
             ) from error
 
 

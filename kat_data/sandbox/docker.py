@@ -120,6 +120,7 @@ class DockerSlots:
 
         if self._client is None or self._owner != os.getpid():
             try:
+                _knock(os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock")
                 client = docker.from_env(timeout=_TIMEOUT_SECONDS)
                 client.ping()
             except (docker.errors.DockerException, OSError) as error:
@@ -208,3 +209,10 @@ class _ContainerPipe:
         if self._pid == os.getpid():  # in a forked child the container is the parent's
             with suppress(docker.errors.APIError, OSError):
                 self._api.remove_container(self._container, force=True)
+
+
+def _knock(host: str) -> None:
+    """Raise `OSError` where nobody listens at a Unix socket; the client would leave its own end of it open."""
+    if host.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as end:
+            end.connect(host.removeprefix("unix://"))

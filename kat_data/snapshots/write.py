@@ -1,6 +1,6 @@
 """Build a snapshot: rows in, an immutable folder `<root>/<name>/<version>` out, whole or not at all."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -103,8 +103,12 @@ def build_snapshot(
     *,
     known: Mapping[int, str] = MappingProxyType({}),
     on_rows: OnRows = lambda rows: None,
+    note: Callable[["Written"], None] = lambda written: None,
 ) -> Written:
     """Build the next version of a snapshot, or return the version that holds the same content already.
+
+    `note` is called before the snapshot becomes visible, so that no snapshot is there of which nobody knows; what it
+    raises leaves none.
 
     `known` gives versions of the name that stand elsewhere, or stood, with their content hashes: content that is among
     them keeps its version, and other content takes none of theirs. No half snapshot is ever visible; a build that did
@@ -121,14 +125,18 @@ def build_snapshot(
         hashed = _hashed(spec, found, plan, shards)
         existing = versions(root, spec.name)
         if same := _find(parent, existing, hashed.content_hash):
-            return replace(same, surplus=plan.surplus)
+            written = replace(same, surplus=plan.surplus)
+            note(written)
+            return written
         version = _version(hashed.content_hash, existing, known)
         spec = replace(spec, parent=spec.parent or _before(parent, version, existing, known))
         unhashed = _unhashed(spec, version, plan.surplus, found.statistics)
         manifest = finish(folder, Manifest(hashed=hashed, unhashed=unhashed))
+        written = Written(path=parent / str(version), manifest=manifest, existed=False, surplus=plan.surplus)
+        note(written)
         clear_receipts(folder)
-        publish(folder, parent / str(version))
-    return Written(path=parent / str(version), manifest=manifest, existed=False, surplus=plan.surplus)
+        publish(folder, written.path)
+    return written
 
 
 def check_names(name: str, splits: Iterable[str]) -> None:

@@ -208,8 +208,9 @@ def test_snapshots_are_created_listed_shown_verified_and_exported(kat, finished,
     assert (tmp_path / "small.png").read_bytes() == Path(created["path"], "composition.png").read_bytes()
     verified = kat.json("snapshots", "verify", "small", "--json")
     assert verified == {"snapshot": "small", "ok": True, "rows": finished["accepted"], "problems": []}
-    [file] = kat.json("snapshots", "export", "small@1", tmp_path / "out", "--json")["files"]
-    assert len(Path(file).read_text().splitlines()) == finished["accepted"]
+    exported = kat.json("snapshots", "export", "small@1", tmp_path / "out", "--json")["files"]
+    assert sorted(Path(file).name for file in exported) == ["README.md", "train.jsonl"]
+    assert len((tmp_path / "out" / "train.jsonl").read_text().splitlines()) == finished["accepted"]
 
     shard = next(Path(created["path"]).glob("data/*.parquet"))
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")

@@ -7,10 +7,11 @@ import pytest
 
 from kat_data.clock import SystemClock
 from kat_data.domain.query import VerifierKind, VerifierSpec
-from kat_data.errors import UserError
+from kat_data.errors import RegistryError, TemplateError, UserError
 from kat_data.pipeline.publish import publish_run
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
+from kat_data.snapshots.read import versions
 from kat_data.snapshots.write import Written
 from kat_data.testing import a_query
 
@@ -84,6 +85,45 @@ def test_a_version_that_is_another_snapshot_here_is_refused(two_runs, publish, r
     mine = publish(two_runs[0], "a")
     with registry.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE snapshots SET hash = '\\x00'")  # as if another machine had built the folder
-    with pytest.raises(UserError, match="lean@1 is another snapshot in this registry: publish under another --name"):
+    with pytest.raises(
+        UserError, match=r"lean@1 is another snapshot in this registry than .*: give another --name or --root"
+    ):
         publish(two_runs[0], "a")
     assert mine.path.is_dir()
+
+
+def test_no_snapshot_is_visible_that_the_registry_does_not_know(
+    two_runs, publish, snapshots_of, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: object, **__: object) -> None:
+        raise RegistryError("the server is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kat_data.registry.selection.Selection.note", lost)
+        with pytest.raises(RegistryError, match="the server is gone"):
+            publish(two_runs[0], "a")
+    assert versions(tmp_path / "a", "lean") == []
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kat_data.snapshots.write.publish", lost)  # a kill between the note and the rename
+        with pytest.raises(RegistryError, match="the server is gone"):
+            publish(two_runs[0], "a")
+    [(name, version, content)] = snapshots_of(two_runs[0])
+    assert versions(tmp_path / "a", "lean") == []
+
+    written = publish(two_runs[0], "a")
+    assert written.label == f"{name}@{version}"
+    assert snapshots_of(two_runs[0]) == {(name, version, content)}
+
+
+def test_a_sample_that_no_row_can_hold_is_named(two_runs, publish, registry) -> None:
+    with registry.connection() as connection:
+        [ident] = connection.execute(
+            "UPDATE samples SET rendered = NULL, rendered_as = NULL, sample = jsonb_set(sample::jsonb,"
+            " '{turns,0,judge_analysis}', '\"<think>\"')::json WHERE run_id = %s AND id ="
+            " (SELECT min(id) FROM samples WHERE run_id = %s) RETURNING id",
+            [two_runs[0].id, two_runs[0].id],
+        ).fetchone()
+        connection.commit()
+    with pytest.raises(TemplateError, match=f"sample {ident} cannot be a row of stage2: .*reserved tag <think>"):
+        publish(two_runs[0], "a")
