@@ -79,10 +79,16 @@ _HOLD = "lock table withdrawals in share mode"
 
 _ANY_WITHDRAWN = "select exists (select from withdrawn_queries)"
 
+# The planner knows nothing of `incoming`, and takes the queries of a source for few: it compared all of these with each
+# of its rows. `offset 0` has it look queries up by their hashes first.
+_BY_HASH = "set local enable_hashjoin = off; set local enable_mergejoin = off"
+
 _WITHDRAW_NEW = """
 insert into withdrawn_queries (query_id, withdrawal_id)
-select q.id, w.id from incoming i join queries q using (hash) join withdrawals w using (source_id)
-where q.source_id = %(source)s and not exists (select from withdrawals undo where undo.undoes = w.id)
+select here.id, w.id
+from withdrawals w
+join (select q.id, q.source_id from incoming i join queries q using (hash) offset 0) as here using (source_id)
+where w.source_id = %(source)s and not exists (select from withdrawals undo where undo.undoes = w.id)
 on conflict do nothing
 """
 
@@ -366,6 +372,7 @@ def _withdrawn(cursor: "psycopg.Cursor[Any]", source_id: int) -> int:
     """Withdraw what is new of a source that is withdrawn whole; return how many of the chunk are withdrawn."""
     if cursor.execute(_ANY_WITHDRAWN).fetchone() != (True,):
         return 0
+    cursor.execute(_BY_HASH)
     cursor.execute(_WITHDRAW_NEW, {"source": source_id})
     row = cursor.execute(_COUNT_WITHDRAWN).fetchone()
     return int(row[0]) if row else 0

@@ -141,6 +141,7 @@ _NOTE = """
     SELECT noted.id, sample FROM noted, (
         SELECT sample FROM taken UNION ALL SELECT equal.sample FROM equal JOIN taken USING (hash)
     ) AS held
+    ORDER BY sample
     ON CONFLICT DO NOTHING
 """
 
