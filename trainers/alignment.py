@@ -68,10 +68,10 @@ class ByteTokenizer:
     """A fast tokenizer that says where in the UTF-8 text its tokens end; `hash` names it wherever it is loaded."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        spec = orjson.loads(tokenizer.to_str())
         # How a batch was last padded or cut is kept in the same object, and is no part of what the tokenizer is.
-        self.hash = content_hash({name: part for name, part in spec.items() if name not in ("padding", "truncation")})
-        self._tokenizer = tokenizer
+        spec = orjson.loads(tokenizer.to_str()) | {"padding": None, "truncation": None}
+        self.hash = content_hash({name: part for name, part in spec.items() if part is not None})
+        self._tokenizer = Tokenizer.from_str(orjson.dumps(spec).decode())
         self._added = {added["id"]: added["content"].encode() for added in spec["added_tokens"]}
         self._bytes = _byte_level if "ByteLevel" in _kinds(spec["decoder"]) else _sentence_piece
 

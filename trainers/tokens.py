@@ -14,7 +14,8 @@ def prepare(tokenizer: Any) -> Any:
     """Give a tokenizer the tags, the marks of turns and our chat template; a second time changes nothing.
 
     The tags are ordinary added tokens (`special=False`), as special ones would be hidden where replies are decoded
-    with `skip_special_tokens=True`, as TRL does before it asks for rewards. What the tokenizer knows stays as it is.
+    with `skip_special_tokens=True`, as TRL does before it asks for rewards. What the tokenizer knows stays as it is,
+    but for a limit at which a stored one cuts texts in silence.
     """
     from tokenizers import AddedToken
 
@@ -26,6 +27,7 @@ def prepare(tokenizer: Any) -> Any:
     tokenizer.eos_token = TURN_END
     if tokenizer.pad_token is None or tokenizer.pad_token == TURN_END:
         tokenizer.pad_token = _padding(tokenizer)
+    tokenizer.backend_tokenizer.no_truncation()
     tokenizer.chat_template = CHAT_TEMPLATE.read_text(encoding="utf-8")
     return tokenizer
 

@@ -1,6 +1,9 @@
+from pathlib import Path
 from typing import Any
 
 from kat_data.domain.template import RESERVED_TAGS
+from trainers.config import Model
+from trainers.models import load_tokenizer
 from trainers.tokens import TURN_END, prepare
 
 
@@ -20,3 +23,12 @@ def test_preparing_twice_changes_nothing(tokenizer: Any) -> None:
     before = tokenizer.get_vocab(), tokenizer.eos_token, tokenizer.pad_token
     prepare(tokenizer)
     assert (tokenizer.get_vocab(), tokenizer.eos_token, tokenizer.pad_token) == before
+
+
+def test_no_text_is_cut_where_a_stored_tokenizer_would(tokenizer: Any, tmp_path: Path) -> None:
+    tokenizer("one two three", truncation=True, max_length=2)
+    tokenizer.save_pretrained(tmp_path)
+    loaded = load_tokenizer(Model(path=str(tmp_path)))
+    tokenizer.backend_tokenizer.no_truncation()
+    messages = [{"role": "user", "content": "one two three"}]
+    assert loaded.apply_chat_template(messages)["input_ids"] == tokenizer.apply_chat_template(messages)["input_ids"]
