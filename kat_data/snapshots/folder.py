@@ -13,7 +13,7 @@ from typing import BinaryIO
 from kat_data.errors import SnapshotBusy, SnapshotError
 
 _UNFINISHED = ".kat-unfinished-"
-_BUILD = f"{_UNFINISHED}build"
+_BUILD = ".kat-build"  # no `_UNFINISHED`: whoever else writes in the folder leaves it to the next build
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
