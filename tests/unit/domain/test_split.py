@@ -26,6 +26,8 @@ def test_a_share_has_a_point_and_a_number_of_rows_none() -> None:
         (("train=0.5",), "`train` takes what the other splits leave"),
         (("Test=0.5",), "`Test` cannot name a split"),
         (("a/b=0.5",), "`a/b` cannot name a split"),
+        (("test-hard=0.5",), r"`test-hard` cannot name a split: use up to 64 of a-z, 0-9 and _ \(no -\)"),
+        (("all=0.5",), "`all` cannot name a split"),
         (("test=0.5", "validation=0.5"), "the splits take 1 of the rows, and leave none to train on"),
     ],
 )
