@@ -1,9 +1,11 @@
 """Verification: a changed byte, a missing file and a false row are all found."""
 
+import os
 import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +298,41 @@ def test_several_processes_find_the_same(written: Written, monkeypatch: pytest.M
     assert verify(written.path, processes=2, observe=lambda done, total: told.append((done, total))) == alone
     assert len(told) == alone.shards
     assert told[-1] == (40, 40)
+
+
+@pytest.mark.parametrize("name", [CARD, PLOT])
+def test_a_link_to_nowhere_and_a_folder_in_a_files_place_are_problems(written: Written, name: str) -> None:
+    (written.path / name).unlink()
+    (written.path / name).symlink_to(written.path / "gone")
+    assert verify(written.path).problems == (f"{name} cannot be read: No such file or directory",)
+    (written.path / name).unlink()
+    (written.path / name).mkdir()
+    assert verify(written.path).problems == (f"{name} cannot be read: Is a directory",)
+
+
+def test_a_shard_that_cannot_be_read_is_a_problem(written: Written) -> None:
+    test = written.manifest.hashed.shards[-1].path
+    (written.path / test).unlink()
+    (written.path / test).mkdir()
+    found = verify(written.path).problems
+    assert found[0].startswith(f"{test} cannot be read as Parquet: ")
+    assert found[1].endswith("rows can be read, the manifest says 40")
+
+
+def test_a_process_that_is_killed_is_a_problem(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last shard is a pipe into which nobody writes: whoever reads it waits until it is killed."""
+    *_, last = written.manifest.hashed.shards
+    (written.path / last.path).unlink()
+    os.mkfifo(written.path / last.path)
+    monkeypatch.setattr(verify_module, "_FEW", 1)
+
+    def kill(done: int, total: int) -> None:
+        if done == total - last.rows:
+            for process in active_children():
+                process.kill()
+
+    report = verify(written.path, processes=2, observe=kill)
+    assert report.problems[0].startswith(f"{last.path} and the shards after it cannot be read: a process that read")
 
 
 def falsify(record: dict[str, Any], path: str, value: object) -> None:
