@@ -1,4 +1,8 @@
-"""Verify a snapshot: every hash, every count and every row, from the files alone, in memory that does not grow."""
+"""Verify a snapshot: every hash, every count and every row, from the files alone.
+
+No more texts are in memory than a batch of rows has; of each row some tens of bytes stay where there are several
+splits, which must not share any, and nothing else.
+"""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,17 +11,18 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kat_data.domain.licence import allowed
 from kat_data.errors import SnapshotError
 from kat_data.hashing import file_sha256
-from kat_data.snapshots.inspection import Inspection, Terms, inspect_shard
+from kat_data.snapshots.inspection import Inspection, Terms, inspect_shard, prefixes
 from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest, Shard
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.read import Snapshot, open_snapshot
@@ -168,11 +173,16 @@ def _order(inspections: Sequence[Inspection]) -> Iterator[str]:
 
 
 def _shared(inspections: Sequence[Inspection]) -> Iterator[str]:
-    for (split, found), (other, others) in combinations(_by_split(inspections).items(), 2):
-        for what in ("ids", "queries"):
-            left, right = (np.concatenate([getattr(i, what) for i in part]) for part in (found, others))
+    splits = _by_split(inspections)
+    for what in ("ids", "queries") if len(splits) > 1 else ():
+        hashes = {split: _joined(getattr(i, what) for i in found) for split, found in splits.items()}
+        for (split, left), (other, right) in combinations(hashes.items(), 2):
             if count := len(np.intersect1d(left, right)):
                 yield f"the splits {split} and {other} share {count} {what}"
+
+
+def _joined(parts: Iterable[list[NDArray[Any]]]) -> NDArray[Any]:
+    return np.concatenate([prefixes([]), *chain.from_iterable(parts)])
 
 
 def _by_split(inspections: Sequence[Inspection]) -> dict[str, list[Inspection]]:

@@ -16,6 +16,7 @@ import pytest
 
 from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import content_hash, sha256
+from kat_data.snapshots import inspection
 from kat_data.snapshots import verify as verify_module
 from kat_data.snapshots.card import card
 from kat_data.snapshots.invariants import check_row
@@ -251,6 +252,17 @@ def test_rows_of_other_types_are_a_problem_and_no_crash(written: Written) -> Non
 def test_splits_share_no_query(tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec]) -> None:
     other = replace(rows[30], query=rows[0].query)
     written = write_snapshot(tmp_path, make_spec(), {"train": rows[:30], "test": [other, *rows[31:]]})
+    assert verify(written.path).problems == ("the splits train and test share 1 queries",)
+
+
+@pytest.mark.parametrize("at", [0, 14, 29])
+def test_a_shared_query_is_found_in_any_batch_of_any_split(
+    tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec], monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    monkeypatch.setattr(inspection, "_ROWS", 4)
+    other = replace(rows[35], query=rows[at].query)
+    splits = {"train": rows[:30], "validation": rows[30:33], "test": [*rows[33:35], other, *rows[36:]]}
+    written = write_snapshot(tmp_path, make_spec(), splits)
     assert verify(written.path).problems == ("the splits train and test share 1 queries",)
 
 
