@@ -13,6 +13,9 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
 _EVERY: Final = "all"
 """What `datasets` calls all splits together."""
 
+_MOST: Final = 127
+"""So many splits beside `train` have a number each in one byte of a row."""
+
 _EXAMPLE: Final = "validation=0.05 or test=500"
 
 
@@ -44,6 +47,8 @@ def check_split_name(name: str) -> None:
 
 def check_splits(asked: Mapping[str, float]) -> dict[str, float]:
     """Return what is asked for in the order of names; raises `ValueError` with one line that says what is wrong."""
+    if len(asked) > _MOST:
+        raise ValueError(f"{len(asked)} splits are asked for: ask for up to {_MOST} beside `{TRAIN}`")
     for name, amount in asked.items():
         check_split_name(name)
         if name == TRAIN:
