@@ -82,6 +82,8 @@ class Bucket:
             if "file" in self._protocols:
                 _settle(Path(f"{path}.part"))
             self._fs.mv(f"{path}.part", path)
+            if "file" in self._protocols:
+                sync(Path(path).parent)
 
     def wanting(self, wanted: Iterable[Part], local: Path) -> list[Part]:
         """Return the parts that are missing there or differ, by the checksums that the store tells, else read back.
@@ -145,7 +147,6 @@ def _settle(file: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-    sync(file.parent)
 
 
 @contextmanager
