@@ -114,6 +114,8 @@ def _print_created(found: dict[str, Any], wanted: dict[str, Any]) -> None:
         click.echo(", ".join(f"{rows} in {split}" for split, rows in found["splits"].items()))
     if found["existed"] and "note" in wanted:
         say(f"nor was your note: `kat snapshots note {found['snapshot']} TEXT` puts it beside the version")
+    if found["existed"] and "parent" in wanted:
+        say("nor was your parent: a version keeps the one that it was built with")
     if found["surplus"]:
         stay = f"they stay with run {wanted['run']}"
         say(f"{found['surplus']} more samples were accepted than the mixture asks for: {stay}")
