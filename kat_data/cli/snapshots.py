@@ -8,7 +8,6 @@ import click
 from kat_data.cli.fleet import executor_options, follow_job
 from kat_data.cli.output import json_option, print_json, say
 from kat_data.cli.registry import open_registry
-from kat_data.cli.rows_bar import rows_bar
 from kat_data.cli.snapshot_diff import diff
 from kat_data.cli.snapshot_export import export
 from kat_data.cli.snapshot_folder import root_folder, root_option
@@ -17,6 +16,7 @@ from kat_data.cli.snapshot_list import list_
 from kat_data.cli.snapshot_show import show
 from kat_data.cli.snapshot_transfer import pull, push
 from kat_data.cli.snapshot_verify import verify
+from kat_data.cli.tracked import rows_bar
 from kat_data.clock import SystemClock
 from kat_data.domain.job import JobKind, JobState
 from kat_data.domain.split import parse_splits
