@@ -36,7 +36,7 @@ def card(manifest: Manifest) -> str:
     hashed, unhashed = manifest.hashed, manifest.unhashed
     sections = [
         f"---\n{front_matter(manifest)}---\n",
-        f"# {hashed.name}@{unhashed.version}\n\n{_PURPOSE[hashed.stage]} {hashed.rows} rows.\n",
+        f"# {manifest.label}\n\n{_PURPOSE[hashed.stage]} {hashed.rows} rows.\n",
         section("Composition", _composition(hashed.composition), _image(manifest)),
         section("Mixture: target and reached", _mixture(manifest)),
         section("Transitions between modes, from turn to turn", _transitions(hashed.transitions or {})),
