@@ -12,7 +12,7 @@ import click
 import psycopg
 
 from kat_data.cli.output import say
-from kat_data.cli.rows_bar import rows_bar
+from kat_data.cli.tracked import rows_bar
 from kat_data.cli.watch import watch_run
 from kat_data.domain.job import JobState
 from kat_data.domain.states import RunState

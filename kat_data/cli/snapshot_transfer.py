@@ -64,11 +64,10 @@ def pull(source: str, root: Path | None, as_json: bool) -> None:
     with counting(f"bytes of {source}") as moved:
         found = fetch(source, root_folder(root), moved=moved)
     manifest = found.manifest
-    label = f"{manifest.hashed.name}@{manifest.unhashed.version}"
     if as_json:
         rows, content_hash = manifest.hashed.rows, manifest.hashed.content_hash
-        print_json({"snapshot": label, "path": str(found.path), "rows": rows, "content_hash": content_hash,
+        print_json({"snapshot": manifest.label, "path": str(found.path), "rows": rows, "content_hash": content_hash,
                     "existed": found.existed})  # fmt: skip
         return
     note = " (it was here, so nothing was fetched)" if found.existed else ""
-    click.echo(f"{label}: {manifest.hashed.rows} rows in {found.path}{note}")
+    click.echo(f"{manifest.label}: {manifest.hashed.rows} rows in {found.path}{note}")

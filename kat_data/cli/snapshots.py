@@ -8,7 +8,6 @@ import click
 from kat_data.cli.fleet import executor_options, follow_job
 from kat_data.cli.output import json_option, print_json, say
 from kat_data.cli.registry import open_registry
-from kat_data.cli.rows_bar import rows_bar
 from kat_data.cli.snapshot_diff import diff
 from kat_data.cli.snapshot_export import export
 from kat_data.cli.snapshot_folder import root_folder, root_option
@@ -17,6 +16,7 @@ from kat_data.cli.snapshot_list import list_
 from kat_data.cli.snapshot_show import show
 from kat_data.cli.snapshot_transfer import pull, push
 from kat_data.cli.snapshot_verify import verify
+from kat_data.cli.tracked import rows_bar
 from kat_data.clock import SystemClock
 from kat_data.domain.job import JobKind, JobState
 from kat_data.domain.split import parse_splits
@@ -114,6 +114,8 @@ def _print_created(found: dict[str, Any], wanted: dict[str, Any]) -> None:
         click.echo(", ".join(f"{rows} in {split}" for split, rows in found["splits"].items()))
     if found["existed"] and "note" in wanted:
         say(f"nor was your note: `kat snapshots note {found['snapshot']} TEXT` puts it beside the version")
+    if found["existed"] and "parent" in wanted:
+        say("nor was your parent: a version keeps the one that it was built with")
     if found["surplus"]:
         stay = f"they stay with run {wanted['run']}"
         say(f"{found['surplus']} more samples were accepted than the mixture asks for: {stay}")

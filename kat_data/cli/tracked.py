@@ -1,8 +1,12 @@
-"""Progress on stderr: a bar around a loop, or a clock beside a wait."""
+"""Progress on stderr: a bar around a loop, a clock beside a wait, or bars that are told."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 T = TypeVar("T")
 
@@ -35,17 +39,41 @@ def waiting(what: str) -> Iterator[None]:
 @contextmanager
 def counting(noun: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on stderr, where it is a terminal, that is moved by telling how much of how much is done."""
+    with _bars(transient=True) as tell:
+        yield partial(tell, noun)
+
+
+@contextmanager
+def rows_bar(name: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each step of a command on stderr, where it is a terminal.
+
+    It is moved by telling the step, the rows done and the rows in all.
+    """
+    with _bars(transient=False) as tell:
+        yield lambda step, done, total: tell(f"{name}: {step} rows", done, total)
+
+
+@contextmanager
+def _bars(*, transient: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Give what tells a bar by its name; nothing is shown before that, and none where stderr is no terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
     console = Console(stderr=True)
-    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-    task = bar.add_task(noun, total=None)
+    bar = Progress(*columns, console=console, transient=transient, disable=not console.is_terminal)
+    tasks: dict[str, TaskID] = {}
 
-    def tell(done: int, total: int) -> None:
+    def tell(name: str, done: int, total: int) -> None:
         bar.start()
-        bar.update(task, completed=done, total=total)
+        if name not in tasks:
+            tasks[name] = bar.add_task(name, total=total)
+        bar.update(tasks[name], completed=done, total=total)
 
     try:
         yield tell

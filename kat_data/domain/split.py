@@ -9,7 +9,13 @@ from kat_data.errors import UserError
 TRAIN: Final = "train"
 """The split of all that no other one takes."""
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_]{0,63}")
+_EVERY: Final = "all"
+"""What `datasets` calls all splits together."""
+
+_MOST: Final = 127
+"""So many splits beside `train` have a number each in one byte of a row."""
+
 _EXAMPLE: Final = "validation=0.05 or test=500"
 
 
@@ -30,11 +36,21 @@ def parse_splits(words: tuple[str, ...]) -> dict[str, float]:
         raise UserError(f"--split: {error}") from None
 
 
+def check_split_name(name: str) -> None:
+    """Raise `ValueError` with one line unless `name` can name a split, here and for `datasets`."""
+    if name == _EVERY or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"`{name}` cannot name a split: use up to 64 of a-z, 0-9 and _ (no -), a letter or digit first, "
+            f"and not `{_EVERY}`"
+        )
+
+
 def check_splits(asked: Mapping[str, float]) -> dict[str, float]:
     """Return what is asked for in the order of names; raises `ValueError` with one line that says what is wrong."""
+    if len(asked) > _MOST:
+        raise ValueError(f"{len(asked)} splits are asked for: ask for up to {_MOST} beside `{TRAIN}`")
     for name, amount in asked.items():
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"`{name}` cannot name a split: use a-z, 0-9, - and _, a letter or digit first")
+        check_split_name(name)
         if name == TRAIN:
             raise ValueError(f"`{TRAIN}` takes what the other splits leave: give it no share of its own")
         if isinstance(amount, float) and not 0 < amount < 1:

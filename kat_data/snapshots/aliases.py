@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kat_data.errors import NotFoundError, UserError
-from kat_data.snapshots.history import History, Move, add_event
+from kat_data.snapshots.history import History, Move, add_event, read_history
 from kat_data.snapshots.read import LATEST, NAME, find
 
 
@@ -48,6 +48,7 @@ def remove_alias(root: Path, label: str, alias: str, *, by: str, at: datetime, n
             raise NotFoundError(f"{label} has no alias {alias!r}; {folder.parent.name} has: {known or 'none'}")
         return _move(alias, before, None, by, at, note)
 
+    move(read_history(folder.parent))  # what it refuses leaves no empty history
     return add_event(folder.parent, move)
 
 

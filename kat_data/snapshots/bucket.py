@@ -38,7 +38,10 @@ class Bucket:
         """Open a folder by its URL; raises `UserError`, which says what to install, where nothing here can."""
         import fsspec
 
+        if not url:
+            raise UserError("an empty name is no place: give a folder, or a URL as s3://bucket/folder")
         scheme = url.partition("://")[0] if "://" in url else "file"
+        url = url if "://" in url else Path(url).resolve().as_uri()
         try:
             fs, path = fsspec.url_to_fs(url, **options)
         except ImportError as error:
@@ -82,6 +85,8 @@ class Bucket:
             if "file" in self._protocols:
                 _settle(Path(f"{path}.part"))
             self._fs.mv(f"{path}.part", path)
+            if "file" in self._protocols:
+                sync(Path(path).parent)
 
     def wanting(self, wanted: Iterable[Part], local: Path) -> list[Part]:
         """Return the parts that are missing there or differ, by the checksums that the store tells, else read back.
@@ -145,7 +150,6 @@ def _settle(file: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-    sync(file.parent)
 
 
 @contextmanager

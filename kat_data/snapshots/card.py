@@ -7,6 +7,7 @@ from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode, Transition
 from kat_data.snapshots.composition import BANDS, Cell, totals
 from kat_data.snapshots.front_matter import front_matter
+from kat_data.snapshots.invariants import FIRST_WITH_VERDICTS
 from kat_data.snapshots.manifest import PLOT, Hashed, Manifest, Unhashed
 from kat_data.snapshots.markdown import inert, picture, section, table
 from kat_data.snapshots.mixture import COLUMNS, compare, lines
@@ -35,7 +36,7 @@ def card(manifest: Manifest) -> str:
     hashed, unhashed = manifest.hashed, manifest.unhashed
     sections = [
         f"---\n{front_matter(manifest)}---\n",
-        f"# {hashed.name}@{unhashed.version}\n\n{_PURPOSE[hashed.stage]} {hashed.rows} rows.\n",
+        f"# {manifest.label}\n\n{_PURPOSE[hashed.stage]} {hashed.rows} rows.\n",
         section("Composition", _composition(hashed.composition), _image(manifest)),
         section("Mixture: target and reached", _mixture(manifest)),
         section("Transitions between modes, from turn to turn", _transitions(hashed.transitions or {})),
@@ -125,6 +126,7 @@ def _shares(counts: Mapping[Any, int], label: str, rows: int) -> str:
 
 
 def _use(hashed: Hashed) -> str:
+    verdict = ", `verdict`" if hashed.schema_version >= FIRST_WITH_VERDICTS else ""
     return (
         "Meant for training and studying language models that choose between thinking and answering at once. "
         "The answers were written by models: trust them as far as the verifiers above, and mind the sources' "
@@ -132,7 +134,7 @@ def _use(hashed: Hashed) -> str:
         "```python\nfrom datasets import load_dataset\n\n"
         'rows = load_dataset("PATH_OF_THIS_FOLDER")\n```\n\n'
         f"Columns: {_COLUMNS[hashed.stage]}, beside `id`, `query`, `category`, `domain`, `difficulty`, `mode`, "
-        "`source`, `licence`, `lineage` and `tools` (JSON)."
+        f"`source`, `licence`, `lineage`{verdict} and `tools` (JSON)."
     )
 
 

@@ -104,7 +104,7 @@ class _Writing:
         if not files:
             raise UserError(self._nothing())
         if self._form not in FORMATS or FORMATS[self._form].tables:
-            write_file(self._folder / CARD, [card(columns, files, self._title()).encode()])
+            write_file(self._folder / CARD, [card(columns, files, self._snapshot.manifest.label).encode()])
         return self._rows, dict(sorted(self._lost.items()))
 
     def _columns(self) -> Columns:
@@ -135,15 +135,11 @@ class _Writing:
     def _nothing(self) -> str:
         if set(self._lost) == {Loss.UNKNOWN}:
             return (
-                f"no row of {self._title()} is known to this registry: preference pairs are made where the snapshot "
+                f"no row of {self._snapshot.manifest.label} is known to this registry: preference pairs are made where the snapshot "
                 "was built (KAT_DATABASE_URL or KAT_HOME says which registry)"
             )
         why = ", ".join(f"{name} ({count})" for name, count in self._lost.most_common() if name is not Loss.LABELS)
-        return f"no row of {self._title()} fits {self._form}: {why}"
-
-    def _title(self) -> str:
-        manifest = self._snapshot.manifest
-        return f"{manifest.hashed.name}@{manifest.unhashed.version}"
+        return f"no row of {self._snapshot.manifest.label} fits {self._form}: {why}"
 
 
 def _write_table(path: Path, rows: Iterable[Record], columns: Columns) -> None:

@@ -13,7 +13,8 @@ from typing import BinaryIO
 from kat_data.errors import SnapshotBusy, SnapshotError
 
 _UNFINISHED = ".kat-unfinished-"
-_BUILD = f"{_UNFINISHED}build"
+_BUILD = ".kat-build"  # no `_UNFINISHED`: whoever else writes in the folder leaves it to the next build
+_MISSING = 100  # times in a row that a folder can be gone because others remove it
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -120,12 +121,14 @@ def plain_errors(place: Path) -> Iterator[None]:
 
 def _hold(parent: Path) -> tuple[int, bool]:
     """Return a handle that locks the folder, and whether the folder was made for it."""
+    missing = 0
     while True:
         try:
             made = _make(parent)
             handle = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:  # another process left, and removed the folder
-            if parent.is_symlink():
+        except FileNotFoundError:  # another process left, and removed the folder; or none can be made here
+            missing += 1
+            if parent.is_symlink() or missing == _MISSING:
                 raise
             continue
         if _locked(handle, parent):

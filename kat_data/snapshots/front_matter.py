@@ -27,6 +27,8 @@ _CODES = {
     "spanish": "es", "turkish": "tr", "ukrainian": "uk", "vietnamese": "vi",
 }  # fmt: skip
 """The Hub's codes of languages, by the names that taxonomies have for them."""
+_NUMBER = "[0-9]" * 5
+"""A shard's number as a glob: `*` would also find the shards of splits whose names begin with this one's and a dash."""
 _SIZES = (
     (1_000, "n<1K"),
     (10_000, "1K<n<10K"),
@@ -40,8 +42,11 @@ _SIZES = (
 def front_matter(manifest: Manifest) -> str:
     """Return the YAML between the lines `---` of the card."""
     hashed = manifest.hashed
-    files = [{"split": split, "path": f"data/{split}-*.parquet"} for split in manifest.splits]
-    sizes = [{"name": split, "num_examples": rows} for split, rows in manifest.splits.items()]
+    files = [{"split": split, "path": f"data/{split}-{_NUMBER}.parquet"} for split in manifest.splits]
+    bytes_of = {split: sum(s.bytes for s in hashed.shards if s.split == split) for split in manifest.splits}
+    sizes = [
+        {"name": split, "num_bytes": bytes_of[split], "num_examples": rows} for split, rows in manifest.splits.items()
+    ]
     matter: dict[str, Any] = {
         "pretty_name": hashed.name,
         **_languages(manifest),

@@ -108,9 +108,11 @@ class _Dataset:
                 tally.add(part)
         stale = {part.name for part in parts(theirs)} - {part.name for part in wanted} if theirs else set()
         deletions = [CommitOperationDelete(path_in_repo=name) for name in sorted(stale & there.keys())]
-        label = f"{snapshot.manifest.hashed.name}@{snapshot.manifest.unhashed.version}"
         made = self._api.create_commit(
-            **self._repo, operations=[*additions, *deletions], commit_message=label, parent_commit=head
+            **self._repo,
+            operations=[*additions, *deletions],
+            commit_message=snapshot.manifest.label,
+            parent_commit=head,
         )
         return made.oid, [part.name for part in wanted]
 
@@ -121,11 +123,10 @@ class _Dataset:
             if strange := sorted(there.keys() - _THEIRS):
                 raise SnapshotError(f"{self._name} holds other files ({strange[0]}): push to a place of its own")
             return
-        label = f"{theirs.hashed.name}@{theirs.unhashed.version}"
         if theirs.hashed.name != mine.hashed.name:
-            raise SnapshotError(f"{self._name} holds {label}: push {mine.hashed.name} to a place of its own")
+            raise SnapshotError(f"{self._name} holds {theirs.label}: push {mine.hashed.name} to a place of its own")
         if theirs.unhashed.version > mine.unhashed.version:
-            raise SnapshotError(f"{self._name} holds {label} already: versions are pushed in their order")
+            raise SnapshotError(f"{self._name} holds {theirs.label} already: versions are pushed in their order")
 
     def _check(self, snapshot: Snapshot, commit: str, url: str) -> None:
         """Raise `SnapshotError` unless the commit holds the snapshot, by sizes and checksums."""

@@ -44,7 +44,7 @@ class Inspection:
 
     `first` and `last` are the places of its ends in the seed's order; `ordered` and `repeated` say of its rows that
     none stands before its place, and that one stands there twice. `ids` and `queries` are the beginnings of the rows'
-    hashes, kept where there are several splits, which must not share any.
+    hashes, an array a batch, kept where there are several splits, which must not share any.
     """
 
     shard: Shard
@@ -55,12 +55,12 @@ class Inspection:
     last: Key | None = None
     ordered: bool = True
     repeated: bool = False
-    ids: NDArray[Any] = field(default_factory=lambda: _prefixes([]))
-    queries: NDArray[Any] = field(default_factory=lambda: _prefixes([]))
+    ids: list[NDArray[Any]] = field(default_factory=list)
+    queries: list[NDArray[Any]] = field(default_factory=list)
 
 
 def inspect_shard(folder: Path, shard: Shard, terms: Terms) -> Inspection:
-    """Inspect one shard of a snapshot's folder, in the same memory whatever its size."""
+    """Inspect one shard of a snapshot's folder: it keeps 32 bytes of a row where there are splits, else none."""
     found = Inspection(shard=shard, surveyor=Surveyor(terms.targets))
     problems: Iterator[str] = chain.from_iterable(
         _look(batch, found, terms) for batch in _batches(folder / shard.path, shard, terms)
@@ -110,10 +110,11 @@ def _place(records: Sequence[Record], found: Inspection, terms: Terms) -> None:
         found.repeated |= left == right
     found.first, found.last = found.first or keys[0], keys[-1]
     if terms.several:
-        found.ids = np.concatenate([found.ids, _prefixes(record["id"] for record in records)])
-        found.queries = np.concatenate([found.queries, _prefixes({record["query"] for record in records})])
+        ids, queries = prefixes(record["id"] for record in records), prefixes({record["query"] for record in records})
+        found.ids.append(ids)
+        found.queries.append(queries)
 
 
-def _prefixes(hashes: Iterable[str]) -> NDArray[Any]:
+def prefixes(hashes: Iterable[str]) -> NDArray[Any]:
     """Return the beginnings of hashes in hex, as bytes."""
     return np.array([bytes.fromhex(found[: 2 * _PREFIX]) for found in hashes], dtype=f"S{_PREFIX}")

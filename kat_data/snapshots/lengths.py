@@ -20,7 +20,6 @@ TOKEN_BYTES: Final = 4
 PROMPT: Final = "prompt"
 _BEGINS: Final[Sequence[int]] = [*range(16), *((16 + part) << octave for octave in range(20) for part in range(16))]
 """Where bins of tokens begin: exact below 32, then sixteen bins an octave, so that a bin is at most 6 % wide."""
-_END_OF_THINKING: Final = "\n</think>\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ def plot(manifest: Manifest, distribution: Distribution) -> bytes:
     drawn = min(len(reached.strata), _MOST_STRATA)
     lower = _BELOW + drawn * _LINE + _BETWEEN if drawn else 0.0
     height = _UPPER + lower
-    label = f"{manifest.hashed.name}@{manifest.unhashed.version}: {manifest.hashed.rows:,} rows"
+    label = f"{manifest.label}: {manifest.hashed.rows:,} rows"
     with canvas(height, label) as figure:
         bottom, high = (lower + 0.6) / height, (_UPPER - 1.45) / height
         _categories(figure.add_axes((0.1, bottom, 0.42, high)), manifest, distribution)

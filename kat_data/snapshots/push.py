@@ -67,7 +67,7 @@ def check_same(snapshot: Snapshot, theirs: Manifest, url: str) -> None:
         raise SnapshotError(f"{url} is of {theirs.hashed.name}: push {mine.hashed.name} to a place of its own")
     if theirs.hashed.content_hash != mine.hashed.content_hash:
         raise SnapshotError(
-            f"{url} holds another {theirs.hashed.name}@{theirs.unhashed.version}, with the content hash "
+            f"{url} holds another {theirs.label}, with the content hash "
             f"{theirs.hashed.content_hash[:12]}: versions never change, so push to another place"
         )
 
@@ -79,7 +79,7 @@ def pushed(snapshot: Snapshot, url: str, uploaded: list[str]) -> Pushed:
     sizes = [(snapshot.path / part.name).stat().st_size for part in listed]
     return Pushed(
         url=url,
-        label=f"{manifest.hashed.name}@{manifest.unhashed.version}",
+        label=manifest.label,
         content_hash=manifest.hashed.content_hash,
         files=len(listed),
         bytes=sum(sizes),

@@ -120,7 +120,7 @@ def _labels(root: Path) -> Iterator[str]:
 
 
 def check_name(name: str) -> None:
-    """Raise `SnapshotError` unless `name` can name a snapshot or a split."""
+    """Raise `SnapshotError` unless `name` can name a snapshot."""
     if not NAME.fullmatch(name):
         raise SnapshotError(f"{name!r} cannot be a name: use up to 64 of a-z, 0-9, - and _, a letter or digit first")
 

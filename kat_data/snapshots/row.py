@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from kat_data.domain.split import TRAIN
 from kat_data.errors import NotFoundError, SnapshotError, UserError
 from kat_data.snapshots.manifest import Shard
 from kat_data.snapshots.read import Snapshot
@@ -12,8 +13,6 @@ from kat_data.snapshots.record import Record
 if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
-_TRAIN: Final = "train"
-
 
 def row_at(snapshot: Snapshot, number: int, split: str | None = None) -> Record:
     """Return the row with this number, counted from 0 as `datasets` does, of a split: `train` unless another is named.
@@ -21,7 +20,7 @@ def row_at(snapshot: Snapshot, number: int, split: str | None = None) -> Record:
     Raises `NotFoundError` where there is no such split or row.
     """
     splits = snapshot.manifest.splits
-    split = split or _TRAIN
+    split = split or TRAIN
     if split not in splits:
         raise NotFoundError(f"there is no split {split}; there are: {', '.join(splits) or 'none'}")
     left = number

@@ -27,7 +27,7 @@ _COLOURS: Final = {**COLOURS, PROMPT: GREY}
 
 def statistics_plots(manifest: Manifest) -> Iterator[tuple[str, bytes]]:
     """Yield file names and PNGs, of what there are statistics of."""
-    statistics, label = manifest.unhashed.statistics, f"{manifest.hashed.name}@{manifest.unhashed.version}"
+    statistics, label = manifest.unhashed.statistics, manifest.label
     if statistics is None:
         return
     if statistics.lengths:

@@ -1,23 +1,29 @@
-"""Verify a snapshot: every hash, every count and every row, from the files alone, in memory that does not grow."""
+"""Verify a snapshot: every hash, every count and every row, from the files alone.
+
+No more texts are in memory than a batch of rows has; of each row some tens of bytes stay where there are several
+splits, which must not share any, and nothing else.
+"""
 
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kat_data.domain.licence import allowed
 from kat_data.errors import SnapshotError
 from kat_data.hashing import file_sha256
-from kat_data.snapshots.inspection import Inspection, Terms, inspect_shard
-from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest
+from kat_data.snapshots.inspection import Inspection, Terms, inspect_shard, prefixes
+from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest, Shard
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.read import Snapshot, open_snapshot
 from kat_data.snapshots.record import SCHEMA_VERSION
@@ -92,12 +98,21 @@ def _files(snapshot: Snapshot) -> Iterator[str]:
     checked = {CARD: unhashed.card_sha256, PLOT: unhashed.plot_sha256, **unhashed.plots}
     checked = {name: checksum for name, checksum in checked.items() if checksum is not None}
     expected = {MANIFEST, *checked, *(shard.path for shard in snapshot.manifest.hashed.shards)}
-    present = {p.relative_to(snapshot.path).as_posix() for p in snapshot.path.rglob("*") if not p.is_dir()}
+    found = ((p.relative_to(snapshot.path).as_posix(), p) for p in snapshot.path.rglob("*"))
+    present = {name for name, path in found if name in expected or not path.is_dir()}
     yield from (f"{name} is missing" for name in sorted(expected - present))
     yield from (f"{name} does not belong to the snapshot" for name in sorted(present - expected))
     for name, checksum in checked.items():
-        if name in present and file_sha256(snapshot.path / name).hex() != checksum:
+        if name in present:
+            yield from _changed(snapshot.path / name, name, checksum)
+
+
+def _changed(path: Path, name: str, checksum: str) -> Iterator[str]:
+    try:
+        if file_sha256(path).hex() != checksum:
             yield f"{name} was changed after it was written: its sha256 does not match"
+    except OSError as error:
+        yield f"{name} cannot be read: {error.strerror or error}"
 
 
 def _inspect(snapshot: Snapshot, terms: Terms, processes: int, observe: Observe) -> Iterator[Inspection]:
@@ -105,9 +120,20 @@ def _inspect(snapshot: Snapshot, terms: Terms, processes: int, observe: Observe)
     shards, total, done = snapshot.manifest.hashed.shards, snapshot.manifest.hashed.rows, 0
     inspect = partial(inspect_shard, snapshot.path, terms=terms)
     with _mapping(min(processes, len(shards), total // _FEW)) as each:
-        for shard, inspection in zip(shards, each(inspect, shards), strict=True):
-            yield inspection
+        inspections = iter(each(inspect, shards))
+        for shard in shards:
+            try:
+                yield next(inspections)
+            except BrokenProcessPool:
+                yield _unseen(shard, terms)
+                return
             observe(done := done + shard.rows, total)
+
+
+def _unseen(shard: Shard, terms: Terms) -> Inspection:
+    why = "a process that read them was killed, perhaps for want of memory: verify with fewer processes"
+    problem = f"{shard.path} and the shards after it cannot be read: {why}"
+    return Inspection(shard=shard, surveyor=Surveyor(terms.targets), problems=[problem])
 
 
 @contextmanager
@@ -147,11 +173,16 @@ def _order(inspections: Sequence[Inspection]) -> Iterator[str]:
 
 
 def _shared(inspections: Sequence[Inspection]) -> Iterator[str]:
-    for (split, found), (other, others) in combinations(_by_split(inspections).items(), 2):
-        for what in ("ids", "queries"):
-            left, right = (np.concatenate([getattr(i, what) for i in part]) for part in (found, others))
+    splits = _by_split(inspections)
+    for what in ("ids", "queries") if len(splits) > 1 else ():
+        hashes = {split: _joined(getattr(i, what) for i in found) for split, found in splits.items()}
+        for (split, left), (other, right) in combinations(hashes.items(), 2):
             if count := len(np.intersect1d(left, right)):
                 yield f"the splits {split} and {other} share {count} {what}"
+
+
+def _joined(parts: Iterable[list[NDArray[Any]]]) -> NDArray[Any]:
+    return np.concatenate([prefixes([]), *chain.from_iterable(parts)])
 
 
 def _by_split(inspections: Sequence[Inspection]) -> dict[str, list[Inspection]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from kat_data import __version__
 from kat_data.domain.run_statistics import RunStatistics
+from kat_data.domain.split import check_split_name
 from kat_data.errors import SnapshotError
 from kat_data.snapshots.finish import finish
 from kat_data.snapshots.folder import exclusive, publish, resumable
@@ -141,8 +142,12 @@ def build_snapshot(
 
 def check_names(name: str, splits: Iterable[str]) -> None:
     """Raise `SnapshotError` unless these can name a snapshot and its splits."""
-    for one in (name, *splits):
-        check_name(one)
+    check_name(name)
+    try:
+        for split in splits:
+            check_split_name(split)
+    except ValueError as error:
+        raise SnapshotError(str(error)) from error
 
 
 def _hashed(spec: SnapshotSpec, found: Survey, plan: Plan, shards: tuple[Shard, ...]) -> Hashed:

@@ -12,6 +12,7 @@ from kat_data.snapshots.read import Snapshot, open_snapshot
 from kat_data.snapshots.record import TrainingStage
 from kat_data.snapshots.write import SnapshotSpec, write_snapshot
 
+SPLITS = ("train", "validation", "test")
 ROWS = Path(__file__).parents[2] / "unit" / "snapshots" / "conftest.py"
 
 
@@ -24,19 +25,25 @@ def _rows() -> ModuleType:
     return module
 
 
-def _build(root: Path, stage: TrainingStage, name: str, first: int) -> Snapshot:
+def _build(root: Path, stage: TrainingStage, name: str, first: int, splits: tuple[str, str, str] = SPLITS) -> Snapshot:
     rows = [_rows().make_row(number) for number in range(first, first + 60)]
     spec = SnapshotSpec(name=name, stage=stage, seed=7, recipe={"a": 1}, built_at=datetime(2026, 1, 1, tzinfo=UTC))
-    splits = {"train": rows[:40], "validation": rows[40:50], "test": rows[50:]}
-    return open_snapshot(write_snapshot(root, spec, splits, shard_bytes=20_000).path)
+    parts = dict(zip(splits, (rows[:40], rows[40:50], rows[50:]), strict=True))
+    return open_snapshot(write_snapshot(root, spec, parts, shard_bytes=20_000).path)
 
 
 @pytest.fixture
 def build(tmp_path: Path) -> Callable[..., Snapshot]:
     """Build a snapshot of 60 rows in three splits and several shards."""
 
-    def build_(stage: TrainingStage = TrainingStage.STAGE2, *, name: str = "demo", first: int = 1) -> Snapshot:
-        return _build(tmp_path / "snapshots", stage, name, first)
+    def build_(
+        stage: TrainingStage = TrainingStage.STAGE2,
+        *,
+        name: str = "demo",
+        first: int = 1,
+        splits: tuple[str, str, str] = SPLITS,
+    ) -> Snapshot:
+        return _build(tmp_path / "snapshots", stage, name, first, splits)
 
     return build_
 

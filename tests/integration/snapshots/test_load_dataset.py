@@ -43,6 +43,12 @@ def test_a_snapshot_loads_as_it_is(build: Callable[..., Snapshot], load: Any, st
         assert list(rows) == list(snapshot.rows(split))
 
 
+def test_a_split_whose_name_begins_with_anothers_keeps_its_rows(build: Callable[..., Snapshot], load: Any) -> None:
+    snapshot = build(splits=("train", "test_hard", "test"))
+    found = {split: list(rows) for split, rows in load(snapshot.path).items()}
+    assert found == {split: list(snapshot.rows(split)) for split in ("train", "test_hard", "test")}
+
+
 @pytest.mark.parametrize("form", [ExportFormat.JSONL, *(f for f in FORMATS if FORMATS[f].fit and FORMATS[f].tables)])
 @pytest.mark.parametrize("parquet", [False, True])
 def test_exports_load_as_they_were_written(

@@ -1,5 +1,6 @@
 """What `kat snapshots show` says of a mixture, and where it draws."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
+from kat_data.cli import snapshots as commands
 from kat_data.cli.snapshots import snapshots
 from kat_data.domain.category import Category
 from kat_data.domain.mode import Mode
@@ -106,3 +108,13 @@ def test_the_plot_is_drawn_where_it_is_wanted(publish, tmp_path: Path) -> None:
     assert str(tmp_path / "figure.png") in said.stderr
     assert (tmp_path / "figure.png").read_bytes() == stored.read_bytes()
     assert isinstance(show(tmp_path, "--plot", tmp_path / "figure.jpg").exception, UserError)
+
+
+def test_what_unchanged_content_does_not_take_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"snapshot": "sums@1", "rows": 8, "path": "p", "existed": True, "splits": {}, "surplus": 0, "withdrawn": 0}
+    monkeypatch.setattr(commands, "open_registry", nullcontext)
+    monkeypatch.setattr(commands, "_create_here", lambda registry, wanted, root: found)
+    said = CliRunner().invoke(snapshots, ["create", "--run", "1", "--parent", "sums@2", "--note", "again"]).stderr
+    assert "nor was your note: `kat snapshots note sums@1 TEXT` puts it beside the version" in said
+    assert "nor was your parent: a version keeps the one that it was built with" in said
+    assert CliRunner().invoke(snapshots, ["create", "--run", "1"]).stderr == ""

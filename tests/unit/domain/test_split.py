@@ -26,6 +26,8 @@ def test_a_share_has_a_point_and_a_number_of_rows_none() -> None:
         (("train=0.5",), "`train` takes what the other splits leave"),
         (("Test=0.5",), "`Test` cannot name a split"),
         (("a/b=0.5",), "`a/b` cannot name a split"),
+        (("test-hard=0.5",), r"`test-hard` cannot name a split: use up to 64 of a-z, 0-9 and _ \(no -\)"),
+        (("all=0.5",), "`all` cannot name a split"),
         (("test=0.5", "validation=0.5"), "the splits take 1 of the rows, and leave none to train on"),
     ],
 )
@@ -38,3 +40,10 @@ def test_what_cannot_be_is_one_clear_line(words: tuple[str, ...], problem: str) 
 def test_splits_of_a_recipe_are_checked_in_the_same_way() -> None:
     with pytest.raises(ValueError, match="leave none to train on"):
         check_splits({"a": 0.6, "b": 0.5})
+
+
+def test_there_are_as_many_splits_as_have_a_number_in_a_byte() -> None:
+    asked = {f"part_{number:03d}": 1 for number in range(127)}
+    assert check_splits(asked) == asked
+    with pytest.raises(ValueError, match="128 splits are asked for: ask for up to 127 beside `train`"):
+        check_splits({**asked, "another": 1})

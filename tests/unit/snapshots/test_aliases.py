@@ -53,6 +53,12 @@ def test_an_alias_is_a_label_and_moves_with_its_history(root: Path) -> None:
         find(root, "demo@prod")
 
 
+def test_removing_what_is_not_there_leaves_nothing(root: Path) -> None:
+    with pytest.raises(NotFoundError, match="demo has no alias 'prod'; demo has: none"):
+        remove_alias(root, "demo", "prod", **WHO)
+    assert not (root / "demo" / HISTORY).exists()
+
+
 @pytest.mark.parametrize("alias", ["latest", "7", "07", "", "Prod", "a@b", "../x", "x" * 65, "٣"])
 def test_what_could_be_taken_for_something_else_is_no_alias(root: Path, alias: str) -> None:
     with pytest.raises(UserError, match="cannot be an alias"):

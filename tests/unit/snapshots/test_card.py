@@ -12,7 +12,8 @@ import yaml
 from kat_data.domain.mode import Mode
 from kat_data.domain.run_statistics import Duplicates, RunStatistics
 from kat_data.snapshots.card import card
-from kat_data.snapshots.record import Row
+from kat_data.snapshots.record import Row, TrainingStage
+from kat_data.snapshots.schema import arrow_schema
 from kat_data.snapshots.write import SnapshotSpec, Written, write_snapshot
 
 MakeSpec = Callable[..., SnapshotSpec]
@@ -150,3 +151,11 @@ def test_the_card_shows_the_plots_that_stand_beside_it(written: Written) -> None
     assert images == ["composition.png", "lengths.png"]
     assert all((written.path / image).read_bytes().startswith(b"\x89PNG") for image in images)
     assert "## Mixture" not in text
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("stage", TrainingStage)
+def test_the_card_names_every_column(written: Written, stage: TrainingStage, version: int) -> None:
+    hashed = replace(written.manifest.hashed, stage=stage, schema_version=version)
+    (line,) = [x for x in card(replace(written.manifest, hashed=hashed)).splitlines() if x.startswith("Columns: ")]
+    assert set(re.findall(r"`(\w+)`", line)) == set(arrow_schema(stage, version).names)

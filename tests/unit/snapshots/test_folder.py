@@ -8,7 +8,7 @@ import pytest
 
 from kat_data.errors import SnapshotError
 from kat_data.snapshots import folder
-from kat_data.snapshots.folder import exclusive
+from kat_data.snapshots.folder import exclusive, resumable, unfinished
 
 
 def test_a_folder_made_for_nothing_is_removed_again(tmp_path: Path) -> None:
@@ -54,6 +54,23 @@ def test_a_folder_removed_before_it_was_locked_is_made_anew(tmp_path: Path, monk
         with pytest.raises(SnapshotError, match="another process"), exclusive(tmp_path / "new"):
             pytest.fail("both hold it")
     assert (tmp_path / "new" / "1").is_dir()
+
+
+def test_what_a_build_left_is_there_after_another_wrote_in_the_folder(tmp_path: Path) -> None:
+    def cut_short() -> None:
+        with resumable(tmp_path, "*.done") as build:
+            (build / "0.done").write_bytes(b"1")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_short()
+    (tmp_path / ".kat-unfinished-killed").mkdir()
+    with unfinished(tmp_path) as other:
+        assert not (tmp_path / ".kat-unfinished-killed").exists()
+        assert other.is_dir()
+    with resumable(tmp_path, "*.done") as build:
+        assert (build / "0.done").read_bytes() == b"1"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_many_builders_that_leave_nothing_never_hold_it_together(tmp_path: Path) -> None:

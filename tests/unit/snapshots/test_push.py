@@ -17,6 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from kat_data.cli.snapshots import snapshots
 from kat_data.errors import NotFoundError, SnapshotError, UserError
+from kat_data.snapshots import bucket
 from kat_data.snapshots.bucket import Bucket, told_md5
 from kat_data.snapshots.manifest import MANIFEST, from_bytes
 from kat_data.snapshots.parts import parts
@@ -132,6 +133,16 @@ def test_a_store_that_does_not_keep_what_it_was_sent_never_shows_it(
     with pytest.raises(SnapshotError, match=r"did not keep data/train-00000.parquet as it was sent: push again"):
         push(snapshot, ROOT)
     assert MANIFEST not in held(memory)
+
+
+def test_a_file_on_a_disk_has_its_name_there_before_the_next_one_is_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    listed: list[list[str]] = []
+    monkeypatch.setattr(bucket, "sync", lambda folder: listed.append(sorted(p.name for p in folder.iterdir())))
+    Bucket.open(f"file://{tmp_path}/there").put(tmp_path / "a", "b")
+    assert listed == [["b"]]
 
 
 def test_versions_never_change(memory: MemoryFileSystem, snapshot: Snapshot, stranger: Snapshot) -> None:

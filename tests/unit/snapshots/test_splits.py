@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from kat_data.domain.split import check_splits
 from kat_data.errors import SnapshotError
 from kat_data.snapshots.splits import Divisible, components, divide, quotas
 
@@ -73,6 +74,11 @@ def test_nothing_that_is_linked_is_parted(given_rows: list[tuple[int, int, int]]
         wanted = max(round(asked * len(strata)), 1) if isinstance(asked, float) else asked
         wanted = 2 if name == "validation" else wanted
         assert len(taken) == wanted or singles < wanted + 2 + len(found["test"])
+
+
+def test_as_many_splits_as_can_be_asked_for_are_divided() -> None:
+    asked = check_splits({f"part_{number:03d}": 1 for number in range(127)})
+    assert [len(taken) for taken in divide(rows([0] * 200), asked).values()] == [1] * 127
 
 
 def test_links_of_several_kinds_make_one_group() -> None:

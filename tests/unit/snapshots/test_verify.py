@@ -1,9 +1,11 @@
 """Verification: a changed byte, a missing file and a false row are all found."""
 
+import os
 import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 
 from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import content_hash, sha256
+from kat_data.snapshots import inspection
 from kat_data.snapshots import verify as verify_module
 from kat_data.snapshots.card import card
 from kat_data.snapshots.invariants import check_row
@@ -252,6 +255,17 @@ def test_splits_share_no_query(tmp_path: Path, rows: list[Row], make_spec: Calla
     assert verify(written.path).problems == ("the splits train and test share 1 queries",)
 
 
+@pytest.mark.parametrize("at", [0, 14, 29])
+def test_a_shared_query_is_found_in_any_batch_of_any_split(
+    tmp_path: Path, rows: list[Row], make_spec: Callable[..., SnapshotSpec], monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    monkeypatch.setattr(inspection, "_ROWS", 4)
+    other = replace(rows[35], query=rows[at].query)
+    splits = {"train": rows[:30], "validation": rows[30:33], "test": [*rows[33:35], other, *rows[36:]]}
+    written = write_snapshot(tmp_path, make_spec(), splits)
+    assert verify(written.path).problems == ("the splits train and test share 1 queries",)
+
+
 def test_splits_share_no_row(written: Written) -> None:
     """A row of one split stands in the other too, and every hash and the order fit."""
     train, test = written.manifest.hashed.shards
@@ -296,6 +310,41 @@ def test_several_processes_find_the_same(written: Written, monkeypatch: pytest.M
     assert verify(written.path, processes=2, observe=lambda done, total: told.append((done, total))) == alone
     assert len(told) == alone.shards
     assert told[-1] == (40, 40)
+
+
+@pytest.mark.parametrize("name", [CARD, PLOT])
+def test_a_link_to_nowhere_and_a_folder_in_a_files_place_are_problems(written: Written, name: str) -> None:
+    (written.path / name).unlink()
+    (written.path / name).symlink_to(written.path / "gone")
+    assert verify(written.path).problems == (f"{name} cannot be read: No such file or directory",)
+    (written.path / name).unlink()
+    (written.path / name).mkdir()
+    assert verify(written.path).problems == (f"{name} cannot be read: Is a directory",)
+
+
+def test_a_shard_that_cannot_be_read_is_a_problem(written: Written) -> None:
+    test = written.manifest.hashed.shards[-1].path
+    (written.path / test).unlink()
+    (written.path / test).mkdir()
+    found = verify(written.path).problems
+    assert found[0].startswith(f"{test} cannot be read as Parquet: ")
+    assert found[1].endswith("rows can be read, the manifest says 40")
+
+
+def test_a_process_that_is_killed_is_a_problem(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last shard is a pipe into which nobody writes: whoever reads it waits until it is killed."""
+    *_, last = written.manifest.hashed.shards
+    (written.path / last.path).unlink()
+    os.mkfifo(written.path / last.path)
+    monkeypatch.setattr(verify_module, "_FEW", 1)
+
+    def kill(done: int, total: int) -> None:
+        if done == total - last.rows:
+            for process in active_children():
+                process.kill()
+
+    report = verify(written.path, processes=2, observe=kill)
+    assert report.problems[0].startswith(f"{last.path} and the shards after it cannot be read: a process that read")
 
 
 def falsify(record: dict[str, Any], path: str, value: object) -> None:

@@ -100,6 +100,15 @@ def test_the_same_sample_twice_is_stored_once_and_counted(tmp_path: Path, rows: 
     assert write_snapshot(tmp_path / "b", make_spec(), {"train": doubled[::-1]}).manifest.hashed == hashed
 
 
+@pytest.mark.parametrize("split", ["test-hard", "all", "Test", ""])
+def test_what_datasets_takes_for_no_split_is_refused(
+    tmp_path: Path, rows: list[Row], make_spec: MakeSpec, split: str
+) -> None:
+    with pytest.raises(SnapshotError, match=rf"`{split}` cannot name a split"):
+        write_snapshot(tmp_path, make_spec(), {"train": rows[:30], split: rows[30:]})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_splits_never_share_a_row(tmp_path: Path, rows: list[Row], make_spec: MakeSpec) -> None:
     with pytest.raises(SnapshotError, match="in the splits train and test"):
         write_snapshot(tmp_path, make_spec(), {"train": rows, "test": rows[:1]})
@@ -114,7 +123,7 @@ def test_no_rows_is_an_error(tmp_path: Path, make_spec: MakeSpec) -> None:
 def test_a_name_is_one_safe_word(tmp_path: Path, rows: list[Row], make_spec: MakeSpec, name: str) -> None:
     with pytest.raises(SnapshotError, match="cannot be a name"):
         write_snapshot(tmp_path, make_spec(name=name), {"train": rows})
-    with pytest.raises(SnapshotError, match="cannot be a name"):
+    with pytest.raises(SnapshotError, match="cannot name a split"):
         write_snapshot(tmp_path, make_spec(), {name: rows})
 
 
