@@ -189,6 +189,28 @@ async def test_decisions_count_as_they_stood_when_it_was_built(
     assert reasons(first, third) == {("removed", "review"): 1}
 
 
+async def test_the_act_that_is_told_is_the_one_that_held(
+    registry, lean, add_queries, run, build, reasons, compare
+) -> None:
+    add_queries(*PLAIN)
+    add_queries(task("Tell me of another result."), source="theirs")
+    row = await run(lean())
+    before = build(row.id)
+    decided = min(record["id"] for record in before.rows() if record["source"] == "test")
+    decide(registry, decided, "reject", "1")
+    acceptance = decide(registry, decided, "accept", "2")
+    decide(registry, decided, "undo", "3", undoes=acceptance)
+    for reason in ("by mistake", "they asked us to"):
+        with registry.engine.begin() as connection:
+            why = Why(reason=reason, by="ben")
+            done = withdrawals.withdraw_source(connection, "theirs", why)
+            if reason == "by mistake":
+                withdrawals.undo(connection, done.id, why)
+    after = build(row.id)
+    assert reasons(before, after) == {("removed", "review"): 1, ("removed", "withdrawn"): 1}
+    assert sorted(details(compare, before, after)) == ["other, by ben: they asked us to", "reject by ann: too short"]
+
+
 async def test_another_verdict_on_the_same_answer(registry, lean, add_queries, publish, reasons, compare) -> None:
     add_queries(*PLAIN)
     before = await publish(lean())
