@@ -71,6 +71,10 @@ def publishable(connection: Connection, run: int, *, partial: bool) -> runs.RunR
     row = runs.get_run(connection, run)
     if row.state is not RunState.FINISHED and not partial:
         raise UserError(f"run {run} is {row.state.value}: finish it with `kat runs resume {run}`, or pass --partial")
+    if not partial and (items := runs.unfinished(connection, run)):
+        raise UserError(
+            f"{items:,} items of run {run} have not ended: finish it with `kat runs resume {run}`, or pass --partial"
+        )
     return row
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from kat_data.domain.drop import DropReason
+from kat_data.domain.states import RunState
 from kat_data.domain.withdrawal import WithdrawalKind
 from kat_data.errors import NotFoundError, UserError
 from kat_data.registry import runs, tallies
@@ -69,12 +70,17 @@ def _withdraw(connection: Connection, why: Why, which: str, source: int | None =
         {"withdrawal": ident, "source": source, **values},
     ).rowcount
     connection.execute(text("ANALYZE withdrawn_queries"))  # or the next statements take it for as small as it was
-    return Withdrawal(id=ident, queries=queries, earlier=before, dropped=_move(connection, ident, _DROP))
+    dropped = _move(connection, ident, _DROP)
+    for row in dropped:
+        if row["state"] == RunState.FINISHED:
+            runs.fold_counters(connection, row["run"])
+    return Withdrawal(id=ident, queries=queries, earlier=before, dropped=dropped)
 
 
 def undo(connection: Connection, withdrawal: int, why: Why) -> Row:
     """Take a withdrawal back: what no other one covers can be used again, and its items are taken up by their runs.
 
+    A finished run that gets items back is open again.
     Raises `NotFoundError`, or `UserError` where it was undone before.
     """
     connection.execute(_ALONE)
@@ -84,11 +90,17 @@ def undo(connection: Connection, withdrawal: int, why: Why) -> Row:
     _note(connection, why, undoes=withdrawal)
     still = f"SELECT count(*) FROM withdrawn_queries AS mine WHERE withdrawal_id = :id AND {withdrawn('mine.query_id')}"
     remain: int = connection.execute(text(still), {"id": withdrawal}).scalar_one()
+    taken_up = _move(connection, withdrawal, _TAKE_UP)
+    for row in taken_up:
+        if row["state"] == RunState.FINISHED:
+            runs.forget_counters(connection, row["run"])
+            runs.set_state(connection, row["run"], RunState.OPEN)
+            row["state"] = RunState.OPEN.value
     return {
         "withdrawal": withdrawal,
         "queries": found["queries"] - remain,
         "still_withdrawn": remain,
-        "taken_up": _move(connection, withdrawal, _TAKE_UP),
+        "taken_up": taken_up,
     }
 
 
@@ -175,11 +187,13 @@ _TAKE_UP = f"""
 
 
 def _move(connection: Connection, withdrawal: int, update: str) -> list[Row]:
-    """Move items of a withdrawal and return how many these were, by run; the counters follow.
+    """Move items of a withdrawal and return how many these were, by run.
 
     Item by item this could deadlock with workers, which move theirs in groups: they wait, and before that we for them.
+    The runs wait, too, so that none of them finishes on what its items were.
     """
     connection.execute(text("LOCK TABLE work_items IN SHARE ROW EXCLUSIVE MODE"))
+    connection.execute(text("SELECT FROM runs ORDER BY id FOR NO KEY UPDATE"))
     sql = f"""
         WITH moved AS (
             {update} AND item.run_id = before.run_id AND item.query_id = before.query_id
@@ -190,9 +204,6 @@ def _move(connection: Connection, withdrawal: int, update: str) -> list[Row]:
         FROM moved JOIN runs ON runs.id = run_id GROUP BY run_id, runs.name, runs.state ORDER BY run_id
     """
     moved = _all(connection, sql, {"id": withdrawal})
-    for row in moved:
-        if row["state"] == "finished":
-            runs.fold_counters(connection, row["run"])
     return moved
 
 

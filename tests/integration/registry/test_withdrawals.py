@@ -9,7 +9,7 @@ import pytest
 
 from kat_data.clock import SystemClock
 from kat_data.domain.query import Query
-from kat_data.domain.states import ItemState
+from kat_data.domain.states import ItemState, RunState
 from kat_data.domain.withdrawal import WithdrawalKind
 from kat_data.errors import InputError, LeaseLost, NotFoundError, UserError
 from kat_data.hashing import sha256
@@ -186,6 +186,27 @@ def test_undone_it_is_taken_up_where_it_stood(registry, open_run, withdraw, undo
         undo(done.id)
     with pytest.raises(NotFoundError, match="there is no withdrawal 99"):
         undo(99)
+
+
+def test_undone_a_finished_run_is_open_again_where_it_gets_items_back(registry, open_run, withdraw, undo) -> None:
+    run, other = open_run(*SUMS[:2]), open_run(*SUMS[:2], identity="other")
+    first, second = withdraw(SUMS[0].hash), withdraw(SUMS[1].hash)
+    with registry.engine.begin() as connection:
+        assert runs.finish(connection, run.id)
+        runs.set_state(connection, other.id, RunState.CANCELLED)
+    assert [(row["run"], row["state"], row["items"]) for row in undo(first.id)["taken_up"]] == [
+        (run.id, "open", 1),
+        (other.id, "cancelled", 1),
+    ]
+    with registry.engine.begin() as connection:
+        assert (runs.get_run(connection, run.id).state, runs.unfinished(connection, run.id)) == (RunState.OPEN, 1)
+        assert {row.state: row.items for row in runs.funnel(connection, run.id)} == {"ready": 1, "dropped": 1}
+        assert not runs.finish(connection, run.id)
+    assert withdraw(SUMS[0].hash).dropped[0]["state"] == "open"
+    with registry.engine.begin() as connection:
+        assert runs.finish(connection, run.id)
+        assert sum(row.items for row in runs.funnel(connection, run.id)) == 2
+    assert [row["state"] for row in undo(second.id)["taken_up"]] == ["open", "cancelled"]
 
 
 def test_what_two_withdrawals_cover_comes_back_with_the_second(registry, open_run, withdraw, undo) -> None:
