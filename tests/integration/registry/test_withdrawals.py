@@ -301,6 +301,23 @@ def test_names_of_queries(registry, open_run) -> None:
         find_queries(connection, [first[:10]])
 
 
+def test_a_row_names_all_its_queries_however_often_it_stands_there(registry, open_run) -> None:
+    run = open_run(*SUMS[:2])
+    insert = (
+        "INSERT INTO samples (hash, run_id, query_id, number, sample, lineage)"
+        " SELECT sha256('one'), %s, %s, number, '{}', '' FROM generate_series(1, %s) AS number"
+    )
+    sql(registry, insert, run.id, ident(registry, SUMS[0]), 150)
+    sql(registry, insert, run.id, ident(registry, SUMS[1]), 1)
+    start = sha256(b"one").hex()[:8]
+    with registry.engine.connect() as connection:
+        assert find_queries(connection, [start]).queries == sorted(ident(registry, query) for query in SUMS[:2])
+    sql(registry, "UPDATE samples SET hash = hash || '\\x00' WHERE query_id = %s", ident(registry, SUMS[1]))
+    sql(registry, "UPDATE samples SET hash = substr(hash, 1, 31) || '\\xff' WHERE length(hash) > 32")
+    with registry.engine.connect() as connection, pytest.raises(InputError, match="several queries or rows"):
+        find_queries(connection, [start])
+
+
 def test_samples_of_withdrawn_queries_are_missing_in_a_mixture(registry, open_run, withdraw) -> None:
     run = open_run(*SUMS)
     for name, query in zip("ab", SUMS, strict=False):
