@@ -106,32 +106,35 @@ def undo(connection: Connection, withdrawal: int, why: Why) -> Row:
 
 def list_withdrawals(connection: Connection) -> list[Row]:
     """Return every withdrawal, the newest first, with how many queries it covers and who undid it."""
-    rows = connection.execute(
-        text("""
-            SELECT own.id, own.kind, sources.name AS source, own.reason, own.decided_by, own.decided_at,
-                (SELECT count(*) FROM withdrawn_queries WHERE withdrawal_id = own.id) AS queries,
-                undo.decided_by AS undone_by, undo.reason AS undone_reason, undo.decided_at AS undone_at
-            FROM withdrawals AS own LEFT JOIN sources ON sources.id = own.source_id
-            LEFT JOIN withdrawals AS undo ON undo.undoes = own.id
-            WHERE own.undoes IS NULL ORDER BY own.id DESC
-        """)
-    )
-    return [dict(row._mapping) for row in rows]
+    return _all(connection, f"SELECT *, ({_COUNT}) AS queries FROM ({_TOLD}) AS told ORDER BY id DESC", {})
 
 
 def find(connection: Connection, withdrawal: int) -> Row:
     """Return one withdrawal as `list_withdrawals` does; raises `NotFoundError`."""
-    for row in list_withdrawals(connection):
-        if row["id"] == withdrawal:
-            return row
+    sql = f"SELECT *, ({_COUNT}) AS queries FROM ({_TOLD}) AS told WHERE id = :id"
+    for row in _all(connection, sql, {"id": withdrawal}):
+        return row
     raise NotFoundError(f"there is no withdrawal {withdrawal}: `kat queries withdrawals` lists them")
 
 
 def of_query(connection: Connection, query: int) -> list[Row]:
-    """Return the withdrawals that cover a query, those that were undone among them."""
-    sql = "SELECT withdrawal_id FROM withdrawn_queries WHERE query_id = :query"
-    ids = set(connection.execute(text(sql), {"query": query}).scalars())
-    return [row for row in list_withdrawals(connection) if row["id"] in ids] if ids else []
+    """Return the withdrawals that cover a query, those that were undone among them, the newest first.
+
+    How many queries each covers is not told: of a large source, counting them takes longer than all the rest.
+    """
+    which = "SELECT withdrawal_id FROM withdrawn_queries WHERE query_id = :query"
+    return _all(connection, f"SELECT * FROM ({_TOLD}) AS told WHERE id IN ({which}) ORDER BY id DESC", {"query": query})
+
+
+_TOLD = """
+    SELECT own.id, own.kind, sources.name AS source, own.reason, own.decided_by, own.decided_at,
+        undo.decided_by AS undone_by, undo.reason AS undone_reason, undo.decided_at AS undone_at
+    FROM withdrawals AS own LEFT JOIN sources ON sources.id = own.source_id
+    LEFT JOIN withdrawals AS undo ON undo.undoes = own.id
+    WHERE own.undoes IS NULL
+"""
+
+_COUNT = "SELECT count(*) FROM withdrawn_queries WHERE withdrawal_id = told.id"
 
 
 def holders(connection: Connection, withdrawal: int) -> dict[str, list[Row]]:
@@ -203,8 +206,7 @@ def _move(connection: Connection, withdrawal: int, update: str) -> list[Row]:
         SELECT run_id AS run, runs.name, runs.state, count(*) AS items
         FROM moved JOIN runs ON runs.id = run_id GROUP BY run_id, runs.name, runs.state ORDER BY run_id
     """
-    moved = _all(connection, sql, {"id": withdrawal})
-    return moved
+    return _all(connection, sql, {"id": withdrawal})
 
 
 def _note(connection: Connection, why: Why, *, source: int | None = None, undoes: int | None = None) -> int:

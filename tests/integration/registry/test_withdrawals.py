@@ -224,6 +224,11 @@ def test_what_two_withdrawals_cover_comes_back_with_the_second(registry, open_ru
         (one.id, 1, "ben", "it was none"),
         (whole.id, 4, "ben", "it was none"),
     ]
+    with registry.engine.connect() as connection:
+        assert [withdrawals.find(connection, row["id"]) for row in listed] == listed
+        of_first, of_last = (withdrawals.of_query(connection, ident(registry, query)) for query in (SUMS[0], SUMS[3]))
+    uncounted = [{name: row[name] for name in row if name != "queries"} for row in listed]
+    assert (of_first, of_last) == (uncounted, uncounted[1:])
 
 
 def imported(registry: Registry, *asked: str, source: str = "test") -> Any:
