@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from kat_data.clock import Clock
 from kat_data.domain.query import VerifierKind
@@ -16,6 +16,7 @@ from kat_data.pipeline.measured import Measured, measured_decontamination, measu
 from kat_data.pipeline.recipe import Recipe, parse_recipe
 from kat_data.pipeline.selected_rows import WRITING, Tell, select_rows
 from kat_data.registry import queries, runs, withdrawals
+from kat_data.registry.lineage import noted_versions
 from kat_data.registry.run_statistics import run_statistics
 from kat_data.registry.selection import Selection
 from kat_data.registry.session import Registry
@@ -56,7 +57,7 @@ def publish_run(
         asked = recipe.snapshot.splits if splits is None else splits
         spec = _spec(connection, row, recipe, name or recipe.snapshot.name or recipe.name, asked, clock, measured)
         spec = replace(spec, parent=follows, notes=note, decontamination=_decontamination(row, home))
-        known = _known(connection, spec.name)
+        known = noted_versions(connection, spec.name)
     check_names(spec.name, spec.splits)
     with select_rows(registry, run, spec, tell) as plan:
         written = build_snapshot(root, spec, plan, known=known, on_rows=_counted(tell, plan.rows))
@@ -136,12 +137,6 @@ def _counted(tell: Tell, total: int) -> Callable[[int], None]:
         tell(WRITING, done, total)
 
     return count
-
-
-def _known(connection: Connection, name: str) -> dict[int, str]:
-    """The versions of a name that were ever noted, whatever folder they are in."""
-    sql = "SELECT version, encode(hash, 'hex') AS hash FROM snapshots WHERE name = :name ORDER BY version"
-    return {row.version: row.hash for row in connection.execute(text(sql), {"name": name})}
 
 
 def _note(selection: Selection, written: Written) -> None:
