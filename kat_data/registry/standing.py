@@ -1,7 +1,7 @@
 """Which samples still stand: neither withdrawn nor rejected. Named SQL for whatever is made of samples.
 
-What held at an earlier time, `:built`, is asked for by `withdrawals_then` and `decision_then`: what was decided or taken
-back later does not count there.
+What held earlier, at `:built`, is asked for by `withdrawals_then` and `decision_then`: what was decided or taken back
+later does not count there.
 """
 
 from kat_data.domain.decision import SETTLING, Act
