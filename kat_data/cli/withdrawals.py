@@ -83,10 +83,10 @@ def withdraw(
 def withdrawals(ident: int | None, as_json: bool) -> None:
     """List withdrawals, or tell of the one with the id IDENT which snapshots and training runs hold some of it now."""
     with transaction() as connection:
-        rows = stored.list_withdrawals(connection)
-        if ident is not None:
-            rows = [stored.find(connection, ident)]
-            rows[0] |= stored.holders(connection, ident)
+        if ident is None:
+            rows = stored.list_withdrawals(connection)
+        else:
+            rows = [stored.find(connection, ident) | stored.holders(connection, ident)]
     if as_json:
         print_json(rows if ident is None else rows[0])
         return

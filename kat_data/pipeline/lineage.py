@@ -95,6 +95,8 @@ def _snapshot(connection: Connection, root: Path, label: str) -> Row:
             raise
         return _known(noted)  # its folder is elsewhere
     known = snapshot_lineage(connection, snapshot.manifest.hashed.content_hash)
+    if known is not None:
+        del known["manifest"]  # its parts are told from the folder
     return {"kind": "snapshot", "known": known is not None, **(known or _UNKNOWN), **_told(snapshot)}
 
 
@@ -132,7 +134,7 @@ def _told(snapshot: Snapshot) -> Row:
         "version": manifest.unhashed.version,
         "hash": manifest.hashed.content_hash,
         "stage": manifest.hashed.stage.value,
-        "path": str(snapshot.path),
+        "path": str(snapshot.path.resolve()),
         "aliases": _aliases(snapshot.path),
         **_parts(orjson.loads(manifest.to_bytes())),
     }

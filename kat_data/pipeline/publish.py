@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from kat_data.clock import Clock
 from kat_data.domain.query import VerifierKind
@@ -16,6 +16,7 @@ from kat_data.pipeline.measured import Measured, measured_decontamination, measu
 from kat_data.pipeline.recipe import Recipe, parse_recipe
 from kat_data.pipeline.selected_rows import WRITING, Tell, select_rows
 from kat_data.registry import queries, runs, withdrawals
+from kat_data.registry.lineage import noted_versions
 from kat_data.registry.run_statistics import run_statistics
 from kat_data.registry.selection import Selection
 from kat_data.registry.session import Registry
@@ -59,7 +60,7 @@ def publish_run(
     with registry.engine.connect() as connection:
         spec = _spec(connection, row, recipe, name, asked, clock, measured)
         spec = replace(spec, parent=follows, notes=note, decontamination=_decontamination(row, home))
-        known = _known(connection, name)
+        known = noted_versions(connection, name)
     with select_rows(registry, run, spec, tell) as plan:
         counted = _counted(tell, plan.rows)
         written = build_snapshot(
@@ -75,6 +76,10 @@ def publishable(connection: Connection, run: int, *, partial: bool) -> runs.RunR
     row = runs.get_run(connection, run)
     if row.state is not RunState.FINISHED and not partial:
         raise UserError(f"run {run} is {row.state.value}: finish it with `kat runs resume {run}`, or pass --partial")
+    if not partial and (items := runs.unfinished(connection, run)):
+        raise UserError(
+            f"{items:,} items of run {run} have not ended: finish it with `kat runs resume {run}`, or pass --partial"
+        )
     return row
 
 
@@ -136,12 +141,6 @@ def _counted(tell: Tell, total: int) -> Callable[[int], None]:
         tell(WRITING, done, total)
 
     return count
-
-
-def _known(connection: Connection, name: str) -> dict[int, str]:
-    """The versions of a name that were ever noted, whatever folder they are in."""
-    sql = "SELECT version, encode(hash, 'hex') AS hash FROM snapshots WHERE name = :name ORDER BY version"
-    return {row.version: row.hash for row in connection.execute(text(sql), {"name": name})}
 
 
 def _note(selection: Selection, written: Written) -> None:

@@ -7,19 +7,16 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from kat_data.domain.change import ChangeReason
-from kat_data.domain.decision import SETTLING
 from kat_data.registry.changes import SAME_ANSWER, Origin
+from kat_data.registry.standing import decision_then, withdrawals_then
 
-_ACTS = ", ".join(f"'{act}'" for act in sorted(SETTLING))
-
-_WITHDRAWN = """
-    SELECT concat_ws(' ', kind || ', by', decided_by || ':', reason) FROM withdrawn_queries
-    JOIN withdrawals ON withdrawals.id = withdrawal_id
-    WHERE query_id = :query AND decided_at <= :built ORDER BY withdrawals.id LIMIT 1
+_WITHDRAWN = f"""
+    SELECT concat_ws(' ', kind || ', by', decided_by || ':', reason) FROM ({withdrawals_then(":query")}) AS withdrawal
+    ORDER BY id LIMIT 1
 """
 _REVIEW = f"""
     SELECT concat_ws(' ', act, 'by', curator || ':', nullif(array_to_string(reasons, ', '), ''), nullif(note, ''))
-    FROM decisions WHERE sample_hash = :sample AND act IN ({_ACTS}) AND decided_at <= :built ORDER BY id DESC LIMIT 1
+    FROM ({decision_then(":sample")}) AS decision
 """
 _VERDICT = f"""
     SELECT concat(said.verifier, ': ', said.outcome, ' in run ', said.run_id, '; ', says.verifier, ': ', says.outcome,

@@ -11,12 +11,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from kat_data.domain.change import ChangeReason
-from kat_data.domain.decision import SETTLING, Act
+from kat_data.domain.decision import Act
 from kat_data.domain.drop import DropReason
+from kat_data.registry.standing import decision_then, withdrawals_then
 
 BATCH: Final = 20_000
 HASH_BYTES: Final = 32
-_ACTS = ", ".join(f"'{act}'" for act in sorted(SETTLING))
 
 KEPT_BACK: Final = "kept_back"
 """The run brought the sample, and its snapshot does not hold it."""
@@ -89,24 +89,8 @@ _QUERY = """
     ) AS query ON true
 """
 
-_WITHDRAWN = """
-    EXISTS (
-        SELECT FROM withdrawn_queries JOIN withdrawals ON withdrawals.id = withdrawal_id
-        WHERE query_id = query.id AND decided_at <= :built
-          AND NOT EXISTS (
-              SELECT FROM withdrawals AS undo WHERE undo.undoes = withdrawals.id AND undo.decided_at <= :built)
-    )
-"""
-
-# The decision that held when the other snapshot was built: what was decided, or taken back, later cannot be its reason.
-_REVIEWED = f"""
-    (
-        SELECT act <> '{Act.ACCEPT}' FROM decisions
-        WHERE sample_hash = asked.sample_hash AND act IN ({_ACTS}) AND decided_at <= :built
-          AND NOT EXISTS (SELECT FROM decisions AS undo WHERE undo.undoes = decisions.id AND undo.decided_at <= :built)
-        ORDER BY decisions.id DESC LIMIT 1
-    )
-"""
+_WITHDRAWN = f"EXISTS ({withdrawals_then('query.id')})"
+_REVIEWED = f"(SELECT act <> '{Act.ACCEPT}' FROM ({decision_then('asked.sample_hash')}) AS decision)"
 
 # Not by the calls: one that is made again under its key may bring another answer.
 SAME_ANSWER: Final = """

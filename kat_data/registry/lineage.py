@@ -72,6 +72,12 @@ def labelled(connection: Connection, name: str, version: int | None) -> str | No
     return found
 
 
+def noted_versions(connection: Connection, name: str) -> dict[int, str]:
+    """Return the content hashes, hex, of the versions of a name that were ever noted, whatever folder they are in."""
+    sql = "SELECT version, encode(hash, 'hex') AS hash FROM snapshots WHERE name = :name ORDER BY version"
+    return {row.version: row.hash for row in connection.execute(text(sql), {"name": name})}
+
+
 def sample_in(connection: Connection, sample_hash: str, snapshot_hash: str) -> int | None:
     """Return the id of the sample that a snapshot's row is, or else of any other with this hash; both hashes whole."""
     sql = """

@@ -41,13 +41,14 @@ def find_queries(connection: Connection, names: Sequence[str]) -> Named:
     )
 
 
-# A row can be the answer to several queries only where these say the same in other words; then it names them all.
+# A row can be the answer to several queries only where these say the same in other words; then it names them all. No
+# limit, which could hide one of them: of so many digits few hashes are the same, and a row stands in a run or two.
 _FIND = """
     SELECT place, count(DISTINCT hash) AS hashes, array_agg(id) AS queries
     FROM unnest((:firsts)::bytea[], (:lasts)::bytea[]) WITH ORDINALITY AS named(first, last, place), LATERAL (
-        (SELECT hash, id FROM queries WHERE hash BETWEEN first AND last LIMIT 2)
-        UNION ALL
-        (SELECT hash, query_id FROM samples WHERE hash BETWEEN first AND last LIMIT 100)
+        SELECT hash, id FROM queries WHERE hash BETWEEN first AND last
+        UNION
+        SELECT hash, query_id FROM samples WHERE hash BETWEEN first AND last
     ) AS found
     GROUP BY place
 """

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 from kat_data.domain.run_statistics import AnswerTokens, Duplicates, Judged, RunStatistics, Voter, Votes
 from kat_data.registry.queries import RunCost
 
-ACCEPTED = """
+_ACCEPTED = """
     SELECT query_id, turn, accepted AS position FROM turns WHERE run_id = :run AND accepted IS NOT NULL
         AND query_id IN (SELECT query_id FROM samples WHERE run_id = :run)
     UNION ALL
@@ -15,18 +15,18 @@ ACCEPTED = """
         AND query_id IN (SELECT query_id FROM samples WHERE run_id = :run)
 """
 
-TOKENS = f"""
+_TOKENS = f"""
     SELECT mode, count(*) AS answers, count(tokens) AS counted, coalesce(sum(tokens), 0)::bigint AS tokens,
         coalesce(percentile_disc(0.5) WITHIN GROUP (ORDER BY tokens), 0) AS median,
         coalesce(percentile_disc(0.9) WITHIN GROUP (ORDER BY tokens), 0) AS p90,
         coalesce(percentile_disc(0.99) WITHIN GROUP (ORDER BY tokens), 0) AS p99,
         coalesce(max(tokens), 0) AS longest
-    FROM ({ACCEPTED}) AS accepted JOIN candidates USING (query_id, turn, position)
+    FROM ({_ACCEPTED}) AS accepted JOIN candidates USING (query_id, turn, position)
     WHERE run_id = :run GROUP BY mode ORDER BY mode
 """
 
 # Of n votes with k for thinking, k(k-1) + (n-k)(n-k-1) of the n(n-1) ordered pairs agree.
-VOTES = """
+_VOTES = """
     SELECT count(*) AS turns, sum(n)::bigint AS votes, sum(k)::bigint AS on_votes,
         count(*) FILTER (WHERE k IN (0, n)) AS unanimous,
         avg((k * (k - 1) + (n - k) * (n - k - 1))::double precision / (n * (n - 1))) FILTER (WHERE n > 1) AS agreement
@@ -37,26 +37,26 @@ VOTES = """
     ) AS ballots
 """
 
-MARGINS = """
+_MARGINS = """
     SELECT to_char(floor(margin * 10 + 1e-9) / 10, 'FM0.0') AS name, count(*) AS count FROM turns
     WHERE run_id = :run AND margin IS NOT NULL AND query_id IN (SELECT query_id FROM samples WHERE run_id = :run)
     GROUP BY name ORDER BY name
 """
 
-VOTERS = """
+_VOTERS = """
     SELECT model, count(*) AS votes, count(*) FILTER (WHERE votes.mode = turns.mode) AS agreed
     FROM votes JOIN turns USING (run_id, query_id, turn)
     WHERE run_id = :run AND origin = 'majority' AND query_id IN (SELECT query_id FROM samples WHERE run_id = :run)
     GROUP BY model ORDER BY model
 """
 
-ORIGINS = """
+_ORIGINS = """
     SELECT origin AS name, count(*) AS count FROM turns
     WHERE run_id = :run AND origin IS NOT NULL AND query_id IN (SELECT query_id FROM samples WHERE run_id = :run)
     GROUP BY origin ORDER BY origin
 """
 
-JUDGED = """
+_JUDGED = """
     SELECT category, candidates.mode, count(*) AS answers, count(*) FILTER (WHERE outcome = 'correct') AS correct,
         count(*) FILTER (WHERE outcome = 'incorrect') AS incorrect,
         count(*) FILTER (WHERE outcome = 'undecided') AS undecided
@@ -69,7 +69,7 @@ JUDGED = """
 """
 
 # Not with NOT IN, which looks through all own queries for each member once they are too many for a hash table.
-DUPLICATES = """
+_DUPLICATES = """
     WITH own AS (SELECT DISTINCT query_id FROM samples WHERE run_id = :run)
     SELECT
         (SELECT coalesce(sum(duplicates), 0)::bigint FROM imports WHERE source_id IN
@@ -79,27 +79,27 @@ DUPLICATES = """
             AND NOT EXISTS (SELECT FROM own WHERE own.query_id = cluster_members.query_id)) AS near
 """
 
-LANGUAGES = """
+_LANGUAGES = """
     SELECT coalesce(labels ->> 'language', 'untagged') AS name, count(*) AS count
     FROM samples JOIN tag_summaries USING (run_id, query_id)
     WHERE run_id = :run GROUP BY name ORDER BY count DESC, name
 """
 
-SAMPLES = "SELECT count(*) FROM samples WHERE run_id = :run"
+_SAMPLES = "SELECT count(*) FROM samples WHERE run_id = :run"
 
 
 def run_statistics(connection: Connection, run: int, cost: RunCost) -> RunStatistics:
     """Return the statistics of a run that cost so much, over its accepted samples where nothing else is said."""
-    samples = connection.execute(text(SAMPLES), {"run": run}).scalar_one()
-    languages = _counts(connection, LANGUAGES, run)
+    samples = connection.execute(text(_SAMPLES), {"run": run}).scalar_one()
+    languages = _counts(connection, _LANGUAGES, run)
     return RunStatistics(
         samples=samples,
-        tokens=tuple(AnswerTokens(**row) for row in _rows(connection, TOKENS, run)),
+        tokens=tuple(AnswerTokens(**row) for row in _rows(connection, _TOKENS, run)),
         votes=_votes(connection, run),
-        voters=tuple(Voter(**row) for row in _rows(connection, VOTERS, run)),
-        origins=_counts(connection, ORIGINS, run),
-        judged=tuple(Judged(**row) for row in _rows(connection, JUDGED, run)),
-        duplicates=Duplicates(**_rows(connection, DUPLICATES, run)[0]),
+        voters=tuple(Voter(**row) for row in _rows(connection, _VOTERS, run)),
+        origins=_counts(connection, _ORIGINS, run),
+        judged=tuple(Judged(**row) for row in _rows(connection, _JUDGED, run)),
+        duplicates=Duplicates(**_rows(connection, _DUPLICATES, run)[0]),
         languages=languages if set(languages) != {"untagged"} else {},
         usd_per_sample=cost.usd_used / samples if samples else 0.0,
         calls_per_sample=(cost.made + cost.reused) / samples if samples else 0.0,
@@ -107,7 +107,7 @@ def run_statistics(connection: Connection, run: int, cost: RunCost) -> RunStatis
 
 
 def _votes(connection: Connection, run: int) -> Votes | None:
-    found = connection.execute(text(VOTES), {"run": run}).one()
+    found = connection.execute(text(_VOTES), {"run": run}).one()
     if not found.turns:
         return None
     return Votes(
@@ -116,7 +116,7 @@ def _votes(connection: Connection, run: int) -> Votes | None:
         unanimous=found.unanimous,
         agreement=found.agreement,
         kappa=_kappa(found.agreement, found.on_votes / found.votes),
-        margins=_counts(connection, MARGINS, run),
+        margins=_counts(connection, _MARGINS, run),
     )
 
 

@@ -1,4 +1,8 @@
-"""Which samples still stand: neither withdrawn nor rejected. Named SQL for whatever is made of samples."""
+"""Which samples still stand: neither withdrawn nor rejected. Named SQL for whatever is made of samples.
+
+What held earlier, at `:built`, is asked for by `withdrawals_then` and `decision_then`: what was decided or taken back
+later does not count there.
+"""
 
 from kat_data.domain.decision import SETTLING, Act
 
@@ -28,6 +32,25 @@ def withdrawn(query: str) -> str:
     column has a name of its own here, so that `query_id` is that of the statement around it.
     """
     return f"EXISTS (SELECT FROM ({WITHDRAWN}) AS withdrawn(one) WHERE withdrawn.one = {query})"
+
+
+def withdrawals_then(query: str) -> str:
+    """Return a relation of the withdrawals of the query with this id, an SQL expression, that held at `:built`."""
+    return f"""
+        SELECT withdrawals.* FROM withdrawn_queries JOIN withdrawals ON withdrawals.id = withdrawal_id
+        WHERE query_id = {query} AND decided_at <= :built AND NOT EXISTS (
+            SELECT FROM withdrawals AS undo WHERE undo.undoes = withdrawals.id AND undo.decided_at <= :built)
+    """
+
+
+def decision_then(sample: str) -> str:
+    """Return a relation of the decision that held at `:built` on the sample with this hash, an SQL expression."""
+    return f"""
+        SELECT decisions.* FROM decisions
+        WHERE sample_hash = {sample} AND act IN ({_ACTS}) AND decided_at <= :built AND NOT EXISTS (
+            SELECT FROM decisions AS undo WHERE undo.undoes = decisions.id AND undo.decided_at <= :built)
+        ORDER BY decisions.id DESC LIMIT 1
+    """
 
 
 STANDS = f"""

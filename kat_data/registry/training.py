@@ -80,7 +80,9 @@ def note_training(connection: Connection, run: TrainingRun) -> bool:
         "started_at": run.started_at,
         "finished_at": run.finished_at,
     }
-    found = connection.execute(text(_NOTE), values).one()
+    found = connection.execute(text(_NOTE), values).one_or_none()
+    if found is None:  # somebody noted it just now, after this statement began, which then sees no row to name
+        found = connection.execute(text(_NOTE), values).one()
     if found.new:
         inputs = [{"run": found.id, "hash": _bytes(given.hash), "label": given.label} for given in run.inputs]
         if inputs:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from kat_data.domain.drop import DropReason
+from kat_data.domain.states import RunState
 from kat_data.domain.withdrawal import WithdrawalKind
 from kat_data.errors import NotFoundError, UserError
 from kat_data.registry import runs, tallies
@@ -69,12 +70,17 @@ def _withdraw(connection: Connection, why: Why, which: str, source: int | None =
         {"withdrawal": ident, "source": source, **values},
     ).rowcount
     connection.execute(text("ANALYZE withdrawn_queries"))  # or the next statements take it for as small as it was
-    return Withdrawal(id=ident, queries=queries, earlier=before, dropped=_move(connection, ident, _DROP))
+    dropped = _move(connection, ident, _DROP)
+    for row in dropped:
+        if row["state"] == RunState.FINISHED:
+            runs.fold_counters(connection, row["run"])
+    return Withdrawal(id=ident, queries=queries, earlier=before, dropped=dropped)
 
 
 def undo(connection: Connection, withdrawal: int, why: Why) -> Row:
     """Take a withdrawal back: what no other one covers can be used again, and its items are taken up by their runs.
 
+    A finished run that gets items back is open again.
     Raises `NotFoundError`, or `UserError` where it was undone before.
     """
     connection.execute(_ALONE)
@@ -84,42 +90,51 @@ def undo(connection: Connection, withdrawal: int, why: Why) -> Row:
     _note(connection, why, undoes=withdrawal)
     still = f"SELECT count(*) FROM withdrawn_queries AS mine WHERE withdrawal_id = :id AND {withdrawn('mine.query_id')}"
     remain: int = connection.execute(text(still), {"id": withdrawal}).scalar_one()
+    taken_up = _move(connection, withdrawal, _TAKE_UP)
+    for row in taken_up:
+        if row["state"] == RunState.FINISHED:
+            runs.forget_counters(connection, row["run"])
+            runs.set_state(connection, row["run"], RunState.OPEN)
+            row["state"] = RunState.OPEN.value
     return {
         "withdrawal": withdrawal,
         "queries": found["queries"] - remain,
         "still_withdrawn": remain,
-        "taken_up": _move(connection, withdrawal, _TAKE_UP),
+        "taken_up": taken_up,
     }
 
 
 def list_withdrawals(connection: Connection) -> list[Row]:
     """Return every withdrawal, the newest first, with how many queries it covers and who undid it."""
-    rows = connection.execute(
-        text("""
-            SELECT own.id, own.kind, sources.name AS source, own.reason, own.decided_by, own.decided_at,
-                (SELECT count(*) FROM withdrawn_queries WHERE withdrawal_id = own.id) AS queries,
-                undo.decided_by AS undone_by, undo.reason AS undone_reason, undo.decided_at AS undone_at
-            FROM withdrawals AS own LEFT JOIN sources ON sources.id = own.source_id
-            LEFT JOIN withdrawals AS undo ON undo.undoes = own.id
-            WHERE own.undoes IS NULL ORDER BY own.id DESC
-        """)
-    )
-    return [dict(row._mapping) for row in rows]
+    return _all(connection, f"SELECT *, ({_COUNT}) AS queries FROM ({_TOLD}) AS told ORDER BY id DESC", {})
 
 
 def find(connection: Connection, withdrawal: int) -> Row:
     """Return one withdrawal as `list_withdrawals` does; raises `NotFoundError`."""
-    for row in list_withdrawals(connection):
-        if row["id"] == withdrawal:
-            return row
+    sql = f"SELECT *, ({_COUNT}) AS queries FROM ({_TOLD}) AS told WHERE id = :id"
+    for row in _all(connection, sql, {"id": withdrawal}):
+        return row
     raise NotFoundError(f"there is no withdrawal {withdrawal}: `kat queries withdrawals` lists them")
 
 
 def of_query(connection: Connection, query: int) -> list[Row]:
-    """Return the withdrawals that cover a query, those that were undone among them."""
-    sql = "SELECT withdrawal_id FROM withdrawn_queries WHERE query_id = :query"
-    ids = set(connection.execute(text(sql), {"query": query}).scalars())
-    return [row for row in list_withdrawals(connection) if row["id"] in ids] if ids else []
+    """Return the withdrawals that cover a query, those that were undone among them, the newest first.
+
+    How many queries each covers is not told: of a large source, counting them takes longer than all the rest.
+    """
+    which = "SELECT withdrawal_id FROM withdrawn_queries WHERE query_id = :query"
+    return _all(connection, f"SELECT * FROM ({_TOLD}) AS told WHERE id IN ({which}) ORDER BY id DESC", {"query": query})
+
+
+_TOLD = """
+    SELECT own.id, own.kind, sources.name AS source, own.reason, own.decided_by, own.decided_at,
+        undo.decided_by AS undone_by, undo.reason AS undone_reason, undo.decided_at AS undone_at
+    FROM withdrawals AS own LEFT JOIN sources ON sources.id = own.source_id
+    LEFT JOIN withdrawals AS undo ON undo.undoes = own.id
+    WHERE own.undoes IS NULL
+"""
+
+_COUNT = "SELECT count(*) FROM withdrawn_queries WHERE withdrawal_id = told.id"
 
 
 def holders(connection: Connection, withdrawal: int) -> dict[str, list[Row]]:
@@ -175,11 +190,13 @@ _TAKE_UP = f"""
 
 
 def _move(connection: Connection, withdrawal: int, update: str) -> list[Row]:
-    """Move items of a withdrawal and return how many these were, by run; the counters follow.
+    """Move items of a withdrawal and return how many these were, by run.
 
     Item by item this could deadlock with workers, which move theirs in groups: they wait, and before that we for them.
+    The runs wait, too, so that none of them finishes on what its items were.
     """
     connection.execute(text("LOCK TABLE work_items IN SHARE ROW EXCLUSIVE MODE"))
+    connection.execute(text("SELECT FROM runs ORDER BY id FOR NO KEY UPDATE"))
     sql = f"""
         WITH moved AS (
             {update} AND item.run_id = before.run_id AND item.query_id = before.query_id
@@ -189,11 +206,7 @@ def _move(connection: Connection, withdrawal: int, update: str) -> list[Row]:
         SELECT run_id AS run, runs.name, runs.state, count(*) AS items
         FROM moved JOIN runs ON runs.id = run_id GROUP BY run_id, runs.name, runs.state ORDER BY run_id
     """
-    moved = _all(connection, sql, {"id": withdrawal})
-    for row in moved:
-        if row["state"] == "finished":
-            runs.fold_counters(connection, row["run"])
-    return moved
+    return _all(connection, sql, {"id": withdrawal})
 
 
 def _note(connection: Connection, why: Why, *, source: int | None = None, undoes: int | None = None) -> int:

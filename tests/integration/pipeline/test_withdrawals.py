@@ -11,11 +11,13 @@ import pytest
 from kat_data.clock import SystemClock
 from kat_data.domain.query import Query
 from kat_data.domain.states import RunState
+from kat_data.errors import UserError
+from kat_data.executors.local import execute_run
 from kat_data.pipeline.publish import publish_run
 from kat_data.pipeline.recipe import parse_recipe
 from kat_data.pipeline.run import open_run
 from kat_data.pipeline.selected_rows import Tell
-from kat_data.registry import withdrawals
+from kat_data.registry import runs, withdrawals
 from kat_data.registry.imports import import_queries
 from kat_data.registry.named_queries import find_queries
 from kat_data.registry.session import Registry
@@ -105,3 +107,30 @@ async def test_a_snapshot_is_built_without_what_is_withdrawn_and_named_where_it_
         holders = withdrawals.holders(connection, meanwhile[0].id)["snapshots"]
     assert [(row["version"], row["rows"]) for row in holders] == [(1, 1), (2, 1)]
     assert publish() == (1, 0)
+
+
+async def test_undone_a_finished_run_goes_on_with_what_it_gets_back(
+    registry, lean, add_queries, easy_queries, look, withdraw, tmp_path: Path
+) -> None:
+    add_queries(*easy_queries[:4])
+    ident = open_run(registry, parse_recipe(lean(), "recipe.yaml"))[0].id
+    done = withdraw(easy_queries[0])
+    row = look.stored(ident)
+    assert (await execute_run(registry, row, clock=SystemClock())).state is RunState.FINISHED
+    with registry.engine.begin() as connection:
+        withdrawals.undo(connection, done.id, WHY)
+    assert look.ends(ident) == {"accepted": 3, "ready": 1}
+
+    def publish() -> int:
+        written = publish_run(registry, tmp_path, ident, name=None, partial=False, clock=SystemClock())
+        return written.manifest.hashed.rows
+
+    with pytest.raises(UserError, match=f"run {ident} is open: finish it with `kat runs resume {ident}`"):
+        publish()
+    with registry.engine.begin() as connection:
+        runs.set_state(connection, ident, RunState.FINISHED)  # as it was left before it was opened again
+    with pytest.raises(UserError, match=f"1 items of run {ident} have not ended: finish it with `kat runs resume"):
+        publish()
+    assert (await execute_run(registry, row, clock=SystemClock())).state is RunState.FINISHED
+    assert look.ends(ident) == {"accepted": 4}
+    assert publish() == 4

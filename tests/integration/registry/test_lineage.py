@@ -7,7 +7,7 @@ import pytest
 from kat_data.errors import NotFoundError, UserError
 from kat_data.hashing import sha256
 from kat_data.registry import queries, withdrawals
-from kat_data.registry.lineage import labelled, sample_in, sample_lineage, snapshot_lineage
+from kat_data.registry.lineage import labelled, noted_versions, sample_in, sample_lineage, snapshot_lineage
 from kat_data.registry.session import Registry
 from kat_data.registry.training import SnapshotInput, TrainingRun, note_training
 from kat_data.registry.withdrawals import Why
@@ -164,3 +164,4 @@ async def test_a_row_is_the_sample_that_its_snapshot_holds(registry, open_run, a
         assert [sample_in(connection, content, snapshot) for snapshot in ("ab", "cd")] == [2, 1]
         assert sample_in(connection, "00" * 32, "ab") is None
         assert (labelled(connection, "a", None), labelled(connection, "a", 2)) == ("ab", None)
+        assert (noted_versions(connection, "a"), noted_versions(connection, "b")) == ({1: "ab"}, {})

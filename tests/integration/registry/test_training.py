@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from threading import Thread
 
 import pytest
 
@@ -75,6 +76,20 @@ def test_an_older_file_changes_nothing_of_a_run_that_has_ended(note, trained) ->
 def test_resumed_after_it_failed_it_is_noted_as_it_ended_then(note, trained) -> None:
     note(replace(RUN, state=TrainingState.FAILED, finished_at=STARTED + timedelta(hours=1)))
     note(DONE)
+    assert [found["state"] for found in trained()] == ["finished"]
+
+
+def test_an_older_file_of_a_run_that_is_noted_at_the_same_time_changes_nothing(registry, note, trained) -> None:
+    said: list[bool] = []
+    with registry.engine.begin() as connection:
+        note_training(connection, DONE)
+        thread = Thread(target=lambda: said.append(note(RUN)))
+        thread.start()
+        with registry.connection(autocommit=True) as watch:
+            while watch.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
+                assert thread.is_alive()
+    thread.join()
+    assert said == [False]
     assert [found["state"] for found in trained()] == ["finished"]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from kat_data.clock import SystemClock
 from kat_data.domain.query import Query
-from kat_data.domain.states import ItemState
+from kat_data.domain.states import ItemState, RunState
 from kat_data.domain.withdrawal import WithdrawalKind
 from kat_data.errors import InputError, LeaseLost, NotFoundError, UserError
 from kat_data.hashing import sha256
@@ -188,6 +188,27 @@ def test_undone_it_is_taken_up_where_it_stood(registry, open_run, withdraw, undo
         undo(99)
 
 
+def test_undone_a_finished_run_is_open_again_where_it_gets_items_back(registry, open_run, withdraw, undo) -> None:
+    run, other = open_run(*SUMS[:2]), open_run(*SUMS[:2], identity="other")
+    first, second = withdraw(SUMS[0].hash), withdraw(SUMS[1].hash)
+    with registry.engine.begin() as connection:
+        assert runs.finish(connection, run.id)
+        runs.set_state(connection, other.id, RunState.CANCELLED)
+    assert [(row["run"], row["state"], row["items"]) for row in undo(first.id)["taken_up"]] == [
+        (run.id, "open", 1),
+        (other.id, "cancelled", 1),
+    ]
+    with registry.engine.begin() as connection:
+        assert (runs.get_run(connection, run.id).state, runs.unfinished(connection, run.id)) == (RunState.OPEN, 1)
+        assert {row.state: row.items for row in runs.funnel(connection, run.id)} == {"ready": 1, "dropped": 1}
+        assert not runs.finish(connection, run.id)
+    assert withdraw(SUMS[0].hash).dropped[0]["state"] == "open"
+    with registry.engine.begin() as connection:
+        assert runs.finish(connection, run.id)
+        assert sum(row.items for row in runs.funnel(connection, run.id)) == 2
+    assert [row["state"] for row in undo(second.id)["taken_up"]] == ["open", "cancelled"]
+
+
 def test_what_two_withdrawals_cover_comes_back_with_the_second(registry, open_run, withdraw, undo) -> None:
     open_run(*SUMS)
     whole, one = withdraw(source="test"), withdraw(SUMS[0].hash)
@@ -203,6 +224,11 @@ def test_what_two_withdrawals_cover_comes_back_with_the_second(registry, open_ru
         (one.id, 1, "ben", "it was none"),
         (whole.id, 4, "ben", "it was none"),
     ]
+    with registry.engine.connect() as connection:
+        assert [withdrawals.find(connection, row["id"]) for row in listed] == listed
+        of_first, of_last = (withdrawals.of_query(connection, ident(registry, query)) for query in (SUMS[0], SUMS[3]))
+    uncounted = [{name: row[name] for name in row if name != "queries"} for row in listed]
+    assert (of_first, of_last) == (uncounted, uncounted[1:])
 
 
 def imported(registry: Registry, *asked: str, source: str = "test") -> Any:
@@ -278,6 +304,23 @@ def test_names_of_queries(registry, open_run) -> None:
     sql(registry, "UPDATE samples SET hash = decode(%s, 'hex')", first[:10] + "0" * 54)
     with registry.engine.connect() as connection, pytest.raises(InputError, match="several queries or rows"):
         find_queries(connection, [first[:10]])
+
+
+def test_a_row_names_all_its_queries_however_often_it_stands_there(registry, open_run) -> None:
+    run = open_run(*SUMS[:2])
+    insert = (
+        "INSERT INTO samples (hash, run_id, query_id, number, sample, lineage)"
+        " SELECT sha256('one'), %s, %s, number, '{}', '' FROM generate_series(1, %s) AS number"
+    )
+    sql(registry, insert, run.id, ident(registry, SUMS[0]), 150)
+    sql(registry, insert, run.id, ident(registry, SUMS[1]), 1)
+    start = sha256(b"one").hex()[:8]
+    with registry.engine.connect() as connection:
+        assert find_queries(connection, [start]).queries == sorted(ident(registry, query) for query in SUMS[:2])
+    sql(registry, "UPDATE samples SET hash = hash || '\\x00' WHERE query_id = %s", ident(registry, SUMS[1]))
+    sql(registry, "UPDATE samples SET hash = substr(hash, 1, 31) || '\\xff' WHERE length(hash) > 32")
+    with registry.engine.connect() as connection, pytest.raises(InputError, match="several queries or rows"):
+        find_queries(connection, [start])
 
 
 def test_samples_of_withdrawn_queries_are_missing_in_a_mixture(registry, open_run, withdraw) -> None:
