@@ -24,7 +24,10 @@ from kat_data.snapshots.statistics import Section, sections
 @root_option
 @json_option
 def show(label: str, file: Path | None, root: Path | None, as_json: bool) -> None:
-    """Show what a snapshot (NAME, NAME@latest or NAME@3) holds, how near it comes to its mixture, and statistics."""
+    """Show what a snapshot holds, how near it comes to its mixture, and statistics.
+
+    LABEL is NAME or NAME@latest (the newest version), NAME@3, or NAME@ALIAS (`kat snapshots alias`).
+    """
     snapshot = read.open_snapshot(read.find(root_folder(root), label))
     spread = snapshot.distribution()
     reached = compare(spread, snapshot.manifest.hashed.rows) if spread.strata else None

@@ -55,7 +55,8 @@ def _runs(top: Tree, found: Row) -> None:
     for run in found["runs"]:
         branch.add(_line(f"run {run['id']} ({run['name']}), {run['state']}: {run['rows']:,} rows"))
     if found["withdrawn"]:
-        top.add(_line(f"{found['withdrawn']:,} of the rows are withdrawn: build it again, and withdraw this version"))
+        told = "create the snapshot again, and take this version back where you pushed it"
+        top.add(_line(f"{found['withdrawn']:,} of the rows are withdrawn: {told}"))
 
 
 def _contents(top: Tree, found: Row) -> None:

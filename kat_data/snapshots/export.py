@@ -133,13 +133,14 @@ class _Writing:
         return pairs(records, self._find_rivals)
 
     def _nothing(self) -> str:
+        label = self._snapshot.manifest.label
         if set(self._lost) == {Loss.UNKNOWN}:
             return (
-                f"no row of {self._snapshot.manifest.label} is known to this registry: preference pairs are made where the snapshot "
+                f"no row of {label} is known to this registry: preference pairs are made where the snapshot "
                 "was built (KAT_DATABASE_URL or KAT_HOME says which registry)"
             )
         why = ", ".join(f"{name} ({count})" for name, count in self._lost.most_common() if name is not Loss.LABELS)
-        return f"no row of {self._snapshot.manifest.label} fits {self._form}: {why}"
+        return f"no row of {label} fits {self._form}: {why}"
 
 
 def _write_table(path: Path, rows: Iterable[Record], columns: Columns) -> None:

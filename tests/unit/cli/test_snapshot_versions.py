@@ -146,3 +146,7 @@ def test_no_command_and_no_build_ever_writes_inside_a_version(kat, root: Path, t
     build(root, [a_row(n) for n in range(9)])
     assert {version: tree(root / "sums" / version) for version in before} == before
     assert sorted(path.name for path in (root / "sums").iterdir()) == ["1", "2", "3", "history.jsonl"]
+
+
+def test_the_help_of_show_names_every_kind_of_label() -> None:
+    assert "NAME@ALIAS" in " ".join(CliRunner().invoke(snapshots, ["show", "--help"]).stdout.split())
