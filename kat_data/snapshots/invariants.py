@@ -18,7 +18,7 @@ from kat_data.domain.template import (
     render_messages,
     split_trigger,
 )
-from kat_data.domain.verdict import Outcome
+from kat_data.domain.verdict import Outcome, Status
 from kat_data.errors import KatError, TemplateError
 from kat_data.hashing import content_hash
 from kat_data.snapshots.record import SCHEMA_VERSION, Record, TrainingStage, to_sample
@@ -59,6 +59,8 @@ def _labels(record: Record, stage: TrainingStage) -> Iterator[str]:
 def _verdict(verdict: Record | None) -> Iterator[str]:
     if verdict is None:
         yield "it has no verdict"
+    elif verdict["outcome"] not in set(Outcome) or verdict["status"] not in set(Status):
+        yield f"its verdict is {verdict['outcome']}, {verdict['status']}, which no verifier says"
     elif verdict["outcome"] == Outcome.INCORRECT:
         yield f"its verdict is incorrect, by {verdict['verifier']}"
 

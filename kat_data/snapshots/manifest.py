@@ -22,6 +22,11 @@ CARD = "README.md"
 PLOT = "composition.png"
 
 
+def shard_path(split: str, number: int) -> str:
+    """Return where a split's shard of a number, from 0, lies within the snapshot's folder."""
+    return f"data/{split}-{number:05d}.parquet"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
     """One Parquet file; `path` is relative to the snapshot's folder."""

@@ -17,7 +17,7 @@ import orjson
 from kat_data.errors import SnapshotError
 from kat_data.hashing import content_hash
 from kat_data.snapshots.folder import write_file
-from kat_data.snapshots.manifest import Shard
+from kat_data.snapshots.manifest import Shard, shard_path
 from kat_data.snapshots.record import SCHEMA_VERSION, TrainingStage
 from kat_data.snapshots.schema import write_parquet, writer_versions
 
@@ -43,7 +43,7 @@ class PlannedShard:
     @property
     def path(self) -> str:
         """Where it stands in the snapshot's folder."""
-        return f"data/{self.split}-{self.number:05d}.parquet"
+        return shard_path(self.split, self.number)
 
 
 class Plan(Protocol):

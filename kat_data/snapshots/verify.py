@@ -5,6 +5,7 @@ splits, which must not share any, and nothing else.
 """
 
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -23,7 +24,7 @@ from kat_data.domain.licence import allowed
 from kat_data.errors import SnapshotError
 from kat_data.hashing import file_sha256
 from kat_data.snapshots.inspection import Inspection, Terms, inspect_shard, prefixes
-from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest, Shard
+from kat_data.snapshots.manifest import CARD, MANIFEST, PLOT, Hashed, Manifest, Shard, shard_path
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.read import Snapshot, open_snapshot
 from kat_data.snapshots.record import SCHEMA_VERSION
@@ -105,6 +106,17 @@ def _files(snapshot: Snapshot) -> Iterator[str]:
     for name, checksum in checked.items():
         if name in present:
             yield from _changed(snapshot.path / name, name, checksum)
+    for shard in snapshot.manifest.hashed.shards:
+        if (size := _size(snapshot.path / shard.path)) not in (None, shard.bytes):
+            yield f"{shard.path} has {size} bytes, the manifest says {shard.bytes}"
+
+
+def _size(path: Path) -> int | None:
+    """The file's size, none where there is no file that tells."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _changed(path: Path, name: str, checksum: str) -> Iterator[str]:
@@ -152,6 +164,11 @@ def _mapping(processes: int) -> Iterator[Callable[..., Iterable[Inspection]]]:
 def _manifest(hashed: Hashed) -> Iterator[str]:
     if not 1 <= hashed.schema_version <= SCHEMA_VERSION:
         yield f"the schema version is {hashed.schema_version}, this program knows those up to {SCHEMA_VERSION}"
+    numbers = Counter[str]()
+    for shard in hashed.shards:
+        if shard.path != shard_path(shard.split, numbers[shard.split]):
+            yield f"{shard.path} does not bear the name of its split {shard.split}, by which readers find it"
+        numbers[shard.split] += 1
     if sum(shard.rows for shard in hashed.shards) != hashed.rows:
         yield "the manifest's rows are not the sum of its shards' rows"
     try:

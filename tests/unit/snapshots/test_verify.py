@@ -436,3 +436,22 @@ def test_a_snapshot_of_an_earlier_schema_is_still_whole(
     assert ("results" in row.get("turns", [{"results": []}])[0]) == (version > 1 or stage is TrainingStage.STAGE1)
     assert verify(path).problems == ()
     assert (b"transitions" in (path / MANIFEST).read_bytes()) == (version > 1)
+
+
+def test_shards_bear_the_names_of_their_splits_and_have_their_bytes(written: Written) -> None:
+    first, *others = written.manifest.hashed.shards
+    for forged, told in (
+        (replace(first, split="validation"), "does not bear the name of its split validation"),
+        (replace(first, bytes=first.bytes + 1), f"has {first.bytes} bytes, the manifest says {first.bytes + 1}"),
+    ):
+        hashed = replace(written.manifest.hashed, shards=(forged, *others))
+        (written.path / MANIFEST).write_bytes(replace(written.manifest, hashed=hashed).to_bytes())
+        assert any(told in problem for problem in verify(written.path).problems)
+
+
+def test_a_verdict_is_one_that_a_verifier_can_give(written: Written, rows: list[Row]) -> None:
+    records = [to_record(row, TrainingStage.STAGE2) for row in rows[:3]]
+    judged = next(record for record in records if record["verdict"])
+    judged["verdict"] = judged["verdict"] | {"outcome": "banana"}
+    reseal(written, records)
+    assert any("its verdict is banana" in problem for problem in verify(written.path).problems)
