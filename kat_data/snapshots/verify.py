@@ -95,8 +95,8 @@ def _unreadable(hashed: Hashed) -> str | None:
 
 def _files(snapshot: Snapshot) -> Iterator[str]:
     unhashed = snapshot.manifest.unhashed
-    checked = {CARD: unhashed.card_sha256, PLOT: unhashed.plot_sha256, **unhashed.plots}
-    checked = {name: checksum for name, checksum in checked.items() if checksum is not None}
+    stated = {CARD: unhashed.card_sha256, PLOT: unhashed.plot_sha256, **unhashed.plots}
+    checked = {name: checksum for name, checksum in stated.items() if checksum is not None}
     expected = {MANIFEST, *checked, *(shard.path for shard in snapshot.manifest.hashed.shards)}
     found = ((p.relative_to(snapshot.path).as_posix(), p) for p in snapshot.path.rglob("*"))
     present = {name for name, path in found if name in expected or not path.is_dir()}
