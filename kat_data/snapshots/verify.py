@@ -69,6 +69,7 @@ def verify(path: Path, *, processes: int = 1, observe: Observe = lambda done, to
         *_order(inspections),
         *_shared(inspections),
         *_counts(inspections, manifest, terms),
+        *_sizes(snapshot),
     ]
     rows = sum(inspection.rows for inspection in inspections)
     return Report(path=path, rows=rows, shards=len(inspections), problems=tuple(problems))
@@ -106,6 +107,9 @@ def _files(snapshot: Snapshot) -> Iterator[str]:
     for name, checksum in checked.items():
         if name in present:
             yield from _changed(snapshot.path / name, name, checksum)
+
+
+def _sizes(snapshot: Snapshot) -> Iterator[str]:
     for shard in snapshot.manifest.hashed.shards:
         if (size := _size(snapshot.path / shard.path)) not in (None, shard.bytes):
             yield f"{shard.path} has {size} bytes, the manifest says {shard.bytes}"

@@ -42,9 +42,12 @@ def test_the_front_matter_names_licences_size_and_every_split(written: Written) 
     assert [file["split"] for file in files] == ["train", "test"]
     for file in files:
         assert list(written.path.glob(file["path"]))
-    splits = [{"name": "train", "num_examples": 30}, {"name": "test", "num_examples": 10}]
-    size = sum(path.stat().st_size for path in written.path.glob("data/*"))
-    assert matter["dataset_info"] == {"splits": splits, "download_size": size}
+    sizes = {name: sum(p.stat().st_size for p in written.path.glob(f"data/{name}-*")) for name in ("train", "test")}
+    splits = [
+        {"name": "train", "num_bytes": sizes["train"], "num_examples": 30},
+        {"name": "test", "num_bytes": sizes["test"], "num_examples": 10},
+    ]
+    assert matter["dataset_info"] == {"splits": splits, "download_size": sum(sizes.values())}
 
 
 def test_tagged_languages_have_their_codes_the_most_frequent_first(written: Written) -> None:

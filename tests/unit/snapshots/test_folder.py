@@ -96,3 +96,8 @@ def test_many_builders_that_leave_nothing_never_hold_it_together(tmp_path: Path)
         thread.join()
     assert set(together) == {1}
     assert not gone_wrong
+
+
+def test_a_folder_that_cannot_be_made_is_told_and_not_tried_for_ever() -> None:
+    with pytest.raises(SnapshotError, match="cannot write in /proc/nope"), exclusive(Path("/proc/nope/snapshots")):
+        pass
