@@ -10,9 +10,17 @@ from sqlalchemy import Connection
 from kat_data.domain.codec import from_python
 from kat_data.domain.sample import Sample
 from kat_data.domain.template import render_messages, render_prompt_completion
-from kat_data.errors import NotFoundError
+from kat_data.errors import NotFoundError, UserError
 from kat_data.registry.hash_prefix import hash_range
-from kat_data.registry.lineage import labelled, sample_in, sample_lineage, snapshot_lineage
+from kat_data.registry.lineage import (
+    is_hash_start,
+    labelled,
+    named_samples,
+    noted_versions,
+    sample_in,
+    sample_lineage,
+    snapshot_lineage,
+)
 from kat_data.snapshots import read
 from kat_data.snapshots.history import read_history
 from kat_data.snapshots.read import Snapshot
@@ -27,29 +35,52 @@ _VERSION = re.compile(r"(?P<name>[^@]+)@(?P<version>[0-9]+)")
 def trace(connection: Connection, root: Path, ident: str) -> Row:
     """Return the lineage of what `ident` names, with its `kind`: `sample`, `item`, `snapshot` or `row`.
 
-    `ident` is a sample's id or the start of its hash, `RUN/QUERY`, a snapshot's label or the start of its content hash,
-    or a row of a snapshot as `LABEL:NUMBER`, `LABEL:SPLIT:NUMBER` or `LABEL#START`. A `row` is one that the registry
-    does not know, with what its folder says. Raises `NotFoundError`, or `UserError` where it may mean several.
+    `ident` is a sample's id or the start of its hash, `RUN/QUERY`, a snapshot's label or the start of its content hash
+    (a number of a few digits is no start of a hash), or a row of a snapshot as `LABEL:NUMBER`, `LABEL:SPLIT:NUMBER` or
+    `LABEL#START`. A `row` is one that the registry does not know, with what its folder says.
+
+    Raises `NotFoundError`, or `UserError` where several things may be meant.
     """
     if row := _ROW.fullmatch(ident):
         return _row(connection, root, row)
-    if "@" in ident or (not hash_range(ident) and "/" not in ident) or ident in read.names(root):
-        return _snapshot(connection, root, ident)
-    try:
+    if "@" not in ident and "/" in ident:
         return sample(connection, ident)
-    except NotFoundError as nothing:
-        found = None if "/" in ident or ident.isdecimal() else snapshot_lineage(connection, ident)
-        if found is None:
-            if hash_range(ident) and not ident.isdecimal():
-                raise NotFoundError(
-                    f"no sample and no snapshot has a hash that begins with {ident}: `kat samples list` and "
-                    "`kat snapshots list` show them"
-                ) from nothing
-            raise
-        return _known(found)
+    if "@" in ident or not (ident.isdecimal() or hash_range(ident)):
+        return _snapshot(connection, root, ident)
+    return _meant(connection, root, ident)
 
 
-def sample(connection: Connection, ident: str) -> Row:
+def _meant(connection: Connection, root: Path, ident: str) -> Row:
+    """Return the lineage of the one thing that has these digits as its name or id, or at the start of its hash."""
+    version = _newest(connection, root, ident)
+    samples = named_samples(connection, ident)
+    noted = snapshot_lineage(connection, ident) if is_hash_start(ident) else None
+    meant = [f"sample {found['hash'][:16]}" for found in samples]
+    if version is not None:
+        meant.append(f"snapshot {ident}@{version}")
+    if noted is not None:
+        meant.append(f"snapshot {noted['name']}@{noted['version']}")
+    if len(meant) > 1:
+        raise UserError(f"{ident} may be {' or '.join(meant)}: name the one that you mean in this way")
+    if version is not None:
+        return _snapshot(connection, root, ident)
+    if noted is not None:
+        return _known(noted)
+    if not samples and is_hash_start(ident):
+        raise NotFoundError(
+            f"no sample and no snapshot has a hash that begins with {ident}: `kat samples list` and "
+            "`kat snapshots list` show them"
+        )
+    return sample(connection, ident)
+
+
+def _newest(connection: Connection, root: Path, name: str) -> int | None:
+    """Return the newest version of a snapshot in `root`, or else of those that the registry knows."""
+    versions = read.versions(root, name) if name in read.names(root) else noted_versions(connection, name)
+    return max(versions, default=None)
+
+
+def sample(connection: Connection, ident: str | int) -> Row:
     """Return a sample's or an item's lineage with its training text and the aliases of its snapshots."""
     found = sample_lineage(connection, ident)
     for snapshot in found["snapshots"]:
@@ -84,7 +115,7 @@ def _row(connection: Connection, root: Path, named: re.Match[str]) -> Row:
     known = sample_in(connection, record["id"], snapshot.manifest.hashed.content_hash)
     if known is None:
         return {"kind": "row", "row": record, "snapshot": _told(snapshot)}
-    return sample(connection, str(known))
+    return sample(connection, known)
 
 
 def _snapshot(connection: Connection, root: Path, label: str) -> Row:

@@ -1,6 +1,6 @@
 """Where samples and snapshots come from, and where they went: everything the registry knows of one of them."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
@@ -14,11 +14,11 @@ from kat_data.registry.training import trained_on
 Row = dict[str, Any]
 
 
-def sample_lineage(connection: Connection, ident: str) -> Row:
+def sample_lineage(connection: Connection, ident: str | int) -> Row:
     """Return everything behind one sample, named by its id or the start of its hash, and what was made of it.
 
-    Also items that were dropped can be asked for, as `RUN/QUERY`. `usd` is the sum over `calls`, each of which stands
-    there once. Raises `NotFoundError`, or `UserError` where several hashes begin so.
+    Also items that were dropped can be asked for, as `RUN/QUERY`; an `int` is an id and nothing else. `usd` is the sum
+    over `calls`, each of which stands there once. Raises `NotFoundError`, or `UserError` where several may be meant.
     """
     run, query, number = _find_item(connection, ident)
     key = {"run": run, "query": query}
@@ -60,6 +60,25 @@ def snapshot_lineage(connection: Connection, content_hash: str) -> Row | None:
         "withdrawn": withdrawals.withdrawn_rows(connection, bytes.fromhex(found["hash"])),
         "training": trained_on(connection, [bytes.fromhex(found["hash"])]),
     }
+
+
+def named_samples(connection: Connection, ident: str) -> list[Row]:
+    """Return the samples that have this id or whose hash begins so, of those of one hash the first, and three at most.
+
+    A number of fewer than `LEAST_DIGITS` digits is an id alone: some sample's hash would begin with each of them.
+    """
+    found = _all(connection, _BY_ID, {"ident": int(ident)}) if ident.isdecimal() and len(ident) < 16 else []
+    if is_hash_start(ident):
+        found += _all(connection, _BY_HASH, hash_range(ident) or {})
+    return list({row["hash"]: row for row in reversed(found)}.values())[::-1]
+
+
+def is_hash_start(ident: str) -> bool:
+    """Whether these may be the first digits of a hash: not those of a number so short that it is an id alone."""
+    return hash_range(ident) is not None and not (ident.isdecimal() and len(ident) < LEAST_DIGITS)
+
+
+LEAST_DIGITS: Final = 8
 
 
 def labelled(connection: Connection, name: str, version: int | None) -> str | None:
@@ -137,9 +156,11 @@ _CONFLICTS = """
 
 # The same sample may stand in several runs: the first of them is shown.
 _BY_HASH = f"""
-    SELECT DISTINCT ON (hash) run_id, query_id, number FROM samples WHERE hash {BETWEEN}
-    ORDER BY hash, id LIMIT 2
+    SELECT DISTINCT ON (samples.hash) encode(hash, 'hex') AS hash, run_id, query_id, number FROM samples
+    WHERE hash {BETWEEN} ORDER BY samples.hash, id LIMIT 2
 """
+
+_BY_ID = "SELECT encode(hash, 'hex') AS hash, run_id, query_id, number FROM samples WHERE id = :ident"
 
 _SAMPLE = "SELECT * FROM samples WHERE run_id = :run AND query_id = :query AND number = :number"
 
@@ -188,28 +209,33 @@ _RUNS = """
 """
 
 
-def _find_item(connection: Connection, ident: str) -> tuple[int, int, int]:
-    where: Row
-    if "/" in ident:
-        run, _, query = ident.partition("/")
-        if not (run.isdecimal() and query.isdecimal()):
-            raise UserError(f"{ident!r} is not RUN/QUERY: give two numbers, as `kat runs items RUN` prints them")
-        sql = "SELECT run_id, query_id, 0 AS number FROM work_items WHERE run_id = :run AND query_id = :query"
-        where = {"run": int(run), "query": int(query)}
-    elif ident.isdecimal() and len(ident) < 16:
-        sql, where = "SELECT run_id, query_id, number FROM samples WHERE id = :ident", {"ident": int(ident)}
-    elif within := hash_range(ident):
-        sql, where = _BY_HASH, within
+def _find_item(connection: Connection, ident: str | int) -> tuple[int, int, int]:
+    if isinstance(ident, int):
+        rows = _all(connection, _BY_ID, {"ident": ident})
+    elif "/" in ident:
+        return *_find_run_and_query(connection, ident), 0
     else:
-        raise NotFoundError(f"no sample {ident}: `kat samples list` shows them")
-    rows = connection.execute(text(sql), where).all()
-    if not rows and "/" in ident:
-        raise NotFoundError(f"no item {ident}: `kat runs items RUN` lists the queries of a run")
+        rows = named_samples(connection, ident)
     if not rows:
         raise NotFoundError(f"no sample {ident}: `kat samples list` shows them")
     if len(rows) > 1:
-        raise UserError(f"several samples' hashes begin with {ident!r}: give more of the hash, or the sample's id")
-    return rows[0].run_id, rows[0].query_id, rows[0].number
+        meant = " or ".join(f"sample {row['hash'][:_SHOWN]}" for row in rows)
+        raise UserError(f"{ident} may be {meant}: give more of the hash")
+    return rows[0]["run_id"], rows[0]["query_id"], rows[0]["number"]
+
+
+_SHOWN = 16  # digits, which tell any two hashes apart
+
+
+def _find_run_and_query(connection: Connection, ident: str) -> tuple[int, int]:
+    run, _, query = ident.partition("/")
+    if not (run.isdecimal() and query.isdecimal()):
+        raise UserError(f"{ident!r} is not RUN/QUERY: give two numbers, as `kat runs items RUN` prints them")
+    sql = "SELECT run_id, query_id FROM work_items WHERE run_id = :run AND query_id = :query"
+    row = _one(connection, sql, {"run": int(run), "query": int(query)})
+    if row is None:
+        raise NotFoundError(f"no item {ident}: `kat runs items RUN` lists the queries of a run")
+    return row["run_id"], row["query_id"]
 
 
 def _one(connection: Connection, sql: str, key: Row) -> Row | None:

@@ -66,6 +66,29 @@ def test_the_lineage_of_samples_rows_and_snapshots(kat, registry, accepted) -> N
         assert said in kat.error("lineage", ident, code=2)
 
 
+def test_what_may_mean_several_things_is_refused_with_their_names(kat, registry, accepted, tmp_path: Path) -> None:
+    first, second = accepted[0]["id"], accepted[1]["id"]
+    kat("snapshots", "create", "--run", 1, "--name", first)
+    kat("snapshots", "create", "--run", 1, "--name", "deadbeef")
+    with registry.connection(autocommit=True) as connection:
+        sample_hash = "deadbeef" + "0" * 56
+        connection.execute("UPDATE samples SET hash = decode(%s, 'hex') WHERE id = %s", [sample_hash, second])
+        snapshot_hash = "12345678" + "0" * 56
+        connection.execute("UPDATE snapshots SET hash = decode(%s, 'hex') WHERE name = 'small'", [snapshot_hash])
+    for ident, said in {
+        first: f"{first} may be sample {accepted[0]['hash'][:16]} or snapshot {first}@1: name the one that you mean",
+        "deadbeef": "deadbeef may be sample deadbeef00000000 or snapshot deadbeef@1: name the one that you mean",
+    }.items():
+        assert said in kat.error("lineage", ident, code=2)
+    empty = tmp_path / "empty"  # then the registry alone knows the names
+    empty.mkdir()
+    assert "or snapshot deadbeef@1" in kat.error("lineage", "deadbeef", "--root", empty, code=2)
+    assert kat.json("lineage", "deadbeef@1", "--json")["name"] == "deadbeef"
+    assert kat.json("lineage", "deadbeef00", "--json")["sample"]["id"] == second
+    assert kat.json("lineage", "12345678", "--json")["name"] == "small"
+    assert kat.json("lineage", second, "--json")["sample"]["id"] == second
+
+
 def test_what_is_withdrawn_is_told_and_comes_back_when_it_is_undone(
     kat, registry, accepted, endpoint, write_recipe, questions: Path, tmp_path: Path
 ) -> None:

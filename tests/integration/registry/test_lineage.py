@@ -72,7 +72,7 @@ async def test_the_start_of_several_hashes_names_no_sample(registry, open_run, a
             connection.exec_driver_sql(
                 "UPDATE samples SET hash = decode(%s, 'hex') WHERE query_id = %s", (start * 16, claim.query)
             )
-        with pytest.raises(UserError, match="several samples' hashes begin with 'ab': give more of the hash"):
+        with pytest.raises(UserError, match=r"ab may be sample (ab00){4} or sample (ab01){4}: give more of the hash"):
             sample_lineage(connection, "ab")
         assert sample_lineage(connection, "ab01")["item"]["query_id"] == claims[1].query
 
@@ -86,6 +86,29 @@ def execute(registry: Registry):
             connection.execute(statement, values)
 
     return execute_
+
+
+async def test_a_number_is_an_id_and_the_start_of_a_hash_only_where_it_is_long(
+    registry, open_run, an_accepted_sample, execute
+) -> None:
+    run = open_run(sums=2)
+    execute("ALTER TABLE samples ALTER COLUMN id RESTART WITH 12345678")
+    first, second = [(await an_accepted_sample(run)).query for _ in range(2)]
+
+    def queries_of(*idents: str | int) -> list[int]:
+        with registry.engine.connect() as connection:
+            return [sample_lineage(connection, ident)["item"]["query_id"] for ident in idents]
+
+    execute("UPDATE samples SET hash = decode(repeat('87654321', 8), 'hex') WHERE query_id = %s", second)
+    assert queries_of("12345678", "12345679", "87654321", 12345678) == [first, second, second, first]
+    with pytest.raises(NotFoundError, match="no sample 8765432: "):
+        queries_of("8765432")
+    execute("UPDATE samples SET hash = decode(repeat('12345678', 8), 'hex') WHERE query_id = %s", second)
+    assert queries_of(12345678, "123456781") == [first, second]
+    with pytest.raises(
+        UserError, match=r"12345678 may be sample \w{16} or sample (12345678){2}: give more of the hash"
+    ):
+        queries_of("12345678")
 
 
 async def test_a_call_that_two_stages_asked_for_is_paid_once(registry, open_run, an_accepted_sample, execute) -> None:
