@@ -18,10 +18,10 @@ from kat_data.domain.mode import Mode
 from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.hashing import content_hash, draw
+from kat_data.snapshots.build.shards import PlannedShard
+from kat_data.snapshots.build.write import SnapshotSpec, build_snapshot
 from kat_data.snapshots.record import Row, TrainingStage, labels_of_row, render
 from kat_data.snapshots.schema import RENDERED, rendered_schema
-from kat_data.snapshots.shards import PlannedShard
-from kat_data.snapshots.write import SnapshotSpec, build_snapshot
 
 SEED = 7
 STAGE = TrainingStage.STAGE2

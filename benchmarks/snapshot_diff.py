@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from kat_data.domain.change import ChangeKind
 from kat_data.hashing import sha256
-from kat_data.snapshots.diff import difference
+from kat_data.snapshots.compare.diff import difference
 from kat_data.snapshots.manifest import MANIFEST, Hashed, Manifest, Shard, Unhashed
 from kat_data.snapshots.read import open_snapshot
 from kat_data.snapshots.record import TrainingStage

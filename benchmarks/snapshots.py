@@ -138,8 +138,8 @@ def unordered(registry: Registry, folder: Path) -> None:
 
 def ordered(registry: Registry, folder: Path, *, noted: bool = False, **splits: float) -> None:
     from kat_data.pipeline.selected_rows import select_rows
+    from kat_data.snapshots.build.write import SnapshotSpec, build_snapshot
     from kat_data.snapshots.record import TrainingStage
-    from kat_data.snapshots.write import SnapshotSpec, build_snapshot
 
     spec = SnapshotSpec(
         name="bench",

@@ -21,8 +21,8 @@ from made_snapshot import made_snapshot
 
 from kat_data.hashing import file_sha256
 from kat_data.snapshots.read import open_snapshot
-from kat_data.snapshots.survey import survey
-from kat_data.snapshots.verify import verify
+from kat_data.snapshots.survey.survey import survey
+from kat_data.snapshots.verify.verify import verify
 
 Found = dict[str, float]
 

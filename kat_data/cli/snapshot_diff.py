@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from kat_data.pipeline.difference import Comparison, ShownRow
-    from kat_data.snapshots.sides import Count, Part
+    from kat_data.snapshots.compare.sides import Count, Part
 
 _LONGEST = 60
 _DIGITS = 12

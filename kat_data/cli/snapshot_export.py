@@ -12,13 +12,13 @@ from kat_data.cli.registry import open_registry
 from kat_data.cli.snapshot_folder import root_folder, root_option
 from kat_data.cli.tracked import counting
 from kat_data.snapshots import read
-from kat_data.snapshots.export import Exported
-from kat_data.snapshots.export import export as write_export
-from kat_data.snapshots.formats import ExportFormat, check_format
-from kat_data.snapshots.loss import SENTENCES, Loss
+from kat_data.snapshots.formats.export import Exported
+from kat_data.snapshots.formats.export import export as write_export
+from kat_data.snapshots.formats.formats import ExportFormat, check_format
+from kat_data.snapshots.formats.loss import SENTENCES, Loss
 
 if TYPE_CHECKING:
-    from kat_data.snapshots.preference import FindRivals
+    from kat_data.snapshots.formats.preference import FindRivals
 
 
 @click.command()

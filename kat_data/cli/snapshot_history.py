@@ -9,10 +9,10 @@ import click
 from kat_data.cli.output import json_option, print_json, print_table
 from kat_data.cli.snapshot_folder import root_folder, root_option
 from kat_data.clock import SystemClock
-from kat_data.snapshots.aliases import remove_alias, set_alias
-from kat_data.snapshots.history import Event, Move, read_history
-from kat_data.snapshots.notes import add_note
 from kat_data.snapshots.read import find
+from kat_data.snapshots.versions.aliases import remove_alias, set_alias
+from kat_data.snapshots.versions.history import Event, Move, read_history
+from kat_data.snapshots.versions.notes import add_note
 
 
 @click.command()

@@ -7,7 +7,7 @@ import click
 
 from kat_data.cli.output import json_option, print_json, print_table
 from kat_data.cli.snapshot_folder import root_folder, root_option
-from kat_data.snapshots.listing import Entry, entries
+from kat_data.snapshots.versions.listing import Entry, entries
 
 COLUMNS = ("snapshot", "aliases", "parent", "rows", "stage", "bytes", "built_at", "note")
 _DAMAGED = "damaged: `kat snapshots verify` says how"

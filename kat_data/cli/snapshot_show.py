@@ -10,12 +10,12 @@ from kat_data.cli.output import json_option, print_json, print_table, say
 from kat_data.cli.snapshot_folder import root_folder, root_option
 from kat_data.domain.mode import Transition
 from kat_data.snapshots import read
+from kat_data.snapshots.card.plot import plot_into
 from kat_data.snapshots.composition import totals
-from kat_data.snapshots.listing import entry
 from kat_data.snapshots.manifest import Manifest
 from kat_data.snapshots.mixture import COLUMNS, Reached, compare, lines, untold
-from kat_data.snapshots.plot import plot_into
-from kat_data.snapshots.statistics import Section, sections
+from kat_data.snapshots.survey.statistics import Section, sections
+from kat_data.snapshots.versions.listing import entry
 
 
 @click.command()

@@ -13,7 +13,7 @@ from kat_data.cli.tracked import counting
 from kat_data.snapshots import read
 
 if TYPE_CHECKING:
-    from kat_data.snapshots.verify import Report
+    from kat_data.snapshots.verify.verify import Report
 
 
 @click.command()
@@ -29,7 +29,7 @@ def push(label: str, target: str, private: bool, root: Path | None, as_json: boo
     folder of a store, below which it comes to NAME/VERSION: s3://…, gs://…, az://…, file://…. What is there already
     is not sent again.
     """
-    from kat_data.snapshots.push import push as send
+    from kat_data.snapshots.places.push import push as send
 
     snapshot = read.open_snapshot(read.find(root_folder(root), label))
     with counting(f"bytes at {target}") as moved:
@@ -43,7 +43,7 @@ def push(label: str, target: str, private: bool, root: Path | None, as_json: boo
 
 
 def _verify(path: Path) -> "Report":
-    from kat_data.snapshots.verify import verify
+    from kat_data.snapshots.verify.verify import verify
 
     with counting("rows verified") as observe:
         return verify(path, processes=os.cpu_count() or 1, observe=observe)
@@ -59,7 +59,7 @@ def pull(source: str, root: Path | None, as_json: bool) -> None:
     SOURCE is what `kat snapshots push` prints: hf://datasets/ORG/NAME@v3, s3://…/NAME/3; or https://… of a server
     that has the folder.
     """
-    from kat_data.snapshots.pull import pull as fetch
+    from kat_data.snapshots.places.pull import pull as fetch
 
     with counting(f"bytes of {source}") as moved:
         found = fetch(source, root_folder(root), moved=moved)

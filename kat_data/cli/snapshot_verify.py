@@ -10,7 +10,7 @@ from kat_data.cli.snapshot_folder import root_folder, root_option
 from kat_data.cli.tracked import counting
 from kat_data.errors import SnapshotError
 from kat_data.snapshots import read
-from kat_data.snapshots.verify import verify as verify_folder
+from kat_data.snapshots.verify.verify import verify as verify_folder
 
 
 @click.command()

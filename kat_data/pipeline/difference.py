@@ -10,11 +10,11 @@ from kat_data.domain.change import BY_CODE, OF_DROP, REASONS, ChangeKind, Change
 from kat_data.registry import changes as registry
 from kat_data.registry.change_details import detail
 from kat_data.registry.changes import Found, Origin
-from kat_data.snapshots.changes import DROPS, Difference, Example, number
-from kat_data.snapshots.columns import Columns
-from kat_data.snapshots.diff import difference
+from kat_data.snapshots.compare.changes import DROPS, Difference, Example, number
+from kat_data.snapshots.compare.columns import Columns
+from kat_data.snapshots.compare.diff import difference
+from kat_data.snapshots.compare.sides import Sides, side_by_side
 from kat_data.snapshots.read import Snapshot
-from kat_data.snapshots.sides import Sides, side_by_side
 
 Origins = tuple[Origin | None, Origin | None]
 

@@ -22,9 +22,9 @@ from kat_data.registry.lineage import (
     snapshot_lineage,
 )
 from kat_data.snapshots import read
-from kat_data.snapshots.history import read_history
 from kat_data.snapshots.read import Snapshot
 from kat_data.snapshots.row import row_at, row_with
+from kat_data.snapshots.versions.history import read_history
 
 Row = dict[str, Any]
 

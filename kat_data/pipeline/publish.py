@@ -21,9 +21,9 @@ from kat_data.registry.run_statistics import run_statistics
 from kat_data.registry.selection import Selection
 from kat_data.registry.session import Registry
 from kat_data.sandbox.base import Sandbox
+from kat_data.snapshots.build.write import SnapshotSpec, Written, build_snapshot, check_names
 from kat_data.snapshots.read import find, open_snapshot
 from kat_data.snapshots.record import TrainingStage
-from kat_data.snapshots.write import SnapshotSpec, Written, build_snapshot, check_names
 
 
 def publish_run(

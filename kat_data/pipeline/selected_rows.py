@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Final
 from kat_data.pipeline.rendering import render_stored
 from kat_data.registry.selection import SelectedShard, Selection, select_samples
 from kat_data.registry.session import Registry
+from kat_data.snapshots.build.shards import PlannedShard
+from kat_data.snapshots.build.write import SHARD_BYTES, SnapshotSpec
 from kat_data.snapshots.mixture import targets
-from kat_data.snapshots.shards import PlannedShard
-from kat_data.snapshots.write import SHARD_BYTES, SnapshotSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +100,7 @@ def _divide(selection: Selection, spec: SnapshotSpec, *, by_mixture: bool) -> No
     import numpy as np
     import pyarrow as pa
 
-    from kat_data.snapshots.splits import Divisible, divide
+    from kat_data.snapshots.build.splits import Divisible, divide
 
     rows = Divisible.from_batches(selection.to_divide(by_mixture=by_mixture), selection.rows, _LINKS)
     found = divide(rows, spec.splits)

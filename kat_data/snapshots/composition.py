@@ -8,7 +8,7 @@ from operator import attrgetter
 import numpy as np
 
 from kat_data.domain.mode import Mode, transitions
-from kat_data.snapshots.block import MODES, Block, Coded, tally
+from kat_data.snapshots.survey.block import MODES, Block, Coded, tally
 
 BANDS: tuple[str, ...] = ("easy", "medium", "hard", "untagged")
 _STEPS = tuple(transitions([Mode(one), Mode(other)])[0].value for one in MODES for other in MODES)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from kat_data.domain.mode import Mode, switches
 from kat_data.domain.stratum import Labels, Stratum, as_written, parse_stratum
-from kat_data.snapshots.block import Block, Coded, tally
 from kat_data.snapshots.record import Record
+from kat_data.snapshots.survey.block import Block, Coded, tally
 
 UNTAGGED: Final = "untagged"
 UNMEASURED: Final = "unmeasured"

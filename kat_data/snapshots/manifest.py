@@ -15,7 +15,7 @@ from kat_data.hashing import ADDED_LATER, canonical_json, content_hash
 from kat_data.snapshots.composition import Cell
 from kat_data.snapshots.distribution import Distribution
 from kat_data.snapshots.record import TrainingStage
-from kat_data.snapshots.statistics import Statistics
+from kat_data.snapshots.survey.statistics import Statistics
 
 MANIFEST = "manifest.json"
 CARD = "README.md"

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 from kat_data.errors import NotFoundError, SnapshotError
 from kat_data.hashing import sha256
 from kat_data.snapshots.distribution import Distribution
-from kat_data.snapshots.history import read_history
 from kat_data.snapshots.manifest import MANIFEST, Manifest, Parent, Shard, from_bytes
 from kat_data.snapshots.mixture import targets
 from kat_data.snapshots.record import Record
-from kat_data.snapshots.survey import survey
+from kat_data.snapshots.survey.survey import survey
+from kat_data.snapshots.versions.history import read_history
 
 if TYPE_CHECKING:
     import pyarrow as pa

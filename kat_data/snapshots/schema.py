@@ -11,7 +11,7 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 
 from kat_data.errors import SnapshotError
-from kat_data.snapshots.ahead import ahead
+from kat_data.snapshots.build.ahead import ahead
 from kat_data.snapshots.record import SCHEMA_VERSION, TrainingStage
 
 RENDERED: Final = "rendered"

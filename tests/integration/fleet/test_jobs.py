@@ -20,7 +20,7 @@ from kat_data.registry import jobs
 from kat_data.registry.jobs import JobRow
 from kat_data.settings import Settings
 from kat_data.snapshots.folder import exclusive
-from kat_data.snapshots.verify import verify
+from kat_data.snapshots.verify.verify import verify
 
 pytestmark = pytest.mark.integration
 

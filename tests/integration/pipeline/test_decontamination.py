@@ -14,7 +14,7 @@ from kat_data.pipeline.publish import publish_run
 from kat_data.registry import benchmarks
 from kat_data.registry.hash_prefix import BETWEEN, hash_range
 from kat_data.registry.session import Registry
-from kat_data.snapshots.verify import verify
+from kat_data.snapshots.verify.verify import verify
 from kat_data.testing import a_query
 
 pytestmark = pytest.mark.integration

@@ -17,7 +17,7 @@ from kat_data.pipeline.publish import publish_run
 from kat_data.registry import queries, runs
 from kat_data.snapshots.mixture import compare
 from kat_data.snapshots.read import open_snapshot
-from kat_data.snapshots.verify import verify
+from kat_data.snapshots.verify.verify import verify
 from kat_data.testing import a_query
 from kat_data.testing.obedient import obedient
 

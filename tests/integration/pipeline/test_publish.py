@@ -11,8 +11,8 @@ from kat_data.errors import RegistryError, TemplateError, UserError
 from kat_data.pipeline.publish import publish_run
 from kat_data.registry.runs import RunRow
 from kat_data.registry.session import Registry
+from kat_data.snapshots.build.write import Written
 from kat_data.snapshots.read import versions
-from kat_data.snapshots.write import Written
 from kat_data.testing import a_query
 
 pytestmark = pytest.mark.integration
@@ -105,7 +105,7 @@ def test_no_snapshot_is_visible_that_the_registry_does_not_know(
     assert versions(tmp_path / "a", "lean") == []
 
     with monkeypatch.context() as patched:
-        patched.setattr("kat_data.snapshots.write.publish", lost)  # a kill between the note and the rename
+        patched.setattr("kat_data.snapshots.build.write.publish", lost)  # a kill between the note and the rename
         with pytest.raises(RegistryError, match="the server is gone"):
             publish(two_runs[0], "a")
     [(name, version, content)] = snapshots_of(two_runs[0])

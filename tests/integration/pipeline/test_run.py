@@ -22,7 +22,7 @@ from kat_data.pipeline.recipe import parse_recipe
 from kat_data.pipeline.run import open_run
 from kat_data.registry import queries, runs
 from kat_data.registry.lineage import sample_lineage
-from kat_data.snapshots.verify import verify
+from kat_data.snapshots.verify.verify import verify
 from kat_data.testing import a_query
 from kat_data.testing.obedient import obedient
 from kat_data.testing.scripted_server import ScriptedServer

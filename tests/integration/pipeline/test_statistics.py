@@ -14,7 +14,7 @@ from kat_data.pipeline.publish import publish_run
 from kat_data.registry import queries
 from kat_data.registry.run_statistics import run_statistics
 from kat_data.snapshots.read import open_snapshot
-from kat_data.snapshots.verify import verify
+from kat_data.snapshots.verify.verify import verify
 from kat_data.testing import a_query
 
 pytestmark = pytest.mark.integration

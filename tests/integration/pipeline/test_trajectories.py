@@ -17,7 +17,7 @@ from kat_data.pipeline.publish import publish_run
 from kat_data.registry import queries
 from kat_data.registry.lineage import sample_lineage
 from kat_data.sandbox.open import open_sandbox
-from kat_data.snapshots.verify import verify
+from kat_data.snapshots.verify.verify import verify
 from kat_data.testing import a_query
 from kat_data.testing.obedient import obedient
 from kat_data.testing.scripted_server import ScriptedServer

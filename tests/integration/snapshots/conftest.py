@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from kat_data.snapshots.build.write import SnapshotSpec, write_snapshot
 from kat_data.snapshots.read import Snapshot, open_snapshot
 from kat_data.snapshots.record import TrainingStage
-from kat_data.snapshots.write import SnapshotSpec, write_snapshot
 
 SPLITS = ("train", "validation", "test")
 ROWS = Path(__file__).parents[2] / "unit" / "snapshots" / "conftest.py"

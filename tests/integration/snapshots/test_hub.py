@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from kat_data.errors import KatError, NotFoundError, SnapshotError, UserError
-from kat_data.snapshots.pull import pull
-from kat_data.snapshots.push import push
+from kat_data.snapshots.places.pull import pull
+from kat_data.snapshots.places.push import push
 from kat_data.snapshots.read import Snapshot
-from kat_data.snapshots.verify import verify
+from kat_data.snapshots.verify.verify import verify
 from kat_data.testing.hub_server import HubServer
 
 constants = pytest.importorskip("huggingface_hub.constants", reason="huggingface_hub is not installed")
@@ -205,7 +205,7 @@ def test_what_was_pushed_is_pulled_whole(
 KILLED = """
 import sys
 from pathlib import Path
-from kat_data.snapshots.push import push
+from kat_data.snapshots.places.push import push
 from kat_data.snapshots.read import open_snapshot
 print(push(open_snapshot(Path(sys.argv[1])), sys.argv[2]).url)
 """

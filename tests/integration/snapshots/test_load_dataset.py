@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 import pytest
 
-from kat_data.snapshots.export import export
-from kat_data.snapshots.formats import FORMATS, ExportFormat
+from kat_data.snapshots.formats.export import export
+from kat_data.snapshots.formats.formats import FORMATS, ExportFormat
 from kat_data.snapshots.read import Snapshot
 from kat_data.snapshots.record import TrainingStage
 from kat_data.snapshots.schema import arrow_schema
@@ -104,7 +104,7 @@ def test_what_was_pushed_to_the_hub_loads_by_its_name(sums: tuple[Snapshot, Snap
 PUSHED = """
 import sys
 from pathlib import Path
-from kat_data.snapshots.push import push
+from kat_data.snapshots.places.push import push
 from kat_data.snapshots.read import open_snapshot
 for folder in sys.argv[1:]:
     push(open_snapshot(Path(folder)), "hf://datasets/acme/sums")

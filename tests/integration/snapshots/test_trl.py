@@ -11,8 +11,8 @@ import pytest
 
 from kat_data.domain.mode import Mode
 from kat_data.domain.rival import Fault, Rival
-from kat_data.snapshots.export import export
-from kat_data.snapshots.formats import ExportFormat
+from kat_data.snapshots.formats.export import export
+from kat_data.snapshots.formats.formats import ExportFormat
 from kat_data.snapshots.read import Snapshot
 from kat_data.snapshots.record import TrainingStage
 

@@ -15,8 +15,8 @@ from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.errors import NotFoundError, UserError
 from kat_data.hashing import content_hash
+from kat_data.snapshots.build.write import SnapshotSpec, write_snapshot
 from kat_data.snapshots.record import Row, TrainingStage
-from kat_data.snapshots.write import SnapshotSpec, write_snapshot
 
 
 def a_row(number: int, difficulty: float = 3) -> Row:

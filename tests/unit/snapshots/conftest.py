@@ -15,11 +15,11 @@ from kat_data.domain.sample import Sample, Turn
 from kat_data.domain.tool_call import ToolCall
 from kat_data.domain.verdict import Outcome, Status, Verdict
 from kat_data.hashing import content_hash
+from kat_data.snapshots.build.write import SnapshotSpec, write_snapshot
 from kat_data.snapshots.read import Snapshot, open_snapshot
 from kat_data.snapshots.record import Record, Row, TrainingStage
 from kat_data.snapshots.schema import arrow_schema
-from kat_data.snapshots.survey import Survey, Surveyor
-from kat_data.snapshots.write import SnapshotSpec, write_snapshot
+from kat_data.snapshots.survey.survey import Survey, Surveyor
 
 TOOLS = ({"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}},)
 

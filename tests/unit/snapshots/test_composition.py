@@ -7,7 +7,7 @@ import pytest
 
 from kat_data.snapshots.composition import BANDS, totals
 from kat_data.snapshots.record import Row, TrainingStage, to_record
-from kat_data.snapshots.survey import Survey
+from kat_data.snapshots.survey.survey import Survey
 
 
 @pytest.mark.parametrize(

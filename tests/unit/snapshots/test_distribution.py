@@ -7,7 +7,7 @@ import pytest
 
 from kat_data.snapshots.distribution import DIFFICULTIES, PASS_RATES, UNTAGGED, Distribution
 from kat_data.snapshots.record import Row, TrainingStage, to_record
-from kat_data.snapshots.survey import Survey
+from kat_data.snapshots.survey.survey import Survey
 
 Distribute = Callable[..., Distribution]
 

@@ -8,9 +8,9 @@ import pyarrow.dataset
 import pytest
 
 from kat_data.errors import NotFoundError, SnapshotError
+from kat_data.snapshots.build.write import SnapshotSpec, write_snapshot
 from kat_data.snapshots.read import find, names, open_snapshot, versions
 from kat_data.snapshots.record import Row
-from kat_data.snapshots.write import SnapshotSpec, write_snapshot
 
 MakeSpec = Callable[..., SnapshotSpec]
 

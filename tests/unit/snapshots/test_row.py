@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from kat_data.errors import NotFoundError, SnapshotError, UserError
+from kat_data.snapshots.build.write import SnapshotSpec, write_snapshot
 from kat_data.snapshots.read import Snapshot, open_snapshot
 from kat_data.snapshots.record import Row
 from kat_data.snapshots.row import row_at, row_with
-from kat_data.snapshots.write import SnapshotSpec, write_snapshot
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from kat_data.domain.mode import Mode
 from kat_data.domain.query import VerifierKind, VerifierSpec
 from kat_data.domain.sample import Sample, Turn
 from kat_data.hashing import content_hash
+from kat_data.snapshots.build.write import SnapshotSpec, write_snapshot
 from kat_data.snapshots.record import Row, TrainingStage
-from kat_data.snapshots.write import SnapshotSpec, write_snapshot
 
 WITHOUT = importlib.util.find_spec("trl") is None
 collect_ignore_glob = ["test_*.py"] if WITHOUT else []

@@ -9,8 +9,8 @@ import pytest
 
 from kat_data.pipeline.selected_rows import select_rows
 from kat_data.registry.session import Registry
+from kat_data.snapshots.build.write import SnapshotSpec, Written, build_snapshot
 from kat_data.snapshots.record import TrainingStage
-from kat_data.snapshots.write import SnapshotSpec, Written, build_snapshot
 from kat_data.testing.stored_run import RUN
 
 SHARD_BYTES = 8_000

@@ -11,7 +11,7 @@ import pytest
 
 from kat_data.registry.session import Registry
 from kat_data.snapshots.read import names
-from kat_data.snapshots.verify import verify
+from kat_data.snapshots.verify.verify import verify
 from kat_data.testing.stored_run import an_accepted, store_run
 
 ROWS = Path(__file__).parents[3] / "unit" / "snapshots"  # whose conftest makes the rows
@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from conftest import make_row
 from kat_data.snapshots.record import TrainingStage
-from kat_data.snapshots.write import SnapshotSpec, write_snapshot
+from kat_data.snapshots.build.write import SnapshotSpec, write_snapshot
 rows = [make_row(number) for number in range(1, 41)]
 random.Random(int(sys.argv[3])).shuffle(rows)
 spec = SnapshotSpec(name="demo", stage=TrainingStage.STAGE2, seed=7, recipe={"b": 1, "a": 2},
@@ -47,9 +47,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from kat_data.pipeline.selected_rows import select_rows
 from kat_data.registry.session import Registry
-from kat_data.snapshots import shards
+from kat_data.snapshots.build import shards
 from kat_data.snapshots.record import TrainingStage
-from kat_data.snapshots.write import SnapshotSpec, build_snapshot
+from kat_data.snapshots.build.write import SnapshotSpec, build_snapshot
 url, root = sys.argv[1:]
 original = shards.write_parquet
 def noted(path, *arguments):

@@ -15,10 +15,10 @@ from kat_data.hashing import content_hash
 from kat_data.pipeline.selected_rows import select_rows
 from kat_data.registry import migrate
 from kat_data.registry.session import Registry
+from kat_data.snapshots.build.write import Written, write_snapshot
 from kat_data.snapshots.read import open_snapshot
 from kat_data.snapshots.record import TrainingStage
-from kat_data.snapshots.verify import verify
-from kat_data.snapshots.write import Written, write_snapshot
+from kat_data.snapshots.verify.verify import verify
 from kat_data.testing.stored_run import RUN, Accepted, an_accepted, store_run
 
 pytestmark = pytest.mark.integration
