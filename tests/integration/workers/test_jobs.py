@@ -139,7 +139,7 @@ def test_a_registry_that_is_lost_on_the_way_spoils_nothing(
 ) -> None:
     job = ask(**WANTED)
 
-    def lose(_: Bench, ours: Registry, __: Any) -> None:
+    def lose(_: Bench, ours: Registry, *__: Any) -> None:
         with ours.engine.connect() as connection, registry.connection(autocommit=True) as other:
             [pid] = connection.exec_driver_sql("SELECT pg_backend_pid()").one()
             other.execute("SELECT pg_terminate_backend(%s)", [pid])
