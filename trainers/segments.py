@@ -18,7 +18,6 @@ from kat_data.domain.template import render
 OFF: Final = 0
 ON: Final = 1
 NONE: Final = -1
-CODES: Final = {Mode.ON: ON, Mode.OFF: OFF}
 """Modes as tensors hold them; NONE is a completion without a mode tag."""
 
 Pattern = tuple[int, ...]

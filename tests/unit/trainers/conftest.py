@@ -2,7 +2,10 @@
 
 import importlib.util
 import os
-from collections.abc import Callable
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -73,6 +76,21 @@ def make_snapshot(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pat
         return write_snapshot(tmp_path_factory.mktemp("snapshots"), spec, rows).path
 
     return make
+
+
+@pytest.fixture
+def kill_when() -> Callable[[Sequence[Any], Path], None]:
+    """Return a function that runs a command, and kills it as soon as a file is there, before its end."""
+
+    def kill(command: Sequence[Any], file: Path) -> None:
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while running.poll() is None:
+            if file.exists():
+                running.send_signal(signal.SIGKILL)
+            time.sleep(0.002)
+        assert running.returncode == -signal.SIGKILL
+
+    return kill
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +97,10 @@ def test_the_shell_prints_a_mistake_as_one_line(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(
-    tiny_model: Path, make_snapshot: Callable[..., Path], tmp_path: Path
+    tiny_model: Path,
+    make_snapshot: Callable[..., Path],
+    kill_when: Callable[[Sequence[Any], Path], None],
+    tmp_path: Path,
 ) -> None:
     snapshot = make_snapshot("stage2")
     unbroken = config(tiny_model, snapshot, tmp_path / "unbroken")
@@ -108,11 +109,6 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(
     broken = config(tiny_model, snapshot, tmp_path / "broken")
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(broken), encoding="utf-8")
     command = [sys.executable, "-m", "trainers.cold_start", tmp_path / "c.yaml"]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while running.poll() is None:
-        if (tmp_path / "broken" / "checkpoints" / "checkpoint-2" / "trainer_state.json").exists():
-            running.send_signal(signal.SIGKILL)
-        time.sleep(0.002)
-    assert running.returncode == -signal.SIGKILL
+    kill_when(command, tmp_path / "broken" / "checkpoints" / "checkpoint-2" / "trainer_state.json")
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     assert losses(tmp_path / "broken") == pytest.approx(losses(tmp_path / "unbroken"), rel=1e-4)

@@ -1,8 +1,6 @@
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -177,17 +175,14 @@ def test_a_teacher_that_cannot_be_read_is_one_line(
         run(made)
 
 
-def test_a_killed_run_goes_on_from_its_last_checkpoint(config: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_from_its_last_checkpoint(
+    config: Callable[..., dict[str, Any]], kill_when: Callable[[Sequence[Any], Path], None], tmp_path: Path
+) -> None:
     unbroken = run(config("unbroken"))
     broken = config("broken")
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(broken), encoding="utf-8")
     command = [sys.executable, "-m", "trainers.distill", tmp_path / "c.yaml"]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while running.poll() is None:
-        if (tmp_path / "broken" / "checkpoints" / "checkpoint-2" / "trainer_state.json").exists():
-            running.send_signal(signal.SIGKILL)
-        time.sleep(0.002)
-    assert running.returncode == -signal.SIGKILL
+    kill_when(command, tmp_path / "broken" / "checkpoints" / "checkpoint-2" / "trainer_state.json")
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     by_step = {}

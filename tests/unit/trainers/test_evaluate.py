@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
+import trainers
 from kat_data.domain.call import FinishReason, Reply, Usage
 from kat_data.domain.mode import Mode
 from kat_data.domain.sample import Turn
@@ -15,7 +16,8 @@ from kat_data.errors import ConfigError, EndpointFault
 from kat_data.testing.faults import Fault
 from kat_data.testing.scripted_server import ScriptedServer
 from trainers.benchmark import Benchmark, items_of
-from trainers.config import Model
+from trainers.cold_start import ColdStart
+from trainers.config import Model, load
 from trainers.evaluate import ANSWERS, Evaluate, compare, evaluate
 from trainers.generation import Endpoint, Sampling
 from trainers.rewards import Verification
@@ -164,3 +166,9 @@ def test_mistakes_are_told(make_snapshot: Callable[..., Path], tmp_path: Path) -
         evaluate(settings(tmp_path, make_snapshot("stage3", 6)))
     with pytest.raises(ConfigError, match="give a stage3 snapshot"):
         evaluate(settings(tmp_path, make_snapshot("stage2", 6), model=Model(path="m")))
+
+
+@pytest.mark.parametrize(("name", "kind"), [("evaluate_tiny", Evaluate), ("cold_start_tiny", ColdStart)])
+def test_the_shipped_configurations_are_read(name: str, kind: type[Any]) -> None:
+    found = load(Path(trainers.__file__).parent / "configs" / f"{name}.yaml", kind)
+    assert found.model.path == ("runs/cold_start/model" if kind is Evaluate else "runs/distill/model")
